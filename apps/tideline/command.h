@@ -1,0 +1,67 @@
+// What every subcommand shares: where its output goes, how its errors end, and progress on a terminal.
+//
+// A subcommand is one file cmd_NAME.cpp with one function add_NAME_command(CLI::App&, Context&), listed in commands.h.
+// Data goes to standard output, everything else to standard error; nothing but main() ends the process.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <CLI/CLI.hpp>
+
+#include "base/cancel.h"
+#include "base/result.h"
+
+namespace tideline::app {
+
+enum class Output { kTable, kJson };
+
+// Exit codes; part of the interface.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailure = 1;
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitBadInput = 3;
+inline constexpr int kExitInfeasible = 4;
+inline constexpr int kExitUnreachable = 5;
+inline constexpr int kExitResourceLimit = 7;
+inline constexpr int kExitThresholdMissed = 8;
+inline constexpr int kExitInterrupted = 130;
+
+struct Context {
+  Output output = Output::kTable;
+  bool quiet = false;
+  // Cancelled by Ctrl-C and SIGTERM.
+  CancelToken interrupted;
+  // What main() returns unless run() set something else.
+  int exit_code = kExitOk;
+};
+
+int exit_code_of(ErrorCode code);
+// One sentence on standard error; with -o json also {"ok":false,"code","message"} on standard output. Returns the exit code.
+int report(const Context& context, const Error& error);
+// Sets the command's callback: runs `body` and turns its error into an exit code.
+void on_run(CLI::App& command, Context& context, std::function<Status()> body);
+// Adds -o/--output table|json to a command.
+void add_output_option(CLI::App& command, Context& context);
+// True when standard error is a terminal and --quiet is not given.
+bool shows_progress(const Context& context);
+// True when standard output is a terminal and NO_COLOR is not set.
+bool shows_colour();
+
+// A one-line progress bar on standard error; does nothing unless shows_progress(). Clears its line at the end.
+class Progress {
+ public:
+  Progress(const Context& context, std::string label, std::size_t total);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  void advance_to(std::size_t done, std::string_view note = "");
+
+ private:
+  bool shown_;
+  std::string label_;
+  std::size_t total_;
+};
+
+}  // namespace tideline::app

@@ -1,0 +1,10 @@
+// Every subcommand, in the order in which --help shows them.
+#pragma once
+
+#include "command.h"
+
+namespace tideline::app {
+
+// One line per file cmd_NAME.cpp; main.cpp calls them in this order.
+
+}  // namespace tideline::app

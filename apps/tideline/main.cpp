@@ -1,0 +1,70 @@
+// The tideline binary: builds the command line, runs one subcommand, returns its exit code.
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <thread>
+
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include "commands.h"
+
+namespace tideline::app {
+namespace {
+
+// Ctrl-C and SIGTERM cancel the context's token; a second one ends the process at once. A thread of its own waits for
+// the signals, so that the token's callbacks run as ordinary code and not inside a signal handler.
+void watch_signals(const CancelToken& interrupted) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  std::thread([interrupted, signals] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    interrupted.cancel();
+    sigwait(&signals, &signal);
+    std::_Exit(kExitInterrupted);
+  }).detach();
+}
+
+int run(int argc, char** argv) {
+  Context context;
+  watch_signals(context.interrupted);
+
+  CLI::App app("Finds where each layer of a neural network should run (device, edge or cloud), and runs it there.", "tideline");
+  app.set_version_flag("--version", "tideline 0.1.0");
+  app.add_flag("-q,--quiet", context.quiet, "No progress and no notes on standard error");
+  app.require_subcommand(1);
+  app.set_help_all_flag("--help-all", "Help for every subcommand");
+  app.get_formatter()->column_width(40);
+  app.fallthrough();
+
+  // COMMANDS
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    app.exit(error);
+    return kExitUsage;
+  }
+  return context.exit_code;
+}
+
+}  // namespace
+}  // namespace tideline::app
+
+int main(int argc, char** argv) {
+  try {
+    return tideline::app::run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "tideline: out of memory\n");
+    return tideline::app::kExitResourceLimit;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "tideline: defect: {}\n", error.what());
+    return tideline::app::kExitFailure;
+  }
+}

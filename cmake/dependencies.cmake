@@ -1,0 +1,38 @@
+# Everything we take from outside, in one place.
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(CLI11 REQUIRED)
+if(TIDELINE_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+
+# The onnx.proto classes of libonnx-dev: for reading, cutting and writing models, never for running them.
+find_library(ONNX_PROTO_LIBRARY onnx_proto REQUIRED)
+add_library(onnx_proto INTERFACE)
+target_compile_definitions(onnx_proto INTERFACE ONNX_NAMESPACE=onnx ONNX_ML=1)
+target_link_libraries(onnx_proto INTERFACE "${ONNX_PROTO_LIBRARY}" protobuf::libprotobuf)
+
+# ONNX Runtime: the user's own, or the pinned npm packages (library and headers come from two of them).
+if(ONNXRUNTIME_ROOT)
+  find_path(ORT_INCLUDE onnxruntime_c_api.h REQUIRED NO_DEFAULT_PATH NO_CACHE
+            PATHS "${ONNXRUNTIME_ROOT}/include" "${ONNXRUNTIME_ROOT}/include/onnxruntime" "${ONNXRUNTIME_ROOT}/include/onnxruntime/core/session")
+  find_library(ORT_LIBRARY NAMES onnxruntime libonnxruntime.so.1 REQUIRED NO_DEFAULT_PATH NO_CACHE PATHS "${ONNXRUNTIME_ROOT}/lib" "${ONNXRUNTIME_ROOT}")
+else()
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+    set(ort_arch arm64)
+  else()
+    set(ort_arch x64)
+  endif()
+  set(ORT_LIBRARY "${TIDELINE_THIRD_PARTY}/node_modules/onnxruntime-node/bin/napi-v6/linux/${ort_arch}/libonnxruntime.so.1")
+  set(ORT_INCLUDE "${TIDELINE_THIRD_PARTY}/node_modules/com.github.asus4.onnxruntime/Plugins/iOS~/onnxruntime.xcframework/ios-arm64/onnxruntime.framework/Headers")
+  if(NOT EXISTS "${ORT_LIBRARY}" OR NOT EXISTS "${ORT_INCLUDE}/onnxruntime_c_api.h")
+    message(FATAL_ERROR "ONNX Runtime is not there: run tools/setup first, or give your own with -DONNXRUNTIME_ROOT=DIR")
+  endif()
+endif()
+add_library(onnxruntime SHARED IMPORTED)
+set_target_properties(onnxruntime PROPERTIES IMPORTED_LOCATION "${ORT_LIBRARY}" INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${ORT_INCLUDE}")

@@ -1,0 +1,17 @@
+# Flags of our own code only: they hang on an INTERFACE target, so that nothing leaks to users of the library.
+add_library(tideline_flags INTERFACE)
+target_compile_options(tideline_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wconversion
+                                                -Wno-sign-conversion -Wno-missing-field-initializers)
+target_include_directories(tideline_flags INTERFACE "${CMAKE_SOURCE_DIR}/src")
+if(TIDELINE_WERROR)
+  target_compile_options(tideline_flags INTERFACE -Werror)
+endif()
+if(TIDELINE_SANITIZE)
+  target_compile_options(tideline_flags INTERFACE -fsanitize=${TIDELINE_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(tideline_flags INTERFACE -fsanitize=${TIDELINE_SANITIZE})
+endif()
+if(TIDELINE_FUZZ)
+  # Coverage for every library; the fuzz targets add the driver.
+  target_compile_options(tideline_flags INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer)
+  target_link_options(tideline_flags INTERFACE -fsanitize=address,undefined)
+endif()

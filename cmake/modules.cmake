@@ -1,0 +1,32 @@
+# tideline_library(NAME SOURCES... DEPENDS...): one library per folder, so that the linker checks the direction of
+# dependencies. Sources are listed, never globbed: a forgotten or dead file is then visible.
+function(tideline_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE" ${ARGN})
+  add_library(tideline_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(tideline_${name} PUBLIC tideline_flags ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE})
+endfunction()
+
+# tideline_test(NAME SOURCES... DEPENDS... [LABEL unit]): one GoogleTest binary, each of its cases a test of its own.
+function(tideline_test name)
+  if(NOT TIDELINE_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "WHOLE" "LABEL;TIMEOUT" "SOURCES;DEPENDS" ${ARGN})
+  if(NOT ARG_LABEL)
+    set(ARG_LABEL unit)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE tideline_flags ${ARG_DEPENDS} GTest::gtest GTest::gmock GTest::gtest_main)
+  set(environment "TIDELINE_BINARY=${CMAKE_BINARY_DIR}/bin/tideline;TIDELINE_SOURCE_DIR=${CMAKE_SOURCE_DIR};TIDELINE_THIRD_PARTY=${TIDELINE_THIRD_PARTY}")
+  if(ARG_WHOLE)
+    # For binaries whose cases share expensive set-up: run as one test.
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT "${environment}")
+  else()
+    gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
+                         PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT "${environment}")
+  endif()
+endfunction()

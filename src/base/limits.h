@@ -1,0 +1,62 @@
+// Every limit of the product in one place, with its reason. Nothing is allocated from a number that came from a file,
+// a user or a peer before one of these has been checked.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace tideline::limits {
+
+// Models -------------------------------------------------------------------------------------------------------------
+// Protobuf's own limit for one message.
+inline constexpr std::uint64_t kModelFileBytesMax = 2'147'483'647;
+// A thirty-deep nest of `If` runs in ONNX Runtime; nothing real is deeper than a few.
+inline constexpr int kSubgraphDepthMax = 64;
+// Protobuf's recursion limit while parsing: each subgraph level costs four messages (graph, node, attribute, graph).
+inline constexpr int kProtobufDepthMax = 4 * kSubgraphDepthMax + 16;
+// The largest public models have some tens of thousands of ops.
+inline constexpr std::size_t kOpsMax = 1'000'000;
+inline constexpr std::size_t kTensorRankMax = 16;
+// One tensor. Larger than any activation of a real network; small enough for sums of many not to overflow.
+inline constexpr std::uint64_t kTensorBytesMax = std::uint64_t{1} << 36;
+// Names end up in error messages and on the wire.
+inline constexpr std::size_t kNameBytesMax = 4096;
+// The engine's arena: above it a run ends with an error instead of with the machine swapping.
+inline constexpr std::uint64_t kEngineMemoryBytesDefault = std::uint64_t{8} << 30;
+
+// Images -------------------------------------------------------------------------------------------------------------
+inline constexpr std::uint64_t kImageFileBytesMax = 64u << 20;
+// 100 megapixels: above every camera's, and 300 MB once decoded.
+inline constexpr std::uint64_t kImagePixelsMax = 100'000'000;
+
+// Text files (YAML, JSON) ----------------------------------------------------------------------------------------------
+inline constexpr std::uint64_t kConfigFileBytesMax = 64u << 20;
+inline constexpr std::uint64_t kYamlFileBytesMax = 1u << 20;
+inline constexpr int kConfigDepthMax = 64;
+
+// Wire ---------------------------------------------------------------------------------------------------------------
+inline constexpr std::uint32_t kFrameTensorsMax = 64;
+inline constexpr std::uint64_t kFramePayloadBytesMax = std::uint64_t{1} << 31;
+inline constexpr std::uint32_t kFrameMetaBytesMax = 1u << 16;
+inline constexpr std::uint32_t kPlanHopsMax = 64;
+// A segment travels in pieces, so that a receiver never allocates for more than it has received.
+inline constexpr std::uint64_t kSegmentBytesMax = std::uint64_t{1} << 32;
+inline constexpr std::uint32_t kSegmentPieceBytes = 1u << 20;
+
+// Node ---------------------------------------------------------------------------------------------------------------
+inline constexpr std::size_t kNodeConnectionsMax = 256;
+inline constexpr std::size_t kNodeSegmentsMax = 1024;
+// Descriptors a node keeps free for its files and for refusing politely.
+inline constexpr std::size_t kReservedDescriptors = 16;
+inline constexpr std::chrono::milliseconds kHandshakeTimeout{5000};
+inline constexpr std::chrono::milliseconds kConnectTimeout{3000};
+inline constexpr std::chrono::milliseconds kRequestDeadlineDefault{30000};
+// Heartbeats on the control connection: three silent periods mean that the peer is gone or frozen.
+inline constexpr std::chrono::milliseconds kHeartbeatPeriod{250};
+inline constexpr int kHeartbeatsMissedMax = 3;
+
+static_assert(kSegmentPieceBytes <= kFramePayloadBytesMax);
+static_assert(kYamlFileBytesMax <= kConfigFileBytesMax);
+
+}  // namespace tideline::limits

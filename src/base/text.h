@@ -1,0 +1,17 @@
+// Small text helpers shared by every reader and every error message.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tideline {
+
+// The candidate nearest to `word` by edit distance, or empty when none is near: for "did you mean".
+std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
+std::vector<std::string> split(std::string_view text, char separator);
+// `text` made safe for a terminal and a log: control characters and bytes over 0x7e become '?', at most `max` bytes.
+std::string printable(std::string_view text, std::size_t max = 120);
+
+}  // namespace tideline
