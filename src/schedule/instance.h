@@ -1,0 +1,105 @@
+// The many-tasks problem of Li, Ota and Dong (2018): which tasks fit on the edge servers, and how deep each one goes.
+//
+// A task j reads data from several servers (d_ij megabytes per second on server i) and runs the first k_j layers of its
+// model on every server it has data on; the rest runs in the cloud. All or nothing: it is deployed on all of its servers
+// with one k_j, or not at all. With r_k the output size after layer k over the input size, l_k the cumulative GFLOP per MB
+// of layers 1..k, Q_j the latency limit, and V the share of the bandwidth that may be used, a deployed task demands
+//   bandwidth  8 * d_ij * r_k / Q_j   Mbit/s  of  V * b_i      (constraints (a) and (b): the smallest b_ij that meets (b))
+//   compute        d_ij * l_k         GFLOP/s of  c_i          (constraint (c))
+// on each of its servers. The objective is the number of deployed tasks.
+//
+// Values. Sparse: a million tasks on 25 servers each take 400 MB. The file format is docs/formats/instance.md.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tideline::schedule {
+
+struct Server {
+  double bandwidth_mbit_s = 0;   // b_i, above 0
+  double capacity_gflop_s = 0;   // c_i, above 0
+  bool operator==(const Server&) const = default;
+};
+
+struct Layer {
+  double ratio = 0;          // r_k, 0 or more
+  double gflop_per_mb = 0;   // l_k, cumulative over layers 1..k, 0 or more, never falling with k
+  bool operator==(const Layer&) const = default;
+};
+
+struct TaskModel {
+  std::string name;
+  std::vector<Layer> layers;   // layers[k-1] is what running k layers costs; at least one
+  bool operator==(const TaskModel&) const = default;
+};
+
+// One server of a task.
+struct Touch {
+  std::uint32_t server = 0;
+  double data_mb_s = 0;   // d_ij, above 0
+  bool operator==(const Touch&) const = default;
+};
+
+struct Task {
+  std::uint32_t model = 0;
+  double latency_s = 0;   // Q_j, above 0
+  std::uint64_t first_touch = 0;   // touches[first_touch .. first_touch + touch_count) of the instance, by rising server
+  std::uint32_t touch_count = 0;   // at least one
+  bool operator==(const Task&) const = default;
+};
+
+struct Instance {
+  double bandwidth_share = 1;   // V, in (0, 1]
+  std::vector<Server> servers;
+  std::vector<TaskModel> models;
+  std::vector<Task> tasks;      // in order of arrival
+  std::vector<Touch> touches;
+
+  std::span<const Touch> touches_of(const Task& task) const {
+    return std::span(touches).subspan(task.first_touch, task.touch_count);
+  }
+  const TaskModel& model_of(const Task& task) const { return models[task.model]; }
+  bool operator==(const Instance&) const = default;
+};
+
+// A demand of one task at k layers (1-based) on one of its servers, in the units of the constraints.
+double bandwidth_demand_mbit_s(const Instance& instance, const Task& task, const Touch& touch, std::uint32_t layers);
+double compute_demand_gflop_s(const Instance& instance, const Task& task, const Touch& touch, std::uint32_t layers);
+
+// kInvalidArgument with one sentence naming file and element ("x.json: tasks[17].data_mb_s.3: ...") for anything that is not a
+// well-formed instance: unknown keys, negative or non-finite numbers, capacity 0, an unknown model or server, a task without servers.
+Result<Instance> parse_instance(std::string_view json, std::string_view name);
+std::string write_instance(const Instance& instance);
+// The same checks on an instance made in memory.
+Status validate(const Instance& instance, std::string_view name);
+
+// Prices of utilisation (demand over capacity), one per server: all 0 or more.
+struct Multipliers {
+  std::vector<double> bandwidth;
+  std::vector<double> compute;
+};
+
+// What a policy answers. `layers[j]` is k of task j, 0 when it is not deployed.
+struct Schedule {
+  std::string policy;
+  std::vector<std::uint32_t> layers;
+  // Online policies: deployed tasks after each arrival.
+  std::vector<std::uint32_t> curve;
+  // Of `price`: what proves the bound U = sum(multipliers) + sum_j max(0, 1 - min_k sum_i (...)) of docs/algorithms/price.md.
+  Multipliers multipliers;
+  double upper_bound = 0;   // 0: the policy gives none
+
+  std::uint32_t deployed() const {
+    std::uint32_t count = 0;
+    for (const std::uint32_t k : layers) count += k > 0 ? 1 : 0;
+    return count;
+  }
+};
+
+}  // namespace tideline::schedule
