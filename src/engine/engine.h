@@ -1,0 +1,84 @@
+// Engine: runs one segment. ONNX Runtime is behind it (engine/onnxruntime/), with the input steps in front.
+//
+// An Engine is shared by all sessions of a process and must outlive them; thread-safe. A Session may run from one thread at a
+// time unless said otherwise. Nothing a model does ends the process: memory is limited by the arena, time by the deadline.
+//
+//   TIDELINE_TRY(auto engine, make_engine({.threads = 1}));
+//   TIDELINE_TRY(auto session, engine->load(segment.bytes, {}));
+//   std::vector<RunOutput> outputs(session->outputs().size());
+//   TIDELINE_CHECK_OK(session->run(inputs, outputs, {.deadline = now + 50ms}));
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/limits.h"
+#include "base/result.h"
+#include "base/units.h"
+#include "model/tensor.h"
+
+namespace tideline {
+
+struct EngineOptions {
+  int threads = 1;  // of one run; spinning is off, so that nodes sharing a machine do not starve each other
+  Bytes memory_bytes = limits::kEngineMemoryBytesDefault;  // the arena's limit, over all sessions
+};
+
+struct SessionOptions {
+  bool optimize = true;  // graph optimisations; off for the probe
+  bool kernel_profile = false;
+};
+
+struct RunOptions {
+  std::optional<SteadyTime> deadline;   // the run ends with kDeadlineExceeded soon after it, whatever the model does
+  const CancelToken* cancel = nullptr;  // kCancelled
+};
+
+// Where an output goes. With `buffer` set and its size equal to the output's, the engine writes there and nowhere else; otherwise
+// the engine's own memory is lent until `owner` goes.
+struct RunOutput {
+  std::span<std::byte> buffer;
+  TensorSpec spec;                   // filled by run: the real shape
+  std::span<const std::byte> bytes;  // filled by run
+  std::shared_ptr<void> owner;
+};
+
+// The time of one kernel of the engine's optimised graph, median over the profiled runs.
+struct KernelTime {
+  std::string name;  // of the fused node; holds the names of the ops it came from where the engine tells
+  std::string op_type;
+  Millis time{0};
+  bool operator==(const KernelTime&) const = default;
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+  virtual const std::vector<TensorSpec>& inputs() const = 0;  // as in the package
+  virtual const std::vector<TensorSpec>& outputs() const = 0;
+  // `inputs` in the order of inputs(), read in place; `outputs` in the order of outputs().
+  // kInvalidArgument when a dtype or shape does not fit.
+  virtual Status run(std::span<const TensorView> inputs, std::span<RunOutput> outputs, const RunOptions& options) = 0;
+  // Kernel times since load; ends profiling. REQUIRES: kernel_profile.
+  virtual Result<std::vector<KernelTime>> kernel_times() = 0;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // A segment package (model/segment.h), checked. `package` need not outlive the call.
+  virtual Result<std::unique_ptr<Session>> load(std::string_view package, const SessionOptions& options) = 0;
+  // A whole ONNX model, without input steps.
+  virtual Result<std::unique_ptr<Session>> load_onnx(std::string_view onnx, const SessionOptions& options) = 0;
+  virtual std::string version() const = 0;  // "ONNX Runtime 1.30.0"
+  virtual int threads() const = 0;
+};
+
+Result<std::unique_ptr<Engine>> make_engine(const EngineOptions& options);
+
+}  // namespace tideline

@@ -1,0 +1,21 @@
+// Shapes by running: the model runs once with every intermediate tensor as an output, so that dynamic shapes and unknown ops are
+// no obstacle. Costs one run without optimisation and the memory of all activations.
+#pragma once
+
+#include <vector>
+
+#include "base/result.h"
+#include "engine/engine.h"
+#include "model/model.h"
+
+namespace tideline {
+
+// Inputs of the model's (fixed) shapes filled from a seed: small positive numbers for floats, small whole ones for integers.
+// kInvalidArgument names the inputs that still have unknown dimensions and the --shape option.
+Result<std::vector<Tensor>> seeded_inputs(const Model& model, std::uint64_t seed);
+
+// Runs `model` on seeded inputs (or on `inputs`, in the order of graph().inputs) and sets its shapes.
+Status probe_shapes(Engine& engine, Model& model, const RunOptions& options = {});
+Status probe_shapes(Engine& engine, Model& model, const std::vector<Tensor>& inputs, const RunOptions& options = {});
+
+}  // namespace tideline

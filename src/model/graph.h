@@ -1,0 +1,53 @@
+// Graph: what a model computes, without its weights. Ops in topological order; tensors with what is known of them.
+//
+// A value; built by Model (model.h). Constant ops (those that depend on nothing but initialisers) are marked: whoever needs their
+// result clones them, so they never count as crossing a cut and belong to no block.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/units.h"
+#include "model/tensor.h"
+
+namespace tideline {
+
+enum class OpId : std::uint32_t {};
+enum class TensorId : std::uint32_t {};
+inline constexpr OpId kNoOp{0xffffffffu};
+
+struct GraphTensor {
+  TensorSpec spec;                           // name, dtype and declared shape (kUnknownDim where it is not static)
+  std::vector<std::int64_t> measured_shape;  // of the probe run; empty until shapes are set
+  Bytes bytes = 0;                           // of measured_shape
+  OpId producer = kNoOp;                     // kNoOp: a model input or an initialiser
+  bool is_initializer = false;
+  bool is_constant = false;  // an initialiser, or made by a constant op
+  std::vector<OpId> consumers;
+};
+
+struct Op {
+  std::string name;              // unique; made up where the file has none
+  std::string type;              // "Conv"
+  std::string domain;            // "" is ONNX's own
+  std::vector<TensorId> inputs;  // without the optional ones left out; with what subgraphs capture from outside
+  std::vector<TensorId> outputs;
+  bool is_constant = false;
+  std::uint64_t flops = 0;    // 2 x multiply-accumulates; model/flops.h
+  Bytes parameter_bytes = 0;  // of the initialisers it reads
+  std::uint64_t parameters = 0;
+};
+
+struct Graph {
+  std::string name;
+  std::vector<Op> ops;  // topological; every op reads only what earlier ones made
+  std::vector<GraphTensor> tensors;
+  std::vector<TensorId> inputs;  // without initialisers
+  std::vector<TensorId> outputs;
+
+  const Op& op(OpId id) const { return ops[static_cast<std::size_t>(id)]; }
+  const GraphTensor& tensor(TensorId id) const { return tensors[static_cast<std::size_t>(id)]; }
+};
+
+}  // namespace tideline

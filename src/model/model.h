@@ -1,0 +1,65 @@
+// Model: an ONNX file that has been read, checked and made a Graph; the source of segments.
+//
+// Reading is hostile-safe: size, recursion and structure are checked before anything is believed, external data stays inside the
+// model's folder, and every refusal is one sentence with kInvalidArgument, kCorrupt or kUnsupported (exit code 3).
+// A resource: holds the weights; move-only; const methods are thread-safe.
+//
+//   TIDELINE_TRY(Model model, Model::load("det.onnx", {.shapes = {{"x", {1, 3, 640, 640}}}}));
+//   TIDELINE_CHECK_OK(probe_shapes(engine, model));              // engine/probe.h
+//   TIDELINE_TRY(const Chain chain, make_chain(model.graph(), model.sha256(), {}));
+//   TIDELINE_TRY(const Segment head, extract_segment(model, chain, 0, 4));
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/result.h"
+#include "model/chain.h"
+#include "model/graph.h"
+
+namespace tideline {
+
+struct ModelOptions {
+  // Sizes for dynamic inputs, by input name; must agree with the static dimensions of the file.
+  std::map<std::string, std::vector<std::int64_t>> shapes;
+};
+
+class Model {
+ public:
+  static Result<Model> load(const std::string& path, const ModelOptions& options = {});
+  // `folder` is where external data may lie; empty: external data is refused.
+  static Result<Model> parse(std::string_view bytes, std::string_view name, const std::string& folder,
+                             const ModelOptions& options = {});
+  ~Model();
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+
+  const std::string& name() const;
+  // Of the file's bytes, followed by those of its external data files in the order of their names.
+  const Sha256& sha256() const;
+  const Graph& graph() const;
+  // Sets measured shapes (and declared ones that the engine inferred) by tensor name and computes FLOPs; see engine/probe.h.
+  struct KnownShape {
+    std::string tensor;
+    DType dtype;
+    std::vector<std::int64_t> declared;  // kUnknownDim where only the run tells
+    std::vector<std::int64_t> measured;
+  };
+  Status set_shapes(const std::vector<KnownShape>& shapes);
+
+  // The whole model as ONNX bytes with its weights inside and the dynamic inputs fixed; `all_outputs` also makes every
+  // intermediate tensor an output. kUnsupported above 2 GB.
+  Result<std::string> onnx_bytes(bool all_outputs = false) const;
+
+  struct Impl;
+  const Impl& impl() const { return *impl_; }
+
+ private:
+  explicit Model(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tideline

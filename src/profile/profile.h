@@ -1,0 +1,61 @@
+// Profile: what was measured of one model on one host. A value, saved as *.profile.json (docs/formats/profile.md).
+//
+// The time of the segment of blocks i..j is
+//   segment_overhead + sum_{k=i..j} blocks[k].time + cuts[i].start + cuts[j+1].end
+// where `start` and `end` are what it costs (or saves) to begin or stop at a cut instead of fusing across it: the sum of layers
+// timed alone is not the time of a fused segment. Example: blocks 3 ms and 4 ms that fuse into 6 ms have times 3 and 3, and
+// cuts[1].start + cuts[1].end = 1.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/result.h"
+#include "base/units.h"
+
+namespace tideline {
+
+struct BlockProfile {
+  std::string name;
+  Millis time{0};    // its share of the fused whole
+  Millis spread{0};  // half the distance between the quartiles of its samples
+  Bytes parameter_bytes = 0;
+  Bytes activation_bytes = 0;
+  bool operator==(const BlockProfile&) const = default;
+};
+
+struct CutProfile {
+  Bytes bytes = 0;
+  Millis start{0};  // added to a segment that starts here; 0 at the first cut
+  Millis end{0};    // added to a segment that ends here; 0 at the last cut
+  bool operator==(const CutProfile&) const = default;
+};
+
+struct Profile {
+  std::string model_name;
+  Sha256 model_sha256;
+  Sha256 chain_sha256;  // cuts, shapes and input section: a profile fits exactly one chain
+  std::string host;
+  int threads = 1;
+  std::string engine;  // "ONNX Runtime 1.30.0"
+  std::string date;    // ISO 8601, UTC
+  std::vector<BlockProfile> blocks;
+  std::vector<CutProfile> cuts;  // blocks.size() + 1
+  Millis segment_overhead{0};
+  Millis whole{0};  // measured, all blocks as one segment
+  Millis whole_spread{0};
+  Bytes whole_memory_bytes = 0;  // resident memory the whole model added
+  bool operator==(const Profile&) const = default;
+};
+
+// REQUIRES: first <= last < blocks.size(). Never negative.
+Millis segment_time(const Profile& profile, std::uint32_t first_block, std::uint32_t last_block);
+// Parameters plus the largest activations of the blocks: what a node must have free for the segment.
+Bytes segment_memory_bytes(const Profile& profile, std::uint32_t first_block, std::uint32_t last_block);
+
+std::string write_profile(const Profile& profile);
+Result<Profile> parse_profile(std::string_view json, std::string_view name);
+
+}  // namespace tideline
