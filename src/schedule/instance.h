@@ -22,43 +22,44 @@
 namespace tideline::schedule {
 
 struct Server {
-  double bandwidth_mbit_s = 0;   // b_i, above 0
-  double capacity_gflop_s = 0;   // c_i, above 0
+  double bandwidth_mbit_s = 0;  // b_i, above 0
+  double capacity_gflop_s = 0;  // c_i, above 0
   bool operator==(const Server&) const = default;
 };
 
 struct Layer {
-  double ratio = 0;          // r_k, 0 or more
-  double gflop_per_mb = 0;   // l_k, cumulative over layers 1..k, 0 or more, never falling with k
+  double ratio = 0;         // r_k, 0 or more
+  double gflop_per_mb = 0;  // l_k, cumulative over layers 1..k, 0 or more, never falling with k
   bool operator==(const Layer&) const = default;
 };
 
 struct TaskModel {
   std::string name;
-  std::vector<Layer> layers;   // layers[k-1] is what running k layers costs; at least one
+  std::vector<Layer> layers;  // layers[k-1] is what running k layers costs; at least one
   bool operator==(const TaskModel&) const = default;
 };
 
 // One server of a task.
 struct Touch {
   std::uint32_t server = 0;
-  double data_mb_s = 0;   // d_ij, above 0
+  double data_mb_s = 0;  // d_ij, above 0
   bool operator==(const Touch&) const = default;
 };
 
 struct Task {
   std::uint32_t model = 0;
-  double latency_s = 0;   // Q_j, above 0
-  std::uint64_t first_touch = 0;   // touches[first_touch .. first_touch + touch_count) of the instance, by rising server
-  std::uint32_t touch_count = 0;   // at least one
+  double latency_s = 0;  // Q_j, above 0
+  // touches[first_touch .. first_touch + touch_count) of the instance, by rising server.
+  std::uint64_t first_touch = 0;
+  std::uint32_t touch_count = 0;  // at least one
   bool operator==(const Task&) const = default;
 };
 
 struct Instance {
-  double bandwidth_share = 1;   // V, in (0, 1]
+  double bandwidth_share = 1;  // V, in (0, 1]
   std::vector<Server> servers;
   std::vector<TaskModel> models;
-  std::vector<Task> tasks;      // in order of arrival
+  std::vector<Task> tasks;  // in order of arrival
   std::vector<Touch> touches;
 
   std::span<const Touch> touches_of(const Task& task) const {
@@ -73,7 +74,8 @@ double bandwidth_demand_mbit_s(const Instance& instance, const Task& task, const
 double compute_demand_gflop_s(const Instance& instance, const Task& task, const Touch& touch, std::uint32_t layers);
 
 // kInvalidArgument with one sentence naming file and element ("x.json: tasks[17].data_mb_s.3: ...") for anything that is not a
-// well-formed instance: unknown keys, negative or non-finite numbers, capacity 0, an unknown model or server, a task without servers.
+// well-formed instance: unknown keys, negative or non-finite numbers, capacity 0, an unknown model or server, a task without
+// servers.
 Result<Instance> parse_instance(std::string_view json, std::string_view name);
 std::string write_instance(const Instance& instance);
 // The same checks on an instance made in memory.
@@ -93,7 +95,7 @@ struct Schedule {
   std::vector<std::uint32_t> curve;
   // Of `price`: what proves the bound U = sum(multipliers) + sum_j max(0, 1 - min_k sum_i (...)) of docs/algorithms/price.md.
   Multipliers multipliers;
-  double upper_bound = 0;   // 0: the policy gives none
+  double upper_bound = 0;  // 0: the policy gives none
 
   std::uint32_t deployed() const {
     std::uint32_t count = 0;
