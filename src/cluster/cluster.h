@@ -45,6 +45,9 @@ struct Link {
   double bytes_per_s = 0;       // from -> to
   double back_bytes_per_s = 0;  // to -> from; `bandwidth_back`, the same unless given
   Millis rtt{0};
+  // `address` of the file: how `from` reaches `to` over this link. Empty: at the node's own address.
+  std::string host;
+  std::uint16_t port = 0;
   bool operator==(const Link&) const = default;
 };
 
