@@ -43,6 +43,13 @@ inline constexpr std::uint32_t kPlanHopsMax = 64;
 // A segment travels in pieces, so that a receiver never allocates for more than it has received.
 inline constexpr std::uint64_t kSegmentBytesMax = std::uint64_t{1} << 32;
 inline constexpr std::uint32_t kSegmentPieceBytes = 1u << 20;
+// Enough for one round to fill a fast link for tens of milliseconds; read in pieces, never held whole.
+inline constexpr std::uint64_t kPingPayloadBytesMax = 16u << 20;
+inline constexpr std::size_t kWireMessageBytesMax = 512;
+// 32 kB of meta; a plan has at most kPlanHopsMax segments.
+inline constexpr std::size_t kWireHashesMax = 1024;
+// Names of tensors in INSTALL; all of them must fit into one meta.
+inline constexpr std::size_t kWireTextBytesMax = kNameBytesMax;
 
 // Node ---------------------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kNodeConnectionsMax = 256;

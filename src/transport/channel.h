@@ -1,0 +1,97 @@
+// Channel: frames of the wire protocol over a Connection; the hot path of a request.
+//
+// A RUN or RESULT costs one gathering send; receiving costs one read for the header, the meta and small payloads, and one more
+// (or as many as the operating system makes of it) that puts the tensors straight into the caller's buffers.
+// One thread may send while another receives, as in Connection. Owns the connection.
+//
+//   TIDELINE_TRY(const Frame frame, channel.receive(deadline));
+//   TIDELINE_TRY(const wire::Run run, decode<wire::Run>(frame));
+//   TIDELINE_CHECK_OK(receive_tensors(channel, frame, run.tensors, allocate, deadline));
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "transport/transport.h"
+#include "wire/messages.h"
+
+namespace tideline {
+
+// A frame whose payload is still to be received. `meta` is valid until the channel's next receive.
+struct Frame {
+  wire::FrameHeader header;
+  std::span<const std::byte> meta;
+};
+
+// The message of a frame, checked. kCorrupt also when the frame is of another type; an ERROR frame becomes its Error.
+template <class Message>
+Result<Message> decode(const Frame& frame);
+
+class Channel {
+ public:
+  explicit Channel(std::unique_ptr<Connection> connection);
+  ~Channel();
+
+  // The calling end: sends `ours` and waits for the reply. A refusal comes back as its Error; a peer without a common version as
+  // kUnsupported; another protocol's bytes as kCorrupt. After success agreed() holds.
+  Result<wire::Hello> greet(const wire::Hello& ours, SteadyTime deadline);
+  // The accepting end: first the caller's HELLO, then the reply. welcome with `refusal` sends it, ends the connection politely
+  // and returns the refusal.
+  Result<wire::Hello> await_hello(SteadyTime deadline);
+  Status welcome(const wire::Hello& ours, const wire::Hello& theirs, const Error* refusal, SteadyTime deadline);
+  std::uint16_t version() const { return version_; }
+  // Sends checksums of payloads from now on. REQUIRES: both sides have kCapPayloadChecksum.
+  void checksum_payloads(bool on) { checksum_payloads_ = on; }
+
+  // Message and payload in one go. The pieces of the payload are read in place. kInvalidArgument when a limit does not hold or
+  // the payload is not what the message announces; nothing is sent then.
+  template <class Message>
+  Status send(std::uint64_t request_id, const Message& message, ConstPieces payload, SteadyTime deadline);
+  template <class Message>
+  Status send(std::uint64_t request_id, const Message& message, SteadyTime deadline) {
+    return send(request_id, message, ConstPieces{}, deadline);
+  }
+
+  // The next frame's header and meta. The payload of the frame before must have been received or skipped (REQUIRES). When no byte
+  // has come by the deadline, kDeadlineExceeded loses nothing; in the middle of a frame, the connection is shut down. Bytes that
+  // are no frame: kCorrupt, and the connection is shut down.
+  Result<Frame> receive(SteadyTime deadline);
+  // The whole payload into `pieces`, whose sizes add up to header.payload_bytes (REQUIRES). kCorrupt when its checksum is wrong.
+  Status receive_payload(const Frame& frame, Pieces pieces, SteadyTime deadline);
+  // Reads the payload and forgets it.
+  Status skip_payload(const Frame& frame, SteadyTime deadline);
+
+  Connection& connection() { return *connection_; }
+  void shutdown() { connection_->shutdown(); }  // any thread
+
+ private:
+  Status send_frame(wire::FrameHeader header, std::vector<std::byte>& head, ConstPieces payload, SteadyTime deadline);
+  Status fill(std::size_t bytes, SteadyTime deadline);
+  Status broken(Error error);
+
+  std::unique_ptr<Connection> connection_;
+  std::uint16_t version_ = 0;
+  bool checksum_payloads_ = false;
+  // Of the sending thread.
+  std::vector<std::byte> head_;
+  std::vector<std::span<const std::byte>> gather_;
+  // Of the receiving thread: what was read ahead is buffer_[begin_, end_).
+  std::vector<std::byte> buffer_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::uint64_t payload_left_ = 0;
+};
+
+// Gives the buffer for tensor `position` of the list, of exactly tensor.bytes bytes; checks what it likes first (dtype and shape
+// against the stage's). Its error ends the request, not the connection.
+using TensorBuffer = std::function<Result<std::span<std::byte>>(std::size_t position, const wire::WireTensor& tensor)>;
+
+// Receives a RUN's or RESULT's tensors straight into buffers that `buffer_for` gives, all asked before the first byte is read.
+// When it refuses, the payload is skipped, its error is returned and the connection can go on. REQUIRES: `tensors` was decoded
+// from `frame`.
+Status receive_tensors(Channel& channel, const Frame& frame, std::span<const wire::WireTensor> tensors,
+                       const TensorBuffer& buffer_for, SteadyTime deadline);
+
+}  // namespace tideline
