@@ -6,5 +6,6 @@
 namespace tideline::app {
 
 // One line per file cmd_NAME.cpp; main.cpp calls them in this order.
+void add_zoo_command(CLI::App& app, Context& context);
 
 }  // namespace tideline::app

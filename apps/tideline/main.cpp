@@ -43,6 +43,7 @@ int run(int argc, char** argv) {
   app.fallthrough();
 
   // COMMANDS
+  add_zoo_command(app, context);
 
   try {
     app.parse(argc, argv);
