@@ -24,6 +24,10 @@ inline constexpr std::uint64_t kTensorBytesMax = std::uint64_t{1} << 36;
 inline constexpr std::size_t kNameBytesMax = 4096;
 // The engine's arena: above it a run ends with an error instead of with the machine swapping.
 inline constexpr std::uint64_t kEngineMemoryBytesDefault = std::uint64_t{8} << 30;
+// More threads than any machine has cores for one run are a mistake.
+inline constexpr int kEngineThreadsMax = 1024;
+// The probe runs an unknown model once, unoptimised: nothing real takes longer, and what is endless ends here.
+inline constexpr std::chrono::milliseconds kProbeDeadline{60'000};
 
 // Images -------------------------------------------------------------------------------------------------------------
 inline constexpr std::uint64_t kImageFileBytesMax = 64u << 20;

@@ -25,13 +25,18 @@
 namespace tideline {
 
 struct EngineOptions {
-  int threads = 1;  // of one run; spinning is off, so that nodes sharing a machine do not starve each other
-  Bytes memory_bytes = limits::kEngineMemoryBytesDefault;  // the arena's limit, over all sessions
+  int threads = 1;  // of one run
+  // The arena's limit: activations of all sessions. Weights come on top; limits::kModelFileBytesMax bounds those.
+  Bytes memory_bytes = limits::kEngineMemoryBytesDefault;
+  bool spinning = false;  // idle threads of a run spin: a little faster alone on the machine, much slower for its neighbours
 };
 
 struct SessionOptions {
   bool optimize = true;  // graph optimisations; off for the probe
   bool kernel_profile = false;
+  // Loading ends with kDeadlineExceeded or kCancelled at the engine's next step after these.
+  std::optional<SteadyTime> deadline;
+  const CancelToken* cancel = nullptr;
 };
 
 struct RunOptions {
@@ -50,9 +55,13 @@ struct RunOutput {
 
 // The time of one kernel of the engine's optimised graph, median over the profiled runs.
 struct KernelTime {
-  std::string name;  // of the fused node; holds the names of the ops it came from where the engine tells
+  std::string name;  // of the fused node
   std::string op_type;
   Millis time{0};
+  // Names of the tensors it reads and makes. Tensors of the original graph keep their names; those that the optimiser made up
+  // (other memory layouts) do not occur in it.
+  std::vector<std::string> inputs;
+  std::vector<std::string> outputs;
   bool operator==(const KernelTime&) const = default;
 };
 
@@ -64,14 +73,16 @@ class Session {
   // `inputs` in the order of inputs(), read in place; `outputs` in the order of outputs().
   // kInvalidArgument when a dtype or shape does not fit.
   virtual Status run(std::span<const TensorView> inputs, std::span<RunOutput> outputs, const RunOptions& options) = 0;
-  // Kernel times since load; ends profiling. REQUIRES: kernel_profile.
+  // Kernel times since load, in the order of execution, without the first run (it warms up); ends profiling.
+  // kInvalidArgument without kernel_profile, or when called twice.
   virtual Result<std::vector<KernelTime>> kernel_times() = 0;
 };
 
 class Engine {
  public:
   virtual ~Engine() = default;
-  // A segment package (model/segment.h), checked. `package` need not outlive the call.
+  // A segment package (model/segment.h), checked. `package` need not outlive the call. Errors: kUnsupported for ops or types that
+  // the engine does not have, kCorrupt or kInvalidArgument for what is no valid model, kOverloaded when memory_bytes is reached.
   virtual Result<std::unique_ptr<Session>> load(std::string_view package, const SessionOptions& options) = 0;
   // A whole ONNX model, without input steps.
   virtual Result<std::unique_ptr<Session>> load_onnx(std::string_view onnx, const SessionOptions& options) = 0;
@@ -79,6 +90,7 @@ class Engine {
   virtual int threads() const = 0;
 };
 
+// ONNX Runtime keeps one environment per process: with several engines at once, sessions use the arena of the engine made last.
 Result<std::unique_ptr<Engine>> make_engine(const EngineOptions& options);
 
 }  // namespace tideline
