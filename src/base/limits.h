@@ -39,6 +39,20 @@ inline constexpr std::uint64_t kConfigFileBytesMax = 64u << 20;
 inline constexpr std::uint64_t kYamlFileBytesMax = 1u << 20;
 inline constexpr int kConfigDepthMax = 64;
 
+// Scheduling instances -----------------------------------------------------------------------------------------------
+// Two million tasks on 25 servers each: above it, the generator in memory.
+inline constexpr std::uint64_t kInstanceFileBytesMax = std::uint64_t{2} << 30;
+// The dual's Newton matrix has (2 * servers)^2 numbers: 1.6 GB at 7,000 servers; other policies go further.
+inline constexpr std::size_t kInstanceServersMax = 1'000'000;
+inline constexpr std::size_t kInstanceModelsMax = 1'000'000;
+inline constexpr std::size_t kInstanceLayersMax = 10'000;
+inline constexpr std::size_t kInstanceTasksMax = 20'000'000;
+inline constexpr std::size_t kInstanceTouchesMax = 500'000'000;
+// Every number of an instance is 0 (where that has a meaning) or between these, so that no product or quotient of a
+// few of them overflows or loses its digits.
+inline constexpr double kInstanceNumberMin = 1e-12;
+inline constexpr double kInstanceNumberMax = 1e12;
+
 // Wire ---------------------------------------------------------------------------------------------------------------
 inline constexpr std::uint32_t kFrameTensorsMax = 64;
 inline constexpr std::uint64_t kFramePayloadBytesMax = std::uint64_t{1} << 31;
