@@ -44,6 +44,7 @@ int run(int argc, char** argv) {
 
   // COMMANDS
   add_zoo_command(app, context);
+  add_schedule_command(app, context);
 
   try {
     app.parse(argc, argv);

@@ -20,6 +20,7 @@ struct LayerSpec {
   int kernel = 0, stride = 1, pad = 0, groups = 1;
   int pool = 0, pool_stride = 1;
   bool pool_rounds_up = false;  // Caffe's ceil mode
+  bool joins_next = false;      // no cut after it
 };
 
 struct NetSpec {
@@ -29,6 +30,11 @@ struct NetSpec {
 };
 
 LayerSpec full(int units) { return {.channels = units}; }
+
+LayerSpec joined(LayerSpec layer) {
+  layer.joins_next = true;
+  return layer;
+}
 
 std::vector<NetSpec> specs() {
   return {
@@ -113,19 +119,22 @@ std::vector<NetSpec> specs() {
         {1000, 1, 1, 0, 1, 4, 4}}},
       {"NiN",
        3,
-       32,
-       32,
-       {{192, 5, 1, 2},
-        {160, 1},
+       227,
+       227,
+       {{96, 11, 4},
+        joined({96, 1}),
         {96, 1, 1, 0, 1, 3, 2, true},
-        {192, 5, 1, 2},
-        {192, 1},
-        {192, 1, 1, 0, 1, 3, 2, true},
-        {192, 3, 1, 1},
-        {192, 1},
-        {10, 1, 1, 0, 1, 8, 8}}},
+        {256, 5, 1, 2},
+        joined({256, 1}),
+        {256, 1, 1, 0, 1, 3, 2, true},
+        {384, 3, 1, 1},
+        joined({384, 1}),
+        {384, 1, 1, 0, 1, 3, 2, true},
+        {1024, 3, 1, 1},
+        joined({1024, 1}),
+        {1000, 1, 1, 0, 1, 6, 6}}},
       // One-dimensional: 128 samples of nine inertial signals, kernels along time only.
-      {"HAR", 9, 1, 128, {{64, 5}, {64, 5}, {64, 5}, {64, 5}, full(128), full(6)}},
+      {"HAR", 9, 1, 128, {{64, 5, 1, 2, 1, 2, 2}, {64, 5, 1, 2, 1, 2, 2}, {64, 5, 1, 2, 1, 2, 2}, full(128), full(6)}},
   };
 }
 
@@ -154,6 +163,7 @@ TaskModel model_of(const NetSpec& net) {
       width = pooled(width, layer);
     }
     channels = layer.channels;
+    if (layer.joins_next) continue;
     model.layers.push_back({.ratio = static_cast<double>(channels) * height * width / input_bytes,
                             .gflop_per_mb = operations / input_bytes / 1000 * kRawBytesPerCompressedByte});
   }

@@ -1,0 +1,247 @@
+// tideline schedule: which of many tasks fit on the edge servers, and how deep each one goes.
+#include <algorithm>
+#include <cstdio>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "base/limits.h"
+#include "commands.h"
+#include "platform/files.h"
+#include "schedule/certify.h"
+#include "schedule/dual.h"
+#include "schedule/generator.h"
+#include "schedule/policy.h"
+#include "schedule/result_file.h"
+
+namespace tideline::app {
+namespace {
+
+using namespace tideline::schedule;
+
+struct Options {
+  std::string file;
+  std::string policy = "price";
+  std::uint64_t seed = 1;
+  double time_limit_s = 5;
+  std::uint64_t steps = 0;
+  unsigned threads = 0;
+  bool bound = false;
+  std::string out;
+
+  GeneratorOptions generator;
+  std::string generate;
+  std::vector<std::string> models;
+
+  std::string certify;
+  std::string instance;
+};
+
+constexpr double kTimeLimitMaxSeconds = 7 * 24 * 3600;
+constexpr std::size_t kServersShown = 12;
+
+Result<Instance> load_instance(const std::string& path) {
+  TIDELINE_TRY(const std::string text, read_file(path, limits::kInstanceFileBytesMax));
+  return parse_instance(text, path);
+}
+
+struct Spread {
+  double least = 0, mean = 0, most = 0;
+};
+
+Spread spread_of(const std::vector<double>& values) {
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  return {*least, std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size()), *most};
+}
+
+std::string bar(double share, std::size_t width) {
+  const auto filled = static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(width) + 0.5);
+  return std::string(filled, '#') + std::string(width - filled, '.');
+}
+
+void print_utilisation(const CheckReport& report) {
+  const auto line = [](const char* name, const Spread& spread) {
+    fmt::print("  {:<10} mean {:5.1f} %   least {:5.1f} %   most {:5.1f} %\n", name, 100 * spread.mean, 100 * spread.least,
+               100 * spread.most);
+  };
+  fmt::print("utilisation of the servers\n");
+  line("bandwidth", spread_of(report.bandwidth_utilisation));
+  line("compute", spread_of(report.compute_utilisation));
+  std::vector<std::size_t> fullest(report.bandwidth_utilisation.size());
+  std::iota(fullest.begin(), fullest.end(), std::size_t{0});
+  const auto fullness = [&](std::size_t i) { return std::max(report.bandwidth_utilisation[i], report.compute_utilisation[i]); };
+  std::stable_sort(fullest.begin(), fullest.end(), [&](std::size_t a, std::size_t b) { return fullness(a) > fullness(b); });
+  const std::size_t shown = std::min(kServersShown, fullest.size());
+  if (shown < fullest.size()) fmt::print("  the {} fullest of {}\n", shown, fullest.size());
+  for (std::size_t n = 0; n < shown; ++n) {
+    const std::size_t i = fullest[n];
+    fmt::print("  server {:<5} bandwidth {} {:5.1f} %   compute {} {:5.1f} %\n", i, bar(report.bandwidth_utilisation[i], 20),
+               100 * report.bandwidth_utilisation[i], bar(report.compute_utilisation[i], 20),
+               100 * report.compute_utilisation[i]);
+  }
+}
+
+void print_depths(const CheckReport& report) {
+  fmt::print("layers on the edge\n");
+  const std::uint32_t most = *std::max_element(report.depth_histogram.begin(), report.depth_histogram.end());
+  for (std::size_t k = 0; k < report.depth_histogram.size(); ++k) {
+    const std::uint32_t count = report.depth_histogram[k];
+    if (count == 0) continue;
+    fmt::print("  {:<8} {:>7} {}\n", k == 0 ? "not" : fmt::format("{}", k), count,
+               std::string(most == 0 ? 0 : (std::uint64_t{count} * 40 + most - 1) / most, '#'));
+  }
+}
+
+void print_table(const CheckedSchedule& answer, std::size_t tasks) {
+  const Schedule& schedule = answer.schedule;
+  fmt::print("policy      {}\n", schedule.policy);
+  fmt::print("deployed    {} of {} tasks, in {:.2f} s (checked)\n", schedule.deployed(), tasks,
+             std::chrono::duration<double>(answer.elapsed).count());
+  if (schedule.multipliers.bandwidth.empty()) {
+    fmt::print("bound       none: this policy gives none; add --bound\n");
+  } else {
+    fmt::print("bound       no schedule deploys more than {:.3f}, so at most {} tasks\n", schedule.upper_bound,
+               static_cast<std::uint64_t>(schedule.upper_bound + 1e-6));
+    fmt::print("of bound    {:.2f} %\n", 100 * schedule.deployed() / std::max(schedule.upper_bound, 1e-9));
+  }
+  print_utilisation(answer.report);
+  print_depths(answer.report);
+}
+
+Status run_schedule(Context& context, const Options& options) {
+  TIDELINE_TRY(const Instance instance, load_instance(options.file));
+  PolicyOptions policy{
+      .seed = options.seed, .search_steps = options.steps, .threads = options.threads, .cancel = context.interrupted};
+  policy.time_limit = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(options.time_limit_s));
+  CheckedSchedule answer;
+  {
+    Progress progress(context, options.policy, 100);
+    policy.progress = [&](std::uint32_t deployed, double share) {
+      progress.advance_to(static_cast<std::size_t>(100 * std::clamp(share, 0.0, 1.0)), fmt::format("{} deployed", deployed));
+    };
+    TIDELINE_TRY(answer, run_policy(options.policy, instance, policy));
+  }
+  if (options.bound && answer.schedule.multipliers.bandwidth.empty()) {
+    auto dual = solve_dual(instance, CutTable(instance), {.threads = options.threads, .cancel = context.interrupted});
+    answer.schedule.multipliers = std::move(dual.multipliers);
+    answer.schedule.upper_bound = dual.upper_bound;
+  }
+  if (!options.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(options.out, write_result(answer.schedule)));
+  if (context.output == Output::kJson)
+    fmt::print("{}", write_result(answer.schedule));
+  else
+    print_table(answer, instance.tasks.size());
+  return {};
+}
+
+Status run_generate(Context& context, const Options& options) {
+  GeneratorOptions generator = options.generator;
+  generator.kind = options.generate;
+  generator.seed = options.seed;
+  if (!options.models.empty() && generator.kind != "real")
+    return Error{ErrorCode::kInvalidArgument, "[schedule] --models belongs to --generate real"};
+  for (const std::string& path : options.models) {
+    TIDELINE_TRY(const std::string text, read_file(path, limits::kConfigFileBytesMax));
+    TIDELINE_TRY(TaskModel model, parse_inspected_model(text, path));
+    generator.models.push_back(std::move(model));
+  }
+  TIDELINE_TRY(const Instance instance, generate_instance(generator));
+  if (options.out.empty()) {
+    fmt::print("{}", write_instance(instance));
+    return {};
+  }
+  TIDELINE_CHECK_OK(write_file_atomic(options.out, write_instance(instance)));
+  if (context.output == Output::kJson)
+    fmt::print("{{\"kind\": \"{}\", \"servers\": {}, \"tasks\": {}, \"models\": {}}}\n", generator.kind, instance.servers.size(),
+               instance.tasks.size(), instance.models.size());
+  else
+    fmt::print("{}: {} tasks of {} models on {} servers ({})\n", options.out, instance.tasks.size(), instance.models.size(),
+               instance.servers.size(), generator.kind);
+  return {};
+}
+
+Status run_certify(Context& context, const Options& options) {
+  if (options.instance.empty())
+    return Error{ErrorCode::kInvalidArgument,
+                 "[schedule] --certify RESULT needs --instance FILE, the instance that the result is for"};
+  TIDELINE_TRY(const Instance instance, load_instance(options.instance));
+  TIDELINE_TRY(const std::string text, read_file(options.certify, limits::kInstanceFileBytesMax));
+  TIDELINE_TRY(const Schedule result, parse_result(text, options.certify));
+  auto certificate = certify(instance, result);
+  if (!certificate) return with_context(certificate.error(), options.certify);
+  if (context.output == Output::kJson) {
+    fmt::print(
+        "{{\"certified\": true, \"policy\": \"{}\", \"deployed\": {}, \"upper_bound\": {}, \"tasks_max\": {}, \"optimal\": "
+        "{}}}\n",
+        result.policy, result.deployed(), certificate->upper_bound, certificate->tasks_max,
+        result.deployed() == certificate->tasks_max);
+    return {};
+  }
+  fmt::print("certified   {} tasks are deployed and every constraint holds\n", result.deployed());
+  fmt::print("bound       U(lambda) = {:.6f}: no schedule deploys more than {} tasks\n", certificate->upper_bound,
+             certificate->tasks_max);
+  fmt::print("so          {}\n", result.deployed() == certificate->tasks_max
+                                     ? "the schedule is optimal"
+                                     : fmt::format("the schedule is within {:.2f} % of the best possible",
+                                                   100 * (1 - result.deployed() / std::max(certificate->upper_bound, 1e-9))));
+  return {};
+}
+
+Status run(Context& context, const Options& options) {
+  const int modes = (options.file.empty() ? 0 : 1) + (options.generate.empty() ? 0 : 1) + (options.certify.empty() ? 0 : 1);
+  if (modes != 1)
+    return Error{ErrorCode::kInvalidArgument,
+                 "[schedule] give one of: an instance FILE to schedule, --generate KIND, or --certify RESULT; see tideline "
+                 "schedule --help"};
+  if (!options.generate.empty()) return run_generate(context, options);
+  return options.certify.empty() ? run_schedule(context, options) : run_certify(context, options);
+}
+
+std::string footer() {
+  std::string text = "Policies:\n";
+  for (const Policy& policy : policies())
+    text += fmt::format("  {:<14} {}\n",
+                        policy.argument.empty() ? std::string(policy.name) : fmt::format("{}:{}", policy.name, policy.argument),
+                        policy.summary);
+  text += "Kinds of instances:\n";
+  for (const GeneratorKind& kind : generator_kinds()) text += fmt::format("  {:<14} {}\n", kind.name, kind.summary);
+  return text +
+         "Examples:\n"
+         "  tideline schedule --generate c2 --servers 50 --tasks 1000 --seed 7 --out city.json\n"
+         "  tideline schedule city.json --policy price --time-limit 5\n"
+         "  tideline schedule city.json --policy price --out result.json\n"
+         "  tideline schedule --certify result.json --instance city.json\n"
+         "  tideline schedule city.json --policy fixed:2 --bound -o json\n";
+}
+
+}  // namespace
+
+void add_schedule_command(CLI::App& app, Context& context) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command =
+      *app.add_subcommand("schedule", "Many tasks on many edge servers: which fit, how deep, and how near to the best possible");
+  command.add_option("FILE", options->file, "An instance (docs/formats/instance.md)");
+  command.add_option("--policy", options->policy, "How to decide; see the list below")->capture_default_str();
+  command.add_option("--seed", options->seed, "Of everything random")->capture_default_str();
+  command.add_option("--time-limit", options->time_limit_s, "Seconds that a searching policy may take")
+      ->check(CLI::Range(0.0, kTimeLimitMaxSeconds))
+      ->capture_default_str();
+  command.add_option("--steps", options->steps, "End the search after so many steps of each thread: a result that repeats");
+  command.add_option("--threads", options->threads, "0: as many as there are cores")->capture_default_str();
+  command.add_flag("--bound", options->bound, "Compute an upper bound also for a policy that gives none");
+  command.add_option("--out", options->out, "Write the result, or the generated instance, to this file");
+  command.add_option("--generate", options->generate, "Make an instance of this kind instead")->type_name("KIND");
+  command.add_option("--servers", options->generator.servers, "Of the generated instance")->capture_default_str();
+  command.add_option("--tasks", options->generator.tasks, "Of the generated instance")->capture_default_str();
+  command.add_option("--profile-seed", options->generator.profile_seed, "Of the ten generated models")->capture_default_str();
+  command.add_option("--servers-per-task", options->generator.servers_per_task, "How many servers a task has data on (c2, real)")
+      ->capture_default_str();
+  command.add_option("--models", options->models, "For --generate real: files of tideline inspect -o json")->type_name("FILE...");
+  command.add_option("--certify", options->certify, "Recompute the proof in this result, in separate code")->type_name("RESULT");
+  command.add_option("--instance", options->instance, "The instance of --certify");
+  add_output_option(command, context);
+  command.footer(footer());
+  on_run(command, context, [&context, options] { return run(context, *options); });
+}
+
+}  // namespace tideline::app

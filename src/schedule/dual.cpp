@@ -1,0 +1,467 @@
+#include "schedule/dual.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "schedule/cholesky.h"
+#include "schedule/parallel.h"
+
+namespace tideline::schedule {
+
+PriceList::PriceList(const Instance& instance, const Multipliers& multipliers) {
+  price_.reserve(instance.servers.size());
+  for (std::size_t i = 0; i < instance.servers.size(); ++i)
+    price_.push_back({.per_mbit_s = multipliers.bandwidth[i] / (instance.bandwidth_share * instance.servers[i].bandwidth_mbit_s),
+                      .per_gflop_s = multipliers.compute[i] / instance.servers[i].capacity_gflop_s});
+}
+
+std::uint32_t PriceList::cheapest(const TaskPrices& prices, std::span<const Cut> cuts) {
+  std::uint32_t best = 0;
+  for (std::uint32_t c = 1; c < cuts.size(); ++c)
+    if (prices.cost(cuts[c]) < prices.cost(cuts[best])) best = c;
+  return best;
+}
+
+namespace {
+
+constexpr int kIterationsMax = 80;
+// How far towards the boundary a step goes.
+constexpr double kStepShare = 0.9995;
+// A resource with nothing left keeps this much, so that the method has an inside to walk through.
+constexpr double kLeftMin = 1e-7;
+
+// The linear relaxation in the form the method works on:
+//   maximise sum x_jk   with   sum_jk a_jk x_jk + w = right   (2E rows),   sum_k x_jk + t_j = 1,   x, w, t >= 0
+//   minimise right.lambda + sum s_j   with   a_jk.lambda + s_j - z_jk = 1,   lambda, s, z >= 0
+// and a_jk = ratio_k * u_j (on bandwidth rows) + gflop_per_mb_k * v_j (on compute rows). Rows 2i and 2i+1 belong to server i.
+// Newton's equations for x z = w lambda = t s = mu, with dz, dx, ds, dt and dw eliminated in this order, leave
+//   [ sum_j (sum_k theta a a^T - (sum_k theta a)(sum_k theta a)^T / D_j) + diag(w / lambda) ] dlambda = ...
+// with theta = x / z and D_j = sum_k theta + t / s. The bracket of a task is (u_j v_j) M_j (u_j v_j)^T with M_j 2 x 2.
+class InteriorPoint {
+ public:
+  InteriorPoint(const Instance& instance, const CutTable& cuts, const DualOptions& options)
+      : instance_(instance),
+        cuts_(cuts),
+        options_(options),
+        rows_(2 * instance.servers.size()),
+        threads_(instance.touches.size() < 4000 ? 1 : thread_count(options.threads)) {
+    start();
+  }
+
+  DualResult run() {
+    const auto begin = std::chrono::steady_clock::now();
+    DualResult result;
+    while (result.iterations < kIterationsMax) {
+      const Progress now = assemble();
+      if (now.bound < best_bound_) {
+        best_bound_ = now.bound;
+        best_lambda_ = lambda_;
+      }
+      // Complementarity is the gap once both sides are feasible; the primal residual stands for the rest.
+      if (now.complementarity + now.primal_residual * best_bound_ < options_.gap * std::max(1.0, best_bound_)) {
+        result.converged = true;
+        break;
+      }
+      if (options_.cancel.cancelled() || std::chrono::steady_clock::now() - begin > options_.time_limit) break;
+      if (!step(now)) break;
+      ++result.iterations;
+    }
+    finish(result);
+    return result;
+  }
+
+ private:
+  struct Pair {
+    double bandwidth = 0;
+    double compute = 0;
+  };
+  // Of one task: everything the two right sides and the back-substitution need.
+  struct TaskState {
+    double s = 0.5, t = 0.5;
+    double ds = 0, dt = 0;
+    TaskPrices prices;
+  };
+  struct Column {
+    double x = 0, z = 0;
+    double dx = 0, dz = 0;
+  };
+  struct Progress {
+    double bound = 0;
+    double complementarity = 0;
+    double primal_residual = 0;
+  };
+  // What a thread sums up.
+  struct Sums {
+    std::vector<double> matrix;
+    std::vector<double> right_side;
+    double bound = 0;
+    double complementarity = 0;
+    double primal_residual = 0;
+    double step_primal = 1, step_dual = 1;
+    double after_step = 0;
+  };
+  enum class Phase { kPredictor, kCorrector };
+
+  std::span<const Cut> cuts_of(std::size_t j) const { return cuts_.of(instance_.tasks[j]); }
+
+  void start() {
+    const std::size_t tasks = instance_.tasks.size();
+    unit_.resize(instance_.servers.size());
+    right_.resize(rows_, 1);
+    for (std::size_t i = 0; i < instance_.servers.size(); ++i) {
+      unit_[i] = {.bandwidth = 1 / (instance_.bandwidth_share * instance_.servers[i].bandwidth_mbit_s),
+                  .compute = 1 / instance_.servers[i].capacity_gflop_s};
+      if (!options_.bandwidth_left.empty()) right_[2 * i] = std::max(options_.bandwidth_left[i], kLeftMin);
+      if (!options_.compute_left.empty()) right_[2 * i + 1] = std::max(options_.compute_left[i], kLeftMin);
+    }
+    first_column_.resize(tasks + 1, 0);
+    for (std::size_t j = 0; j < tasks; ++j) first_column_[j + 1] = first_column_[j] + cuts_of(j).size();
+    columns_.resize(first_column_.back());
+    task_.resize(tasks);
+    // A start in the middle: every task half in, prices that add up to half of the tasks.
+    lambda_.assign(rows_, std::max(0.5, static_cast<double>(tasks) / 2) / static_cast<double>(rows_));
+    slack_.assign(rows_, 0);
+    delta_lambda_.assign(rows_, 0);
+    delta_slack_.assign(rows_, 0);
+    for (std::size_t r = 0; r < rows_; ++r) slack_[r] = 0.5 * right_[r];
+    sums_.resize(threads_);
+    compute_prices(lambda_, &TaskState::prices);
+    for (std::size_t j = 0; j < tasks; ++j) {
+      const auto cuts = cuts_of(j);
+      for (std::size_t c = 0; c < cuts.size(); ++c) {
+        Column& column = columns_[first_column_[j] + c];
+        column.x = 0.5 / static_cast<double>(cuts.size());
+        column.z = std::max(0.5, task_[j].prices.cost(cuts[c]) + task_[j].s - 1);
+      }
+    }
+  }
+
+  TaskPrices prices_of(const Task& task, const std::vector<double>& lambda) const {
+    TaskPrices prices;
+    for (const Touch& touch : instance_.touches_of(task)) {
+      const Pair& unit = unit_[touch.server];
+      prices.of_output += lambda[2 * touch.server] * unit.bandwidth * touch.data_mb_s;
+      prices.of_work += lambda[2 * touch.server + 1] * unit.compute * touch.data_mb_s;
+    }
+    prices.of_output *= 8 / task.latency_s;
+    return prices;
+  }
+
+  void compute_prices(const std::vector<double>& lambda, TaskPrices TaskState::*target) {
+    parallel_for(threads_, task_.size(), [&](unsigned, std::size_t begin, std::size_t end) {
+      for (std::size_t j = begin; j < end; ++j) task_[j].*target = prices_of(instance_.tasks[j], lambda);
+    });
+  }
+
+  double mu_count() const { return static_cast<double>(columns_.size() + task_.size() + rows_); }
+
+  // One pass over the tasks: the matrix, the predictor's right side, and how far we are.
+  Progress assemble() {
+    parallel_for(threads_, task_.size(), [&](unsigned thread, std::size_t begin, std::size_t end) {
+      Sums& sums = sums_[thread];
+      sums = Sums{.matrix = std::move(sums.matrix), .right_side = std::move(sums.right_side)};
+      sums.matrix.assign(rows_ * rows_, 0);
+      sums.right_side.assign(rows_, 0);
+      for (std::size_t j = begin; j < end; ++j) {
+        task_[j].prices = prices_of(instance_.tasks[j], lambda_);
+        assemble_matrix(j, sums);
+        assemble_right_side(j, Phase::kPredictor, 0, sums);
+        measure(j, sums);
+      }
+    });
+    Progress progress;
+    for (const Sums& sums : sums_) {
+      progress.bound += sums.bound;
+      progress.complementarity += sums.complementarity;
+      progress.primal_residual = std::max(progress.primal_residual, sums.primal_residual);
+    }
+    for (std::size_t r = 0; r < rows_; ++r) {
+      progress.bound += lambda_[r] * right_[r];
+      progress.complementarity += lambda_[r] * slack_[r];
+    }
+    return progress;
+  }
+
+  void measure(std::size_t j, Sums& sums) {
+    const TaskState& task = task_[j];
+    const auto cuts = cuts_of(j);
+    double cheapest = std::numeric_limits<double>::infinity();
+    double share = 0;
+    for (std::size_t c = 0; c < cuts.size(); ++c) {
+      const Column& column = columns_[first_column_[j] + c];
+      cheapest = std::min(cheapest, task.prices.cost(cuts[c]));
+      sums.complementarity += column.x * column.z;
+      share += column.x;
+    }
+    sums.complementarity += task.s * task.t;
+    sums.bound += std::max(0.0, 1 - cheapest);
+    sums.primal_residual = std::max(sums.primal_residual, std::abs(1 - share - task.t));
+  }
+
+  void assemble_matrix(std::size_t j, Sums& sums) const {
+    const TaskState& state = task_[j];
+    const Task& task = instance_.tasks[j];
+    const auto cuts = cuts_of(j);
+    double theta_sum = state.t / state.s, r = 0, l = 0, rr = 0, rl = 0, ll = 0;
+    for (std::size_t c = 0; c < cuts.size(); ++c) {
+      const Column& column = columns_[first_column_[j] + c];
+      const double theta = column.x / column.z;
+      const double ratio = cuts[c].ratio * 8 / task.latency_s;
+      const double work = cuts[c].gflop_per_mb;
+      theta_sum += theta;
+      r += theta * ratio;
+      l += theta * work;
+      rr += theta * ratio * ratio;
+      rl += theta * ratio * work;
+      ll += theta * work * work;
+    }
+    rr -= r * r / theta_sum;
+    rl -= r * l / theta_sum;
+    ll -= l * l / theta_sum;
+    const auto touches = instance_.touches_of(task);
+    for (std::size_t a = 0; a < touches.size(); ++a) {
+      const Pair& unit_a = unit_[touches[a].server];
+      const double u = touches[a].data_mb_s * unit_a.bandwidth, v = touches[a].data_mb_s * unit_a.compute;
+      const double u_rr = u * rr, u_rl = u * rl, v_rl = v * rl, v_ll = v * ll;
+      double* const row_u = sums.matrix.data() + 2 * touches[a].server * rows_;
+      double* const row_v = row_u + rows_;
+      for (std::size_t b = 0; b <= a; ++b) {
+        const std::uint32_t server = touches[b].server;
+        const double ub = touches[b].data_mb_s * unit_[server].bandwidth, vb = touches[b].data_mb_s * unit_[server].compute;
+        row_u[2 * server] += u_rr * ub;
+        row_u[2 * server + 1] += u_rl * vb;
+        row_v[2 * server] += v_rl * ub;
+        row_v[2 * server + 1] += v_ll * vb;
+      }
+    }
+  }
+
+  // h_jk and g_j of the elimination: dx_jk = h_jk - theta (a_jk.dlambda + ds_j).
+  double h_of(const TaskState& task, const Column& column, const Cut& cut, Phase phase, double mu) const {
+    const double residual = 1 - (task.prices.cost(cut) + task.s - column.z);
+    const double target = phase == Phase::kPredictor ? 0 : mu - column.dx * column.dz;
+    return (target - column.x * column.z + column.x * residual) / column.z;
+  }
+
+  double g_of(std::size_t j, Phase phase, double mu, std::span<const double> h) const {
+    const TaskState& task = task_[j];
+    double g = 0, share = 0;
+    for (std::size_t c = 0; c < h.size(); ++c) {
+      g += h[c];
+      share += columns_[first_column_[j] + c].x;
+    }
+    const double target = phase == Phase::kPredictor ? 0 : mu - task.ds * task.dt;
+    return g + (target - task.s * task.t) / task.s - (1 - share - task.t);
+  }
+
+  // Calls body(h, g, theta_sum) of one task.
+  template <typename Body>
+  void eliminate(std::size_t j, Phase phase, double mu, const Body& body) const {
+    const TaskState& task = task_[j];
+    const auto cuts = cuts_of(j);
+    thread_local std::vector<double> h;
+    h.resize(cuts.size());
+    double theta_sum = task.t / task.s;
+    for (std::size_t c = 0; c < cuts.size(); ++c) {
+      const Column& column = columns_[first_column_[j] + c];
+      h[c] = h_of(task, column, cuts[c], phase, mu);
+      theta_sum += column.x / column.z;
+    }
+    body(std::span<const double>(h), g_of(j, phase, mu, h), theta_sum);
+  }
+
+  void assemble_right_side(std::size_t j, Phase phase, double mu, Sums& sums) const {
+    eliminate(j, phase, mu, [&](std::span<const double> h, double g, double theta_sum) {
+      const Task& task = instance_.tasks[j];
+      const auto cuts = cuts_of(j);
+      double output = 0, work = 0;
+      for (std::size_t c = 0; c < cuts.size(); ++c) {
+        const Column& column = columns_[first_column_[j] + c];
+        const double weight = h[c] + column.x - column.x / column.z * g / theta_sum;
+        output += weight * cuts[c].ratio;
+        work += weight * cuts[c].gflop_per_mb;
+      }
+      output *= 8 / task.latency_s;
+      for (const Touch& touch : instance_.touches_of(task)) {
+        const Pair& unit = unit_[touch.server];
+        sums.right_side[2 * touch.server] += output * unit.bandwidth * touch.data_mb_s;
+        sums.right_side[2 * touch.server + 1] += work * unit.compute * touch.data_mb_s;
+      }
+    });
+  }
+
+  // dlambda from the factored matrix, dw from dlambda.
+  void solve_rows(const Cholesky& factors, Phase phase, double mu) {
+    std::vector<double> side(rows_, 0);
+    std::vector<double> target(rows_);
+    for (std::size_t r = 0; r < rows_; ++r) {
+      for (const Sums& sums : sums_) side[r] += sums.right_side[r];
+      target[r] = (phase == Phase::kPredictor ? 0 : mu - delta_lambda_[r] * delta_slack_[r]) - slack_[r] * lambda_[r];
+      side[r] += target[r] / lambda_[r] + slack_[r] - right_[r];
+    }
+    factors.solve(side);
+    for (std::size_t r = 0; r < rows_; ++r) {
+      delta_lambda_[r] = side[r];
+      delta_slack_[r] = (target[r] - slack_[r] * side[r]) / lambda_[r];
+    }
+  }
+
+  // The other directions by back-substitution, and how long a step stays inside.
+  void directions(Phase phase, double mu) {
+    parallel_for(threads_, task_.size(), [&](unsigned thread, std::size_t begin, std::size_t end) {
+      Sums& sums = sums_[thread];
+      sums.step_primal = sums.step_dual = std::numeric_limits<double>::infinity();
+      for (std::size_t j = begin; j < end; ++j) task_directions(j, phase, mu, sums);
+    });
+  }
+
+  static void limit(double& step, double value, double delta) {
+    if (delta < 0) step = std::min(step, -value / delta);
+  }
+
+  void task_directions(std::size_t j, Phase phase, double mu, Sums& sums) {
+    const TaskPrices delta = prices_of(instance_.tasks[j], delta_lambda_);
+    const auto cuts = cuts_of(j);
+    eliminate(j, phase, mu, [&](std::span<const double> h, double g, double theta_sum) {
+      TaskState& task = task_[j];
+      double weighted = 0;
+      for (std::size_t c = 0; c < cuts.size(); ++c) {
+        const Column& column = columns_[first_column_[j] + c];
+        weighted += column.x / column.z * delta.cost(cuts[c]);
+      }
+      const double s_target = (phase == Phase::kPredictor ? 0 : mu - task.ds * task.dt) - task.s * task.t;
+      const double ds = (g - weighted) / theta_sum;
+      for (std::size_t c = 0; c < cuts.size(); ++c) {
+        Column& column = columns_[first_column_[j] + c];
+        const double price_change = delta.cost(cuts[c]) + ds;
+        const double residual = 1 - (task.prices.cost(cuts[c]) + task.s - column.z);
+        column.dx = h[c] - column.x / column.z * price_change;
+        column.dz = price_change - residual;
+        limit(sums.step_primal, column.x, column.dx);
+        limit(sums.step_dual, column.z, column.dz);
+      }
+      task.ds = ds;
+      task.dt = (s_target - task.t * ds) / task.s;
+      limit(sums.step_dual, task.s, task.ds);
+      limit(sums.step_primal, task.t, task.dt);
+    });
+  }
+
+  std::array<double, 2> step_lengths() const {
+    double primal = std::numeric_limits<double>::infinity(), dual = primal;
+    for (const Sums& sums : sums_) {
+      primal = std::min(primal, sums.step_primal);
+      dual = std::min(dual, sums.step_dual);
+    }
+    for (std::size_t r = 0; r < rows_; ++r) {
+      limit(primal, slack_[r], delta_slack_[r]);
+      limit(dual, lambda_[r], delta_lambda_[r]);
+    }
+    return {std::min(1.0, kStepShare * primal), std::min(1.0, kStepShare * dual)};
+  }
+
+  double complementarity_after(double primal, double dual) {
+    parallel_for(threads_, task_.size(), [&](unsigned thread, std::size_t begin, std::size_t end) {
+      double sum = 0;
+      for (std::size_t c = first_column_[begin]; c < first_column_[end]; ++c)
+        sum += (columns_[c].x + primal * columns_[c].dx) * (columns_[c].z + dual * columns_[c].dz);
+      for (std::size_t j = begin; j < end; ++j) sum += (task_[j].t + primal * task_[j].dt) * (task_[j].s + dual * task_[j].ds);
+      sums_[thread].after_step = sum;
+    });
+    double sum = 0;
+    for (const Sums& sums : sums_) sum += sums.after_step;
+    for (std::size_t r = 0; r < rows_; ++r)
+      sum += (slack_[r] + primal * delta_slack_[r]) * (lambda_[r] + dual * delta_lambda_[r]);
+    return sum;
+  }
+
+  // One predictor and corrector. False when no progress is possible any more.
+  bool step(const Progress& now) {
+    std::vector<double>& matrix = sums_[0].matrix;
+    for (std::size_t t = 1; t < sums_.size(); ++t)
+      for (std::size_t e = 0; e < matrix.size(); ++e) matrix[e] += sums_[t].matrix[e];
+    for (std::size_t r = 0; r < rows_; ++r) matrix[r * rows_ + r] += slack_[r] / lambda_[r];
+    const Cholesky factors(matrix, rows_, threads_);
+
+    solve_rows(factors, Phase::kPredictor, 0);
+    directions(Phase::kPredictor, 0);
+    auto [primal, dual] = step_lengths();
+    const double mu = now.complementarity / mu_count();
+    const double ratio = complementarity_after(primal, dual) / now.complementarity;
+    const double target = mu * ratio * ratio * ratio;
+
+    parallel_for(threads_, task_.size(), [&](unsigned thread, std::size_t begin, std::size_t end) {
+      sums_[thread].right_side.assign(rows_, 0);
+      for (std::size_t j = begin; j < end; ++j) assemble_right_side(j, Phase::kCorrector, target, sums_[thread]);
+    });
+    solve_rows(factors, Phase::kCorrector, target);
+    directions(Phase::kCorrector, target);
+    std::tie(primal, dual) = std::pair(step_lengths()[0], step_lengths()[1]);
+    if (!(primal > 1e-10 || dual > 1e-10)) return false;
+    move(primal, dual);
+    return true;
+  }
+
+  void move(double primal, double dual) {
+    parallel_for(threads_, task_.size(), [&](unsigned, std::size_t begin, std::size_t end) {
+      for (std::size_t c = first_column_[begin]; c < first_column_[end]; ++c) {
+        columns_[c].x += primal * columns_[c].dx;
+        columns_[c].z += dual * columns_[c].dz;
+      }
+      for (std::size_t j = begin; j < end; ++j) {
+        task_[j].t += primal * task_[j].dt;
+        task_[j].s += dual * task_[j].ds;
+      }
+    });
+    for (std::size_t r = 0; r < rows_; ++r) {
+      slack_[r] += primal * delta_slack_[r];
+      lambda_[r] += dual * delta_lambda_[r];
+    }
+  }
+
+  void finish(DualResult& result) {
+    result.upper_bound = best_bound_;
+    for (std::size_t r = 0; r < rows_; r += 2) {
+      result.multipliers.bandwidth.push_back(best_lambda_[r]);
+      result.multipliers.compute.push_back(best_lambda_[r + 1]);
+    }
+    result.share.resize(task_.size());
+    for (std::size_t j = 0; j < task_.size(); ++j) {
+      double share = 0;
+      for (std::size_t c = first_column_[j]; c < first_column_[j + 1]; ++c) share += columns_[c].x;
+      result.share[j] = static_cast<float>(std::clamp(share, 0.0, 1.0));
+    }
+  }
+
+  const Instance& instance_;
+  const CutTable& cuts_;
+  const DualOptions& options_;
+  const std::size_t rows_;
+  const unsigned threads_;
+  std::vector<Pair> unit_;  // one over the available bandwidth and compute of each server
+  std::vector<double> right_;
+  std::vector<double> lambda_, slack_, delta_lambda_, delta_slack_;
+  std::vector<std::size_t> first_column_;
+  std::vector<Column> columns_;
+  std::vector<TaskState> task_;
+  std::vector<Sums> sums_;
+  double best_bound_ = std::numeric_limits<double>::infinity();
+  std::vector<double> best_lambda_;
+};
+
+}  // namespace
+
+DualResult solve_dual(const Instance& instance, const CutTable& cuts, const DualOptions& options) {
+  if (instance.tasks.empty()) {
+    DualResult nothing;
+    nothing.multipliers.bandwidth.assign(instance.servers.size(), 0);
+    nothing.multipliers.compute.assign(instance.servers.size(), 0);
+    nothing.converged = true;
+    return nothing;
+  }
+  return InteriorPoint(instance, cuts, options).run();
+}
+
+}  // namespace tideline::schedule

@@ -1,0 +1,85 @@
+#include "schedule/result_file.h"
+
+#include <iterator>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "base/json.h"
+#include "base/limits.h"
+
+namespace tideline::schedule {
+
+std::string write_result(const Schedule& schedule) {
+  fmt::memory_buffer out;
+  const auto put = std::back_inserter(out);
+  fmt::format_to(put, "{{\"policy\": {}, \"deployed\": {}, \"tasks\": [", nlohmann::json(schedule.policy).dump(),
+                 schedule.deployed());
+  const char* comma = "";
+  for (const std::uint32_t k : schedule.layers) {
+    fmt::format_to(put, "{}{{\"layers\": {}}}", comma, k);
+    comma = ", ";
+  }
+  const bool has_bound = !schedule.multipliers.bandwidth.empty();
+  if (has_bound)
+    fmt::format_to(put, "], \"upper_bound\": {}, \"multipliers\": {{\"bandwidth\": [{}], \"compute\": [{}]}}",
+                   schedule.upper_bound, fmt::join(schedule.multipliers.bandwidth, ", "),
+                   fmt::join(schedule.multipliers.compute, ", "));
+  else
+    fmt::format_to(put, "], \"upper_bound\": null, \"multipliers\": null");
+  if (!schedule.curve.empty()) fmt::format_to(put, ", \"curve\": [{}]", fmt::join(schedule.curve, ", "));
+  fmt::format_to(put, ", \"checked\": true}}\n");
+  return fmt::to_string(out);
+}
+
+namespace {
+
+Status read_multipliers(JsonMap& map, Schedule& schedule) {
+  TIDELINE_TRY(schedule.upper_bound, map.number("upper_bound", {.min = 0}));
+  TIDELINE_TRY(const auto* object, map.object("multipliers"));
+  JsonMap multipliers(*object, map.file(), "multipliers");
+  TIDELINE_TRY(schedule.multipliers.bandwidth, multipliers.numbers("bandwidth", {.min = 0}));
+  TIDELINE_TRY(schedule.multipliers.compute, multipliers.numbers("compute", {.min = 0}));
+  return multipliers.finish();
+}
+
+}  // namespace
+
+Result<Schedule> parse_result(std::string_view json, std::string_view name) {
+  TIDELINE_TRY(const nlohmann::json document, parse_json(json, name));
+  JsonMap map(document, std::string(name), "");
+  Schedule schedule;
+  TIDELINE_TRY(schedule.policy, map.text("policy"));
+  TIDELINE_TRY(const std::int64_t deployed, map.integer("deployed", 0, static_cast<std::int64_t>(limits::kInstanceTasksMax)));
+  TIDELINE_TRY(const auto* tasks, map.array("tasks"));
+  for (std::size_t j = 0; j < tasks->size(); ++j) {
+    const std::string path = fmt::format("tasks[{}]", j);
+    JsonMap task((*tasks)[j], std::string(name), path);
+    TIDELINE_TRY(const std::int64_t layers, task.integer("layers", 0, static_cast<std::int64_t>(limits::kInstanceLayersMax)));
+    TIDELINE_CHECK_OK(task.finish());
+    schedule.layers.push_back(static_cast<std::uint32_t>(layers));
+  }
+  if (schedule.deployed() != deployed)
+    return map.error("deployed", fmt::format("says {}, but {} of the tasks have layers", deployed, schedule.deployed()));
+  const bool has_bound = map.has("multipliers") && !document["multipliers"].is_null();
+  if (has_bound) {
+    TIDELINE_CHECK_OK(read_multipliers(map, schedule));
+  } else {
+    for (const char* key : {"upper_bound", "multipliers"})
+      if (map.has(key) && !document[key].is_null())
+        return map.error(key, "upper_bound and multipliers come together or not at all");
+  }
+  if (map.has("curve")) {
+    TIDELINE_TRY(const auto curve, map.numbers("curve", {.min = 0, .max = static_cast<double>(limits::kInstanceTasksMax)}));
+    schedule.curve.assign(curve.begin(), curve.end());
+  }
+  TIDELINE_TRY(const bool checked, map.boolean_or("checked", true));
+  if (!checked) return map.error("checked", "must be true");
+  // Asking for the keys marks them as known, also when they are null.
+  [[maybe_unused]] const auto asked = {map.object("multipliers").has_value(), map.object("upper_bound").has_value()};
+  TIDELINE_CHECK_OK(map.finish());
+  return schedule;
+}
+
+}  // namespace tideline::schedule
