@@ -8,5 +8,7 @@ namespace tideline::app {
 // One line per file cmd_NAME.cpp; main.cpp calls them in this order.
 void add_zoo_command(CLI::App& app, Context& context);
 void add_schedule_command(CLI::App& app, Context& context);
+void add_plan_command(CLI::App& app, Context& context);
+void add_config_command(CLI::App& app, Context& context);
 
 }  // namespace tideline::app

@@ -45,6 +45,8 @@ int run(int argc, char** argv) {
   // COMMANDS
   add_zoo_command(app, context);
   add_schedule_command(app, context);
+  add_plan_command(app, context);
+  add_config_command(app, context);
 
   try {
     app.parse(argc, argv);

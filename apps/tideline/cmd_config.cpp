@@ -1,0 +1,122 @@
+// tideline config validate FILE: says what kind of file it is, whether it is right, and what it comes to.
+#include <memory>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/yaml.h"
+#include "cluster/cluster.h"
+#include "commands.h"
+#include "plan/plan.h"
+#include "plan/table.h"
+#include "platform/files.h"
+
+namespace tideline::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Validated {
+  std::string kind;
+  Json config;
+};
+
+Json to_json(const Cluster& cluster) {
+  Json nodes = Json::array();
+  for (const Node& node : cluster.nodes) {
+    const bool colon = node.host.find(':') != std::string::npos;
+    Json entry{{"name", node.name},
+               {"tier", to_string(node.tier)},
+               {"address", colon ? fmt::format("[{}]:{}", node.host, node.port) : fmt::format("{}:{}", node.host, node.port)},
+               {"threads", node.threads},
+               {"slowdown", node.slowdown}};
+    entry["memory_bytes"] = node.memory_bytes ? Json(*node.memory_bytes) : Json(nullptr);
+    entry["profile"] = node.profile.empty() ? Json(nullptr) : Json(node.profile);
+    nodes.push_back(std::move(entry));
+  }
+  Json links = Json::array();
+  for (const Link& link : cluster.links) {
+    Json entry{{"from", cluster.nodes[static_cast<std::size_t>(link.from)].name},
+               {"to", cluster.nodes[static_cast<std::size_t>(link.to)].name},
+               {"bandwidth_bytes_per_s", link.bytes_per_s},
+               {"bandwidth_back_bytes_per_s", link.back_bytes_per_s},
+               {"rtt_ms", link.rtt.count()}};
+    if (!link.host.empty()) entry["address"] = fmt::format("{}:{}", link.host, link.port);
+    links.push_back(std::move(entry));
+  }
+  return {{"nodes", std::move(nodes)}, {"links", std::move(links)}};
+}
+
+Json to_json(const Table& table) {
+  return {{"devices", table.devices}, {"ops", table.op_count()},          {"edges", table.edges.size()}, {"is_chain", table.is_chain},
+          {"links", table.links.size()}, {"input_bytes", table.input_bytes}, {"result_bytes", table.result_bytes}};
+}
+
+bool has_any(const nlohmann::json& document, std::initializer_list<const char*> keys) {
+  for (const char* key : keys)
+    if (document.contains(key)) return true;
+  return false;
+}
+
+Result<Validated> validate_json(const std::string& text, const std::string& path) {
+  TIDELINE_TRY(const nlohmann::json document, parse_json(text, path));
+  if (!document.is_object()) return Error{ErrorCode::kInvalidArgument, path + ": expected an object of keys"};
+  if (has_any(document, {"segments", "planner"})) {
+    TIDELINE_TRY(const Plan plan, parse_plan(text, path));
+    return Validated{"plan", Json::parse(write_plan(plan))};
+  }
+  if (has_any(document, {"devices", "ops"})) {
+    TIDELINE_TRY(const Table table, parse_table(text, path));
+    return Validated{"table", to_json(table)};
+  }
+  if (has_any(document, {"nodes"})) {
+    TIDELINE_TRY(const Cluster cluster, parse_cluster(text, path));
+    return Validated{"cluster", to_json(cluster)};
+  }
+  return Error{ErrorCode::kInvalidArgument,
+               path + ": not a kind of file that is known here: a cluster has the key nodes, a plan segments, a table ops"};
+}
+
+Result<Validated> validate_file(const std::string& path) {
+  TIDELINE_TRY(const std::string text, read_file(path, limits::kConfigFileBytesMax));
+  const std::size_t start = text.find_first_not_of(" \t\r\n");
+  if (start != std::string::npos && (text[start] == '{' || text[start] == '[')) return validate_json(text, path);
+  TIDELINE_TRY(const YamlNode root, parse_yaml(text, path));
+  TIDELINE_TRY(YamlMap map, root.map());
+  if (map.optional("nodes").present() || map.optional("links").present()) {
+    TIDELINE_TRY(const Cluster cluster, parse_cluster(text, path));
+    return Validated{"cluster", to_json(cluster)};
+  }
+  return Error{ErrorCode::kInvalidArgument, path + ": not a kind of file that is known here: a cluster has the key nodes"};
+}
+
+Status validate(const Context& context, const std::string& path) {
+  TIDELINE_TRY(const Validated validated, validate_file(path));
+  if (context.output == Output::kJson) {
+    const Json json{{"ok", true}, {"file", path}, {"kind", validated.kind}, {"config", validated.config}};
+    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  } else {
+    fmt::print("{}: a valid {} file. What it comes to, with the defaults filled in:\n{}\n", path, validated.kind,
+               validated.config.dump(2, ' ', false, Json::error_handler_t::replace));
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_config_command(CLI::App& app, Context& context) {
+  CLI::App* config = app.add_subcommand("config", "Check configuration files");
+  config->require_subcommand(1);
+  CLI::App* command = config->add_subcommand("validate", "Check one file and print what it comes to");
+  const auto path = std::make_shared<std::string>();
+  command->add_option("file", *path, "A cluster, model, plan, profile or table file")->required()->type_name("FILE");
+  add_output_option(*command, context);
+  command->footer(
+      "The kind is told by what the file holds. A wrong file ends with exit code 3 and one sentence.\n\n"
+      "Examples:\n  tideline config validate cluster.yaml\n  tideline config validate -o json ocr.plan.json");
+  on_run(*command, context, [&context, path] { return validate(context, *path); });
+}
+
+}  // namespace tideline::app

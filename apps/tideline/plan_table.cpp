@@ -1,0 +1,100 @@
+#include "plan_table.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/units.h"
+#include "plan/table.h"
+
+namespace tideline::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Answer {
+  TablePlan chosen;
+  std::vector<TablePlan> natives;  // by device
+  Result<TablePlan> split;         // the best that really splits
+};
+
+bool is_split(const TablePlan& plan) {
+  return std::any_of(plan.devices.begin(), plan.devices.end(), [&](std::uint32_t device) { return device != plan.devices[0]; });
+}
+
+Json value_json(const TableValue& value) {
+  return {{"latency_ms", value.latency_ms}, {"compute_ms", value.compute_ms}, {"transfer_ms", value.transfer_ms}};
+}
+
+void print_json(const Table& table, const Answer& answer) {
+  Json candidates = Json::array();
+  for (std::uint32_t device = 0; device < answer.natives.size(); ++device) {
+    Json entry{{"kind", "native"}, {"name", table.devices[device]}, {"device", device}};
+    entry.update(value_json(answer.natives[device].value));
+    candidates.push_back(std::move(entry));
+  }
+  if (answer.split) {
+    Json entry{{"kind", "split"}, {"device", answer.split->devices}};
+    entry.update(value_json(answer.split->value));
+    candidates.push_back(std::move(entry));
+  }
+  Json json{{"planner", answer.chosen.planner}, {"device", answer.chosen.devices}};
+  json.update(value_json(answer.chosen.value));
+  json["do_not_split"] = !is_split(answer.chosen);
+  json["candidates"] = std::move(candidates);
+  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+// "ops 0-3 (c1 .. p2)" for each run of ops on one device, in the order of the chain.
+void print_placement(const Table& table, const TablePlan& plan) {
+  for (std::size_t i = 0; i < table.order.size();) {
+    const std::uint32_t device = plan.devices[table.order[i]];
+    std::size_t end = i + 1;
+    while (end < table.order.size() && plan.devices[table.order[end]] == device) ++end;
+    double compute_ms = 0;
+    for (std::size_t k = i; k < end; ++k) compute_ms += table.runtime(table.order[k], device);
+    const std::string& first = table.op_names[table.order[i]];
+    const std::string& last = table.op_names[table.order[end - 1]];
+    fmt::print("  {:<16} {:>4} ops  {:<32} {:>12}\n", table.devices[device], end - i,
+               end - i == 1 ? first : fmt::format("{} .. {}", first, last), format_millis(Millis{compute_ms}));
+    i = end;
+  }
+}
+
+void print_candidate(std::string_view name, const TableValue& value, bool is_chosen) {
+  fmt::print("{} {:<34} {:>12} {:>12} {:>12}\n", is_chosen ? '*' : ' ', name, format_millis(Millis{value.latency_ms}),
+             format_millis(Millis{value.compute_ms}), format_millis(Millis{value.transfer_ms}));
+}
+
+void print_table(const Table& table, const Answer& answer) {
+  const TablePlan& chosen = answer.chosen;
+  fmt::print("{} = {} compute + {} transfer, planned by {}\n", format_millis(Millis{chosen.value.latency_ms}),
+             format_millis(Millis{chosen.value.compute_ms}), format_millis(Millis{chosen.value.transfer_ms}), chosen.planner);
+  print_placement(table, chosen);
+  fmt::print("\n  {:<34} {:>12} {:>12} {:>12}\n", "candidate", "latency", "compute", "transfer");
+  for (std::uint32_t device = 0; device < answer.natives.size(); ++device)
+    print_candidate("everything on " + table.devices[device], answer.natives[device].value,
+                    answer.natives[device].devices == chosen.devices);
+  if (answer.split) print_candidate("best split", answer.split->value, answer.split->devices == chosen.devices);
+  if (is_split(chosen)) return;
+  fmt::print("\nDo not split: everything on {} is best.", table.devices[chosen.devices[0]]);
+  if (answer.split)
+    fmt::print(" The best split would take {} longer.", format_millis(Millis{answer.split->value.latency_ms - chosen.value.latency_ms}));
+  fmt::print("\n");
+}
+
+}  // namespace
+
+Status plan_table_file(const Context& context, const std::string& path, const std::string& planner) {
+  TIDELINE_TRY(const Table table, load_table(path));
+  TIDELINE_TRY(TablePlan chosen, plan_table(table, planner));
+  Answer answer{.chosen = std::move(chosen), .split = best_table_split(table)};
+  for (std::uint32_t device = 0; device < table.device_count(); ++device)
+    answer.natives.push_back(native_table_plan(table, device));
+  if (!answer.split && is_split(answer.chosen)) answer.split = answer.chosen;
+  context.output == Output::kJson ? print_json(table, answer) : print_table(table, answer);
+  return {};
+}
+
+}  // namespace tideline::app

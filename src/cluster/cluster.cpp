@@ -1,0 +1,218 @@
+#include "cluster/cluster.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "base/yaml.h"
+#include "platform/files.h"
+
+namespace tideline {
+namespace {
+
+constexpr std::array<std::string_view, 3> kTierNames{"device", "edge", "cloud"};
+// Emulation multiplies measured times: a thousand times slower than a server is a microcontroller.
+constexpr double kSlowdownMax = 1e6;
+constexpr std::int64_t kThreadsMax = 1024;
+constexpr std::size_t kNodeNameBytesMax = 64;
+constexpr std::size_t kHostBytesMax = 253;
+
+bool is_node_name(std::string_view name) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  };
+  return !name.empty() && name.size() <= kNodeNameBytesMax && std::all_of(name.begin(), name.end(), allowed);
+}
+
+Result<Tier> read_tier(const YamlNode& yaml) {
+  TIDELINE_TRY(const std::string text, yaml.text());
+  for (std::size_t i = 0; i < kTierNames.size(); ++i)
+    if (text == kTierNames[i]) return static_cast<Tier>(i);
+  const std::string_view near = nearest(text, kTierNames);
+  return yaml.error(
+      fmt::format("unknown tier '{}'; {}", printable(text),
+                  near.empty() ? std::string("a tier is device, edge or cloud") : fmt::format("did you mean '{}'?", near)));
+}
+
+struct Address {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+Result<Address> read_address(const YamlNode& yaml) {
+  TIDELINE_TRY(const std::string text, yaml.text());
+  const std::string expected =
+      fmt::format("expected host:port such as 192.168.1.20:7411 or [::1]:7411, found '{}'", printable(text));
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return yaml.error(expected);
+  std::string host = text.substr(0, colon);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const auto in_host = [bracketed](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' ||
+           (bracketed && (c == ':' || c == '%'));
+  };
+  if (host.empty() || host.size() > kHostBytesMax || !std::all_of(host.begin(), host.end(), in_host)) return yaml.error(expected);
+  const std::string_view digits = std::string_view(text).substr(colon + 1);
+  unsigned port = 0;
+  const auto [end, status] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  if (status != std::errc() || end != digits.data() + digits.size()) return yaml.error(expected);
+  if (port < 1 || port > 65535) return yaml.error(fmt::format("a port is 1 to 65535, found {}", digits));
+  return Address{std::move(host), static_cast<std::uint16_t>(port)};
+}
+
+Result<Node> read_node(const YamlNode& yaml, const std::vector<Node>& before) {
+  TIDELINE_TRY(YamlMap map, yaml.map());
+  Node node;
+  const YamlNode name = map.required("name");
+  TIDELINE_TRY(node.name, name.text());
+  if (!is_node_name(node.name))
+    return name.error(fmt::format("a name is 1 to {} of A-Z a-z 0-9 . _ -, found '{}'", kNodeNameBytesMax, printable(node.name)));
+  const YamlNode tier = map.required("tier");
+  TIDELINE_TRY(node.tier, read_tier(tier));
+  const YamlNode address = map.required("address");
+  TIDELINE_TRY(const Address place, read_address(address));
+  node.host = place.host;
+  node.port = place.port;
+  const YamlNode threads = map.optional("threads");
+  TIDELINE_TRY(const std::int64_t thread_count, threads.integer_or(1));
+  if (thread_count < 1 || thread_count > kThreadsMax)
+    return threads.error(fmt::format("expected 1 to {} threads, found {}", kThreadsMax, thread_count));
+  node.threads = static_cast<int>(thread_count);
+  const YamlNode slowdown = map.optional("slowdown");
+  TIDELINE_TRY(node.slowdown, slowdown.number_or(1.0));
+  if (node.slowdown < 1 || node.slowdown > kSlowdownMax)
+    return slowdown.error(fmt::format("expected a factor of 1 or more (a node cannot be made faster), found {}", node.slowdown));
+  const YamlNode memory = map.optional("memory");
+  if (memory.present()) {
+    TIDELINE_TRY(const Bytes bytes, memory.bytes_or(0));
+    if (bytes == 0) return memory.error("a memory limit must be above 0; leave the key out for no limit");
+    node.memory_bytes = bytes;
+  }
+  TIDELINE_TRY(node.profile, map.optional("profile").text_or(""));
+  TIDELINE_CHECK_OK(map.finish());
+
+  for (const Node& other : before) {
+    if (other.name == node.name) return name.error(fmt::format("the name '{}' appears twice", node.name));
+    if (other.host == node.host && other.port == node.port)
+      return address.error(fmt::format("'{}' already has the address {}:{}", other.name, node.host, node.port));
+  }
+  if (!before.empty() && before.back().tier > node.tier)
+    return tier.error(
+        fmt::format("the tiers go back from {} to {}: nodes stand in the order in which data moves, device, edge, cloud",
+                    to_string(before.back().tier), to_string(node.tier)));
+  return node;
+}
+
+Result<std::size_t> read_node_reference(const YamlNode& yaml, const std::vector<Node>& nodes) {
+  TIDELINE_TRY(const std::string text, yaml.text());
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    if (nodes[i].name == text) return i;
+    names.push_back(nodes[i].name);
+  }
+  const std::string_view near = nearest(text, names);
+  return yaml.error(near.empty() ? fmt::format("no node is named '{}'", printable(text))
+                                 : fmt::format("no node is named '{}'; did you mean '{}'?", printable(text), near));
+}
+
+Result<Link> read_link(const YamlNode& yaml, const std::vector<Node>& nodes) {
+  TIDELINE_TRY(YamlMap map, yaml.map());
+  const YamlNode from = map.required("from");
+  const YamlNode to = map.required("to");
+  TIDELINE_TRY(const std::size_t from_index, read_node_reference(from, nodes));
+  TIDELINE_TRY(const std::size_t to_index, read_node_reference(to, nodes));
+  Link link;
+  link.from = static_cast<NodeId>(from_index);
+  link.to = static_cast<NodeId>(to_index);
+  TIDELINE_TRY(link.bytes_per_s, map.required("bandwidth").bandwidth_bytes_per_s());
+  const YamlNode back = map.optional("bandwidth_back");
+  link.back_bytes_per_s = link.bytes_per_s;
+  if (back.present()) {
+    TIDELINE_TRY(link.back_bytes_per_s, back.bandwidth_bytes_per_s());
+  }
+  TIDELINE_TRY(link.rtt, map.required("rtt").duration_or(Millis{0}));
+  const YamlNode address = map.optional("address");
+  if (address.present()) {
+    TIDELINE_TRY(const Address place, read_address(address));
+    link.host = place.host;
+    link.port = place.port;
+  }
+  TIDELINE_CHECK_OK(map.finish());
+  if (to_index + 1 == from_index)
+    return from.error(fmt::format("links point up the chain: write from: {}, to: {} (bandwidth_back is the way back)",
+                                  nodes[to_index].name, nodes[from_index].name));
+  if (from_index + 1 != to_index)
+    return to.error(fmt::format("'{}' and '{}' are not neighbours in the list of nodes: links join each node to the next one",
+                                nodes[from_index].name, nodes[to_index].name));
+  return link;
+}
+
+Status read_links(const YamlNode& yaml, const YamlNode& root, Cluster& cluster) {
+  const std::size_t wanted = cluster.nodes.size() - 1;
+  std::vector<bool> seen(wanted, false);
+  cluster.links.resize(wanted);
+  if (yaml.present()) {
+    TIDELINE_TRY(const std::vector<YamlNode> list, yaml.list());
+    for (const YamlNode& entry : list) {
+      TIDELINE_TRY(const Link link, read_link(entry, cluster.nodes));
+      const auto index = static_cast<std::size_t>(link.from);
+      if (seen[index])
+        return entry.error(
+            fmt::format("a second link from '{}' to '{}'", cluster.nodes[index].name, cluster.nodes[index + 1].name));
+      seen[index] = true;
+      cluster.links[index] = link;
+    }
+  }
+  for (std::size_t i = 0; i < wanted; ++i) {
+    if (!seen[i])
+      return (yaml.present() ? yaml : root)
+          .error(fmt::format("no link from '{}' to '{}': neighbours need one", cluster.nodes[i].name, cluster.nodes[i + 1].name));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string_view to_string(Tier tier) { return kTierNames[static_cast<std::size_t>(tier)]; }
+
+Result<Cluster> parse_cluster(std::string_view yaml, std::string_view name) {
+  TIDELINE_TRY(const YamlNode root, parse_yaml(yaml, name));
+  TIDELINE_TRY(YamlMap map, root.map());
+  const YamlNode version = map.optional("version");
+  TIDELINE_TRY(const std::int64_t number, version.integer_or(1));
+  if (number != 1) return version.error(fmt::format("this build reads version 1, found {}", number));
+  const YamlNode nodes = map.required("nodes");
+  const YamlNode links = map.optional("links");
+  TIDELINE_CHECK_OK(map.finish());
+  TIDELINE_TRY(const std::vector<YamlNode> list, nodes.list());
+  if (list.empty()) return nodes.error("a cluster has at least one node");
+  if (list.size() > limits::kPlanHopsMax)
+    return nodes.error(fmt::format("at most {} nodes, found {}", limits::kPlanHopsMax, list.size()));
+  Cluster cluster;
+  for (const YamlNode& entry : list) {
+    TIDELINE_TRY(Node node, read_node(entry, cluster.nodes));
+    cluster.nodes.push_back(std::move(node));
+  }
+  TIDELINE_CHECK_OK(read_links(links, root, cluster));
+  return cluster;
+}
+
+Result<Cluster> load_cluster(const std::string& path) {
+  TIDELINE_TRY(const std::string text, read_file(path, limits::kYamlFileBytesMax));
+  TIDELINE_TRY(Cluster cluster, parse_cluster(text, path));
+  // Profiles lie beside the cluster file, wherever the command is started.
+  for (Node& node : cluster.nodes) {
+    const std::filesystem::path profile(node.profile);
+    if (!node.profile.empty() && profile.is_relative())
+      node.profile = (std::filesystem::path(path).parent_path() / profile).string();
+  }
+  return cluster;
+}
+
+}  // namespace tideline

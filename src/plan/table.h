@@ -1,0 +1,106 @@
+// Table: the abstract planning instance (docs/formats/table.md): measured times, no model. What P4's tables are, and anyone's
+// own measurements. A value.
+//
+//   { "devices": ["pi", "pc", "server"],
+//     "links": [ {"bytes_per_s": 1.25e6, "rtt_ms": 0}, {"bytes_per_s": 1.25e7, "rtt_ms": 0} ],
+//     "ops": [ {"name": "c1", "runtime_ms": [120, 9, 3], "output_bytes": 279936}, ... ],
+//     "edges": [ [0, 1], [1, 2] ], "input_bytes": 150528, "result_bytes": 4000 }
+//
+// A placement gives each op a device; devices never decrease along an edge. Its value (AAIoT, eq. 3, with a round trip per hop):
+//   sum over ops i: runtime_ms[i][device of i]
+// + sum over links j below the highest device used: 1000 * (crossing_j + result_bytes) / bytes_per_s_j + rtt_ms_j
+// where crossing_j are the bytes of the tensors made at or below device j and needed above it, each once however many ops need
+// it. The input is made on device 0 and needed by the ops without predecessor.
+//
+// Worked example: one op, runtime_ms [50, 10], input 150,528 B, result 4,000 B, a link of 1.25e6 B/s and 4 ms: on device 0
+// 50 ms, on device 1 10 + 1000 * 154,528 / 1.25e6 + 4 = 137.6224 ms.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+
+namespace tideline {
+
+struct TableLink {
+  double bytes_per_s = 0;  // above 0
+  double rtt_ms = 0;
+  bool operator==(const TableLink&) const = default;
+};
+
+struct Table {
+  std::vector<std::string> devices;   // m of them, at least 1
+  std::vector<TableLink> links;       // links[j] joins devices j and j+1
+  std::vector<std::string> op_names;  // n of them, at least 1
+  std::vector<double> runtime_ms;     // [op * m + device]
+  std::vector<double> output_bytes;   // [op]
+  std::vector<double> memory_bytes;   // [op]; 0 where the file says nothing
+  // Each edge once, sorted. A chain has (0,1), (1,2), ...
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> edges;
+  std::vector<std::uint32_t> order;  // all ops, each after its predecessors
+  // Every op but the first follows exactly the one before it in `order`, and nothing else.
+  bool is_chain = true;
+  double input_bytes = 0;
+  double result_bytes = 0;
+  bool operator==(const Table&) const = default;
+
+  std::uint32_t device_count() const { return static_cast<std::uint32_t>(devices.size()); }
+  std::uint32_t op_count() const { return static_cast<std::uint32_t>(op_names.size()); }
+  double runtime(std::uint32_t op, std::uint32_t device) const { return runtime_ms[std::size_t{op} * devices.size() + device]; }
+};
+
+// kInvalidArgument, naming file and element ("t.json: ops[3].runtime_ms[1]: ..."), for unknown keys, missing or extra numbers,
+// negative or non-finite ones, bandwidth 0, edges to unknown ops, double edges, cycles.
+Result<Table> parse_table(std::string_view json, std::string_view name);
+Result<Table> load_table(const std::string& path);
+
+struct TableValue {
+  double latency_ms = 0;
+  double compute_ms = 0;
+  double transfer_ms = 0;
+  bool operator==(const TableValue&) const = default;
+};
+
+// REQUIRES: one device for each op, each below device_count(). kInvalidArgument when a device decreases along an edge.
+Result<TableValue> table_value(const Table& table, std::span<const std::uint32_t> devices);
+
+// What a planner answers: the device of each op and the value above.
+struct TablePlan {
+  std::string planner;
+  std::vector<std::uint32_t> devices;
+  TableValue value;
+  bool operator==(const TablePlan&) const = default;
+};
+
+// A pure function: the same table gives the same answer. Ties go to the lower device, from the last op backwards.
+struct TablePlanner {
+  std::string_view name;
+  std::string_view summary;
+  Result<TablePlan> (*plan)(const Table&);
+};
+
+// Every planner for tables; defined in table_planners.cpp.
+std::span<const TablePlanner> table_planners();
+
+// Runs the planner of that name and checks its answer. "auto" takes aaiot for a chain and the exact planner for a graph.
+// kNotFound for an unknown name; kUnsupported when the planner cannot solve this kind of table.
+Result<TablePlan> plan_table(const Table& table, std::string_view planner);
+
+// All ops on one device.
+TablePlan native_table_plan(const Table& table, std::uint32_t device);
+
+// The best placement of a chain in which at least two devices compute. kUnsupported for a graph, kInfeasible for one op or device.
+Result<TablePlan> best_table_split(const Table& table);
+
+// The planners, one file each.
+Result<TablePlan> plan_table_native(const Table& table);
+Result<TablePlan> plan_table_aaiot(const Table& table);
+Result<TablePlan> plan_table_exhaustive(const Table& table);
+
+}  // namespace tideline
