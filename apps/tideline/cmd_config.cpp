@@ -50,8 +50,9 @@ Json to_json(const Cluster& cluster) {
 }
 
 Json to_json(const Table& table) {
-  return {{"devices", table.devices}, {"ops", table.op_count()},          {"edges", table.edges.size()}, {"is_chain", table.is_chain},
-          {"links", table.links.size()}, {"input_bytes", table.input_bytes}, {"result_bytes", table.result_bytes}};
+  return {{"devices", table.devices},          {"ops", table.op_count()},     {"edges", table.edges.size()},
+          {"is_chain", table.is_chain},        {"links", table.links.size()}, {"input_bytes", table.input_bytes},
+          {"result_bytes", table.result_bytes}};
 }
 
 bool has_any(const nlohmann::json& document, std::initializer_list<const char*> keys) {

@@ -80,7 +80,8 @@ void print_table(const Table& table, const Answer& answer) {
   if (is_split(chosen)) return;
   fmt::print("\nDo not split: everything on {} is best.", table.devices[chosen.devices[0]]);
   if (answer.split)
-    fmt::print(" The best split would take {} longer.", format_millis(Millis{answer.split->value.latency_ms - chosen.value.latency_ms}));
+    fmt::print(" The best split would take {} longer.",
+               format_millis(Millis{answer.split->value.latency_ms - chosen.value.latency_ms}));
   fmt::print("\n");
 }
 
