@@ -95,7 +95,8 @@ Result<TablePlan> plan_table(const Table& table, std::string_view planner);
 // All ops on one device.
 TablePlan native_table_plan(const Table& table, std::uint32_t device);
 
-// The best placement of a chain in which at least two devices compute. kUnsupported for a graph, kInfeasible for one op or device.
+// The best placement of a chain in which at least two devices compute. kUnsupported for a graph; kInfeasible for one op or one
+// device.
 Result<TablePlan> best_table_split(const Table& table);
 
 // The planners, one file each.
