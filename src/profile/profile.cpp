@@ -1,0 +1,150 @@
+#include "profile/profile.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "base/json.h"
+#include "base/limits.h"
+
+namespace tideline {
+namespace {
+
+constexpr int kVersion = 1;
+// Times beyond a day, in milliseconds, are damage.
+constexpr double kMillisMax = 86'400'000;
+constexpr std::int64_t kBytesMax = std::int64_t{1} << 50;
+
+Result<BlockProfile> read_block(const nlohmann::json& json, const std::string& file, const std::string& path) {
+  JsonMap map(json, file, path);
+  BlockProfile block;
+  TIDELINE_TRY(block.name, map.text("name"));
+  TIDELINE_TRY(const double time, map.number("time_ms", {.min = 0, .max = kMillisMax}));
+  TIDELINE_TRY(const double spread, map.number("spread_ms", {.min = 0, .max = kMillisMax}));
+  TIDELINE_TRY(const std::int64_t parameters, map.integer("parameter_bytes", 0, kBytesMax));
+  TIDELINE_TRY(const std::int64_t activations, map.integer("activation_bytes", 0, kBytesMax));
+  TIDELINE_CHECK_OK(map.finish());
+  block.time = Millis(time);
+  block.spread = Millis(spread);
+  block.parameter_bytes = static_cast<Bytes>(parameters);
+  block.activation_bytes = static_cast<Bytes>(activations);
+  return block;
+}
+
+Result<CutProfile> read_cut(const nlohmann::json& json, const std::string& file, const std::string& path) {
+  JsonMap map(json, file, path);
+  TIDELINE_TRY(const std::int64_t bytes, map.integer("bytes", 0, kBytesMax));
+  TIDELINE_TRY(const double start, map.number("start_ms", {.min = -kMillisMax, .max = kMillisMax}));
+  TIDELINE_TRY(const double end, map.number("end_ms", {.min = -kMillisMax, .max = kMillisMax}));
+  TIDELINE_CHECK_OK(map.finish());
+  return CutProfile{.bytes = static_cast<Bytes>(bytes), .start = Millis(start), .end = Millis(end)};
+}
+
+Result<Sha256> read_hash(JsonMap& map, std::string_view key) {
+  TIDELINE_TRY(const std::string hex, map.text(key));
+  const auto hash = parse_sha256(hex);
+  if (!hash) return map.error(key, "must be a SHA-256 of 64 hexadecimal digits");
+  return *hash;
+}
+
+template <typename T, typename Read>
+Status read_list(JsonMap& map, std::string_view key, std::vector<T>& into, Read read) {
+  TIDELINE_TRY(const nlohmann::json* list, map.array(key));
+  if (list->size() > limits::kOpsMax + 1) return map.error(key, "has too many elements");
+  into.reserve(list->size());
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    TIDELINE_TRY(T value, read((*list)[i], map.file(), map.path_of(key) + "[" + std::to_string(i) + "]"));
+    into.push_back(std::move(value));
+  }
+  return {};
+}
+
+}  // namespace
+
+Millis segment_time(const Profile& profile, std::uint32_t first_block, std::uint32_t last_block) {
+  TIDELINE_CHECK(first_block <= last_block && last_block < profile.blocks.size());
+  TIDELINE_CHECK(profile.cuts.size() == profile.blocks.size() + 1);
+  Millis time = profile.segment_overhead + profile.cuts[first_block].start + profile.cuts[last_block + 1].end;
+  for (std::uint32_t k = first_block; k <= last_block; ++k) time += profile.blocks[k].time;
+  return std::max(time, Millis(0));
+}
+
+Bytes segment_memory_bytes(const Profile& profile, std::uint32_t first_block, std::uint32_t last_block) {
+  TIDELINE_CHECK(first_block <= last_block && last_block < profile.blocks.size());
+  Bytes parameters = 0;
+  Bytes activations = 0;
+  for (std::uint32_t k = first_block; k <= last_block; ++k) {
+    parameters += profile.blocks[k].parameter_bytes;
+    activations = std::max(activations, profile.blocks[k].activation_bytes);
+  }
+  return parameters + activations;
+}
+
+std::string write_profile(const Profile& profile) {
+  nlohmann::ordered_json blocks = nlohmann::ordered_json::array();
+  for (const BlockProfile& block : profile.blocks) {
+    blocks.push_back({{"name", block.name},
+                      {"time_ms", block.time.count()},
+                      {"spread_ms", block.spread.count()},
+                      {"parameter_bytes", block.parameter_bytes},
+                      {"activation_bytes", block.activation_bytes}});
+  }
+  nlohmann::ordered_json cuts = nlohmann::ordered_json::array();
+  for (const CutProfile& cut : profile.cuts) {
+    cuts.push_back({{"bytes", cut.bytes}, {"start_ms", cut.start.count()}, {"end_ms", cut.end.count()}});
+  }
+  const nlohmann::ordered_json json{{"tideline_profile", kVersion},
+                                    {"model_name", profile.model_name},
+                                    {"model_sha256", profile.model_sha256.hex()},
+                                    {"chain_sha256", profile.chain_sha256.hex()},
+                                    {"host", profile.host},
+                                    {"threads", profile.threads},
+                                    {"engine", profile.engine},
+                                    {"date", profile.date},
+                                    {"whole_ms", profile.whole.count()},
+                                    {"whole_spread_ms", profile.whole_spread.count()},
+                                    {"whole_memory_bytes", profile.whole_memory_bytes},
+                                    {"segment_overhead_ms", profile.segment_overhead.count()},
+                                    {"blocks", std::move(blocks)},
+                                    {"cuts", std::move(cuts)}};
+  return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+Result<Profile> parse_profile(std::string_view text, std::string_view name) {
+  TIDELINE_TRY(const nlohmann::json document, parse_json(text, name));
+  JsonMap map(document, std::string(name), "");
+  TIDELINE_TRY(const std::int64_t version, map.integer("tideline_profile", 0, 1 << 30));
+  if (version != kVersion) {
+    return map.error("tideline_profile", "is version " + std::to_string(version) +
+                                             ", this build reads version 1; measure again with: tideline profile");
+  }
+  Profile profile;
+  TIDELINE_TRY(profile.model_name, map.text("model_name"));
+  TIDELINE_TRY(profile.model_sha256, read_hash(map, "model_sha256"));
+  TIDELINE_TRY(profile.chain_sha256, read_hash(map, "chain_sha256"));
+  TIDELINE_TRY(profile.host, map.text("host"));
+  TIDELINE_TRY(const std::int64_t threads, map.integer("threads", 1, limits::kEngineThreadsMax));
+  TIDELINE_TRY(profile.engine, map.text("engine"));
+  TIDELINE_TRY(profile.date, map.text("date"));
+  TIDELINE_TRY(const double whole, map.number("whole_ms", {.min = 0, .max = kMillisMax}));
+  TIDELINE_TRY(const double whole_spread, map.number("whole_spread_ms", {.min = 0, .max = kMillisMax}));
+  TIDELINE_TRY(const std::int64_t memory, map.integer("whole_memory_bytes", 0, kBytesMax));
+  TIDELINE_TRY(const double overhead, map.number("segment_overhead_ms", {.min = 0, .max = kMillisMax}));
+  TIDELINE_CHECK_OK(read_list(map, "blocks", profile.blocks, read_block));
+  TIDELINE_CHECK_OK(read_list(map, "cuts", profile.cuts, read_cut));
+  TIDELINE_CHECK_OK(map.finish());
+  if (profile.blocks.empty()) return map.error("blocks", "must not be empty");
+  if (profile.cuts.size() != profile.blocks.size() + 1) {
+    return map.error("cuts", "must have one element more than blocks (" + std::to_string(profile.blocks.size() + 1) + "), not " +
+                                 std::to_string(profile.cuts.size()));
+  }
+  profile.threads = static_cast<int>(threads);
+  profile.whole = Millis(whole);
+  profile.whole_spread = Millis(whole_spread);
+  profile.whole_memory_bytes = static_cast<Bytes>(memory);
+  profile.segment_overhead = Millis(overhead);
+  return profile;
+}
+
+}  // namespace tideline

@@ -1,0 +1,76 @@
+// Goal: a profile survives its file, damaged files are refused with the place named, and segment times follow the formula.
+#include "profile/profile.h"
+
+#include <gtest/gtest.h>
+
+namespace tideline {
+namespace {
+
+// The example of profile.h: blocks of 3 and 4 ms alone that fuse into 6 ms.
+Profile example() {
+  Profile profile;
+  profile.model_name = "two \"quoted\" blocks";
+  profile.model_sha256 = sha256("model");
+  profile.chain_sha256 = sha256("chain");
+  profile.host = "gateway";
+  profile.threads = 2;
+  profile.engine = "ONNX Runtime 1.30.0";
+  profile.date = "2026-01-02T03:04:05Z";
+  profile.blocks = {{"a", Millis(3), Millis(0.1), 1000, 500}, {"b", Millis(3), Millis(1.0 / 3), 2000, 700}};
+  profile.cuts = {{100, Millis(0), Millis(0)}, {200, Millis(0.75), Millis(0.25)}, {4, Millis(0), Millis(0)}};
+  profile.segment_overhead = Millis(0.01);
+  profile.whole = Millis(6.01);
+  profile.whole_spread = Millis(0.2);
+  profile.whole_memory_bytes = 12345;
+  return profile;
+}
+
+TEST(Profile, SegmentTimesFollowTheFormula) {
+  const Profile profile = example();
+  EXPECT_DOUBLE_EQ(segment_time(profile, 0, 1).count(), 6.01);
+  EXPECT_DOUBLE_EQ(segment_time(profile, 0, 0).count(), 3.26);  // 3 + end of cut 1 + overhead
+  EXPECT_DOUBLE_EQ(segment_time(profile, 1, 1).count(), 3.76);  // 3 + start of cut 1 + overhead
+  Profile saving = profile;
+  saving.cuts[1].end = Millis(-5);
+  EXPECT_EQ(segment_time(saving, 0, 0).count(), 0);  // never negative
+}
+
+TEST(Profile, SegmentMemoryIsAllParametersAndTheLargestActivations) {
+  EXPECT_EQ(segment_memory_bytes(example(), 0, 1), 3700U);
+  EXPECT_EQ(segment_memory_bytes(example(), 0, 0), 1500U);
+}
+
+TEST(Profile, SurvivesItsFile) {
+  const auto read = parse_profile(write_profile(example()), "p.json");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, example());
+}
+
+TEST(Profile, RefusesDamageAndNamesThePlace) {
+  const auto error_with = [](const std::string& from, const std::string& to) {
+    std::string text = write_profile(example());
+    const std::size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+    const auto read = parse_profile(text, "p.json");
+    EXPECT_FALSE(read) << to;
+    return read ? std::string() : read.error().message;
+  };
+  EXPECT_NE(error_with("\"time_ms\": 3.0", "\"time_ms\": -3.0").find("blocks[0].time_ms"), std::string::npos);
+  EXPECT_NE(error_with("\"end_ms\": 0.25", "\"end_ms\": \"x\"").find("cuts[1].end_ms"), std::string::npos);
+  EXPECT_NE(error_with("\"threads\": 2", "\"threads\": 0").find("threads"), std::string::npos);
+  EXPECT_NE(error_with("\"host\"", "\"hots\"").find("host"), std::string::npos);
+  EXPECT_NE(error_with("\"tideline_profile\": 1", "\"tideline_profile\": 9").find("version 9"), std::string::npos);
+  EXPECT_NE(error_with(sha256("model").hex(), "abc").find("model_sha256"), std::string::npos);
+  EXPECT_NE(error_with("\"bytes\": 200,", "\"bytes\": 1e400,").find("p.json"), std::string::npos);
+  EXPECT_FALSE(parse_profile("", "p.json"));
+  EXPECT_FALSE(parse_profile("{}", "p.json"));
+  Profile short_of_a_cut = example();
+  short_of_a_cut.cuts.pop_back();
+  const auto read = parse_profile(write_profile(short_of_a_cut), "p.json");
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().message.find("cuts"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tideline
