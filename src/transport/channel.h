@@ -54,11 +54,12 @@ class Channel {
     return send(request_id, message, ConstPieces{}, deadline);
   }
 
-  // The next frame's header and meta. The payload of the frame before must have been received or skipped (REQUIRES). When no byte
-  // has come by the deadline, kDeadlineExceeded loses nothing; in the middle of a frame, the connection is shut down. Bytes that
-  // are no frame: kCorrupt, and the connection is shut down.
+  // The next frame's header and meta. The payload of the frame before must have been received or skipped (REQUIRES).
+  // kDeadlineExceeded loses nothing: call again. Bytes that are no frame: kCorrupt, now and at every later call; one may still
+  // say ERROR before the end.
   Result<Frame> receive(SteadyTime deadline);
-  // The whole payload into `pieces`, whose sizes add up to header.payload_bytes (REQUIRES). kCorrupt when its checksum is wrong.
+  // The whole payload into `pieces`, whose sizes add up to header.payload_bytes (REQUIRES). kCorrupt when its checksum is wrong
+  // (the connection can go on). After any other error the connection is shut down.
   Status receive_payload(const Frame& frame, Pieces pieces, SteadyTime deadline);
   // Reads the payload and forgets it.
   Status skip_payload(const Frame& frame, SteadyTime deadline);
@@ -67,9 +68,11 @@ class Channel {
   void shutdown() { connection_->shutdown(); }  // any thread
 
  private:
-  Status send_frame(wire::FrameHeader header, std::vector<std::byte>& head, ConstPieces payload, SteadyTime deadline);
+  Status send_encoded(wire::FrameHeader header, ConstPieces payload, SteadyTime deadline);
+  // Until at least that many bytes have been read ahead.
   Status fill(std::size_t bytes, SteadyTime deadline);
-  Status broken(Error error);
+  std::size_t read_ahead() const { return end_ - begin_; }
+  Result<wire::Hello> receive_hello(SteadyTime deadline);
 
   std::unique_ptr<Connection> connection_;
   std::uint16_t version_ = 0;
@@ -78,6 +81,7 @@ class Channel {
   std::vector<std::byte> head_;
   std::vector<std::span<const std::byte>> gather_;
   // Of the receiving thread: what was read ahead is buffer_[begin_, end_).
+  bool corrupt_ = false;
   std::vector<std::byte> buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;

@@ -114,7 +114,7 @@ struct TcpOptions {
   // Open connections of one listener.
   std::size_t connections_max = 256;
   // After this long without an answer to sent bytes or keep-alive probes the peer is taken for gone.
-  std::chrono::milliseconds peer_timeout{10'000};
+  std::chrono::milliseconds peer_timeout{20'000};
 };
 std::unique_ptr<Transport> make_tcp_transport(const TcpOptions& options);
 

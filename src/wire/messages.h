@@ -58,7 +58,7 @@ struct Hello {
   std::uint64_t capabilities = kCapPayloadChecksum;
   SessionId session;
   std::string name;     // [A-Za-z0-9._-]{1,63}
-  std::string message;  // printable ASCII, at most 146 bytes
+  std::string message;  // printable ASCII, at most 147 bytes; encode cuts and cleans it
   bool operator==(const Hello&) const = default;
 };
 
@@ -299,6 +299,9 @@ struct NodeStatus {
 // Appends the meta of `message` to `meta`.
 template <class Message>
 Status encode(const Message& message, std::vector<std::byte>& meta);
+// Whether a frame with this message may have a payload of that size: the tensors' sum, a piece of a segment, none, ...
+template <class Message>
+bool fits_payload(const Message& message, std::uint64_t payload_bytes);
 // `payload_bytes` is the frame's: checked against what the message announces.
 template <class Message>
 Result<Message> decode(std::span<const std::byte> meta, std::uint64_t payload_bytes);

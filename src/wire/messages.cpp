@@ -1,0 +1,270 @@
+// One visit() per message: the order of its fields and what they may be, for Writer and Reader alike.
+#include "wire/messages.h"
+
+#include "wire/codec.h"
+
+namespace tideline::wire {
+namespace {
+
+// What visit() gets: a message to fill when reading, a constant one when writing.
+template <class Codec, class Message>
+using Ref = std::conditional_t<Codec::kReading, Message&, const Message&>;
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, ErrorMessage> message) {
+  codec.number(message.code);
+  codec.require(message.code >= ErrorCode::kInvalidArgument && message.code <= ErrorCode::kInfeasible,
+                "has an unknown error code");
+  codec.name(message.node, true);
+  codec.message(message.message, limits::kWireMessageBytesMax);
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, Ping> message) {
+  codec.number(message.reply_bytes);
+  codec.require(message.reply_bytes <= limits::kPingPayloadBytesMax, "asks for too large an echo");
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, Pong> message) {
+  codec.number(message.received_bytes);
+  codec.number(message.receive_ns);
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, Goodbye> message) {
+  codec.message(message.reason, limits::kWireMessageBytesMax);
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, HasSegments> message) {
+  codec.list(message.hashes, limits::kWireHashesMax, [](Codec& c, auto& hash) { c.hash(hash); });
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, SegmentsMissing> message) {
+  codec.list(message.missing, limits::kWireHashesMax, [](Codec& c, auto& entry) {
+    c.hash(entry.hash);
+    c.number(entry.have_bytes);
+    c.require(entry.have_bytes <= limits::kSegmentBytesMax, "has more of a segment than is allowed");
+  });
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, PutSegment> message) {
+  codec.hash(message.hash);
+  codec.number(message.total_bytes);
+  codec.number(message.offset);
+  codec.require(message.total_bytes >= 1 && message.total_bytes <= limits::kSegmentBytesMax,
+                "announces an empty or too large segment");
+  codec.require(message.offset < message.total_bytes, "has an offset behind the segment's end");
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, SegmentProgress> message) {
+  codec.hash(message.hash);
+  codec.number(message.have_bytes);
+  codec.flag(message.complete);
+  codec.require(message.have_bytes <= limits::kSegmentBytesMax, "has more of a segment than is allowed");
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, Install> message) {
+  codec.number(message.epoch);
+  codec.number(message.stage);
+  codec.number(message.stages);
+  codec.require(message.stages >= 1 && message.stages <= limits::kPlanHopsMax && message.stage < message.stages,
+                "has a stage outside the plan, or a plan with too many");
+  bool has_segment = message.segment.has_value();
+  codec.flag(has_segment);
+  if (has_segment) {
+    if constexpr (Codec::kReading) message.segment.emplace();
+    codec.hash(*message.segment);
+  }
+  const auto name = [](Codec& c, auto& text) { c.text(text, limits::kWireTextBytesMax); };
+  codec.list(message.inputs, limits::kFrameTensorsMax, name);
+  codec.list(message.outputs, limits::kFrameTensorsMax, name);
+  codec.require(has_segment || message.inputs == message.outputs, "passes on other tensors than it gets");
+  codec.name(message.next_node, true);
+  codec.message(message.next_address, limits::kWireMessageBytesMax);
+  const bool last = message.stage + 1 == message.stages;
+  codec.require(last == message.next_node.empty() && last == message.next_address.empty(),
+                "names a next node at the last stage, or none before it");
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, Installed> message) {
+  codec.number(message.epoch);
+  codec.number(message.stage);
+  codec.number(message.load_ns);
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, Uninstall> message) {
+  codec.number(message.epoch);
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, Uninstalled> message) {
+  codec.number(message.stages);
+}
+
+template <class Codec>
+void visit_tensors(Codec& codec, Ref<Codec, std::vector<WireTensor>> tensors) {
+  int previous = -1;
+  codec.list(tensors, limits::kFrameTensorsMax, [&previous](Codec& c, auto& tensor) {
+    c.number(tensor.index);
+    c.require(tensor.index > previous, "has tensors out of order or twice");
+    previous = tensor.index;
+    c.number(tensor.dtype);
+    c.number(tensor.encoding);
+    c.require(tensor.encoding == Encoding::kRaw, "has a tensor in an unknown encoding");
+    auto rank = static_cast<std::uint8_t>(tensor.shape.size());
+    c.require(tensor.shape.size() <= limits::kTensorRankMax, "has a tensor with too many dimensions");
+    c.number(rank);
+    c.require(rank <= limits::kTensorRankMax, "has a tensor with too many dimensions");
+    if constexpr (Codec::kReading) tensor.shape.resize(rank <= limits::kTensorRankMax ? rank : 0);
+    for (auto& dimension : tensor.shape) c.number(dimension);
+    c.number(tensor.bytes);
+    const auto expected = byte_size(tensor.dtype, tensor.shape);
+    c.require(expected && *expected == tensor.bytes, "has a tensor whose size is not what its type and shape say");
+    c.require(tensor.bytes <= limits::kFramePayloadBytesMax, "has a tensor that is too large for a frame");
+  });
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, Run> message) {
+  codec.number(message.epoch);
+  codec.number(message.stage);
+  codec.require(message.stage < limits::kPlanHopsMax, "has a stage that no plan has");
+  codec.number(message.deadline_us);
+  visit_tensors(codec, message.tensors);
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, RunResult> message) {
+  codec.number(message.epoch);
+  visit_tensors(codec, message.tensors);
+  codec.list(message.stages, limits::kPlanHopsMax, [](Codec& c, auto& timing) {
+    c.name(timing.node);
+    c.number(timing.stage);
+    c.number(timing.receive_ns);
+    c.number(timing.queue_ns);
+    c.number(timing.compute_ns);
+    c.number(timing.send_ns);
+    c.number(timing.wait_ns);
+    c.number(timing.return_ns);
+    c.number(timing.total_ns);
+    c.number(timing.input_bytes);
+    c.number(timing.output_bytes);
+  });
+}
+
+template <class Codec>
+void visit(Codec&, Ref<Codec, Cancel>) {}
+
+template <class Codec>
+void visit(Codec&, Ref<Codec, GetStatus>) {}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, NodeStatus> message) {
+  codec.name(message.name);
+  codec.message(message.version, limits::kWireMessageBytesMax);
+  codec.message(message.engine, limits::kWireMessageBytesMax);
+  codec.number(message.threads);
+  codec.number(message.uptime_ms);
+  codec.number(message.memory_bytes);
+  codec.number(message.memory_limit_bytes);
+  codec.number(message.connections);
+  codec.number(message.segments_stored);
+  codec.number(message.segments_loaded);
+  codec.number(message.requests_done);
+  codec.number(message.requests_failed);
+  codec.number(message.requests_running);
+  codec.flag(message.draining);
+}
+
+// Cannot wrap: each is at most kFramePayloadBytesMax, and there are at most kFrameTensorsMax.
+std::uint64_t sum_of_bytes(const std::vector<WireTensor>& tensors) {
+  std::uint64_t sum = 0;
+  for (const WireTensor& tensor : tensors) sum += tensor.bytes;
+  return sum;
+}
+static_assert(limits::kFramePayloadBytesMax <= (~std::uint64_t{0}) / limits::kFrameTensorsMax);
+
+}  // namespace
+
+ErrorMessage to_message(const Error& error, std::string_view node) {
+  return {error.code, is_node_name(node) ? std::string(node) : std::string(), error.message};
+}
+
+Error to_error(const ErrorMessage& message) {
+  if (message.node.empty()) return {message.code, message.message};
+  return {message.code, "node " + message.node + ": " + message.message};
+}
+
+Result<WireTensor> wire_tensor(std::uint16_t index, DType dtype, std::span<const std::int64_t> shape) {
+  TIDELINE_TRY(const Bytes bytes, byte_size(dtype, shape));
+  return WireTensor{.index = index, .dtype = dtype, .shape = {shape.begin(), shape.end()}, .bytes = bytes};
+}
+
+template <class Message>
+Status encode(const Message& message, std::vector<std::byte>& meta) {
+  const std::size_t before = meta.size();
+  Writer writer(meta);
+  visit(writer, message);
+  writer.require(meta.size() - before <= limits::kFrameMetaBytesMax, "its meta is over 64 KiB");
+  return writer.status();
+}
+
+template <class Message>
+bool fits_payload(const Message& message, std::uint64_t payload_bytes) {
+  if constexpr (std::is_same_v<Message, Ping> || std::is_same_v<Message, Pong>) {
+    return payload_bytes <= limits::kPingPayloadBytesMax;
+  } else if constexpr (std::is_same_v<Message, PutSegment>) {
+    return payload_bytes >= 1 && payload_bytes <= limits::kSegmentPieceBytes &&
+           payload_bytes <= message.total_bytes - message.offset;
+  } else if constexpr (std::is_same_v<Message, Run> || std::is_same_v<Message, RunResult>) {
+    return payload_bytes <= limits::kFramePayloadBytesMax && payload_bytes == sum_of_bytes(message.tensors);
+  } else {
+    return payload_bytes == 0;
+  }
+}
+
+template <class Message>
+Result<Message> decode(std::span<const std::byte> meta, std::uint64_t payload_bytes) {
+  Reader reader(meta);
+  Message message;
+  visit(reader, message);
+  TIDELINE_CHECK_OK(reader.status());
+  if (!fits_payload(message, payload_bytes)) {
+    return Error{ErrorCode::kCorrupt,
+                 "[wire] " + std::string(to_string(Message::kType)) + " has a payload of another size than it announces"};
+  }
+  return message;
+}
+
+#define TIDELINE_WIRE_MESSAGE(Message)                             \
+  template Status encode(const Message&, std::vector<std::byte>&); \
+  template bool fits_payload(const Message&, std::uint64_t);       \
+  template Result<Message> decode(std::span<const std::byte>, std::uint64_t)
+
+TIDELINE_WIRE_MESSAGE(ErrorMessage);
+TIDELINE_WIRE_MESSAGE(Ping);
+TIDELINE_WIRE_MESSAGE(Pong);
+TIDELINE_WIRE_MESSAGE(Goodbye);
+TIDELINE_WIRE_MESSAGE(HasSegments);
+TIDELINE_WIRE_MESSAGE(SegmentsMissing);
+TIDELINE_WIRE_MESSAGE(PutSegment);
+TIDELINE_WIRE_MESSAGE(SegmentProgress);
+TIDELINE_WIRE_MESSAGE(Install);
+TIDELINE_WIRE_MESSAGE(Installed);
+TIDELINE_WIRE_MESSAGE(Uninstall);
+TIDELINE_WIRE_MESSAGE(Uninstalled);
+TIDELINE_WIRE_MESSAGE(Run);
+TIDELINE_WIRE_MESSAGE(RunResult);
+TIDELINE_WIRE_MESSAGE(Cancel);
+TIDELINE_WIRE_MESSAGE(GetStatus);
+TIDELINE_WIRE_MESSAGE(NodeStatus);
+
+}  // namespace tideline::wire
