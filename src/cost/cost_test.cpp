@@ -1,0 +1,143 @@
+// Goal: the estimate is the header's formula, term by term, and plans that do not fit are refused with the reason.
+#include "cost/cost.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace tideline {
+namespace {
+
+using testing::HasSubstr;
+
+Profile profile_of(std::vector<double> times, std::vector<Bytes> cut_bytes) {
+  Profile profile{.model_name = "m", .model_sha256 = sha256("m"), .chain_sha256 = sha256("c")};
+  for (const double time : times)
+    profile.blocks.push_back({.name = "b", .time = Millis{time}, .parameter_bytes = 100, .activation_bytes = 10});
+  for (const Bytes bytes : cut_bytes) profile.cuts.push_back({.bytes = bytes});
+  return profile;
+}
+
+Cluster cluster_of(std::size_t nodes) {
+  Cluster cluster;
+  for (std::size_t i = 0; i < nodes; ++i) {
+    cluster.nodes.push_back({.name = "n" + std::to_string(i), .host = "h", .port = static_cast<std::uint16_t>(i + 1)});
+    if (i > 0)
+      cluster.links.push_back({.from = static_cast<NodeId>(i - 1),
+                               .to = static_cast<NodeId>(i),
+                               .bytes_per_s = 1.25e6,
+                               .back_bytes_per_s = 1.25e6,
+                               .rtt = Millis{4}});
+  }
+  return cluster;
+}
+
+Plan plan_of(std::vector<PlanSegment> segments) {
+  return Plan{.planner = "test", .model_sha256 = sha256("m"), .chain_sha256 = sha256("c"), .segments = std::move(segments)};
+}
+
+// The example of cost.h: input 150,528 B, result 4,000 B, 1.25e6 B/s, 4 ms, 10 ms of work on the far node.
+TEST(Cost, WorkedExample) {
+  const Profile profile = profile_of({10}, {150'528, 4'000});
+  const Cluster cluster = cluster_of(2);
+  const auto result = estimate({.cluster = &cluster, .profiles = {&profile, &profile}}, plan_of({{"n1", 0, 0}}));
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_NEAR(result->latency.count(), 137.6224, 1e-9);
+  EXPECT_EQ(result->compute, Millis{10});
+  ASSERT_EQ(result->stages.size(), 2u);
+  EXPECT_FALSE(result->stages[0].has_segment);
+  EXPECT_TRUE(result->stages[1].has_segment);
+  ASSERT_EQ(result->hops.size(), 1u);
+  EXPECT_EQ(result->hops[0].bytes, 150'528u);
+  EXPECT_EQ(result->hops[0].result_bytes, 4'000u);
+}
+
+// System: three blocks on nodes 0 and 2 of three, different slowdowns, corrections at the cut, an asymmetric link and an
+// overhead. Expected by hand: n0 2 * (1 + 3 + 5 + end 0.5), n2 3 * (1 + 7 + start 0.25); both links carry cut 2 forward and cut 3
+// back.
+TEST(Cost, EveryTerm) {
+  Profile profile = profile_of({3, 5, 7}, {9'000, 2'000, 1'000, 500});
+  profile.segment_overhead = Millis{1};
+  profile.cuts[2].end = Millis{0.5};
+  profile.cuts[2].start = Millis{0.25};
+  Cluster cluster = cluster_of(3);
+  cluster.nodes[0].slowdown = 2;
+  cluster.nodes[2].slowdown = 3;
+  cluster.links[0].bytes_per_s = 1e6;
+  cluster.links[0].back_bytes_per_s = 0.5e6;
+  cluster.links[1].bytes_per_s = cluster.links[1].back_bytes_per_s = 1e5;
+  cluster.links[1].rtt = Millis{20};
+  const CostInput input{.cluster = &cluster, .profiles = {&profile, &profile, &profile}, .hop_overhead = Millis{0.125}};
+  const auto result = estimate(input, plan_of({{"n0", 0, 1}, {"n2", 2, 2}}));
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_NEAR(result->stages[0].compute.count(), 2 * 9.5, 1e-12);
+  EXPECT_NEAR(result->stages[2].compute.count(), 3 * 8.25, 1e-12);
+  EXPECT_EQ(result->stages[1].compute, Millis{0});
+  EXPECT_NEAR(result->hops[0].total().count(), 4 + 1 + 1 + 0.125, 1e-12);
+  EXPECT_NEAR(result->hops[1].total().count(), 20 + 10 + 5 + 0.125, 1e-12);
+  EXPECT_NEAR(result->latency.count(), 19 + 24.75 + 6.125 + 35.125, 1e-12);
+  EXPECT_EQ(result->latency, result->compute + result->transfer);
+  EXPECT_EQ(result->stages[0].memory_bytes, 210u);
+  EXPECT_EQ(result->infeasible, "");
+}
+
+TEST(Cost, EachNodeHasItsProfile) {
+  const Profile slow = profile_of({10, 10}, {1, 1, 1});
+  const Profile fast = profile_of({1, 2}, {1, 1, 1});
+  const Cluster cluster = cluster_of(2);
+  const auto result = estimate({.cluster = &cluster, .profiles = {&slow, &fast}}, plan_of({{"n0", 0, 0}, {"n1", 1, 1}}));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->compute, Millis{12});
+}
+
+TEST(Cost, SaysWhoLacksMemory) {
+  const Profile profile = profile_of({1, 1}, {1, 1, 1});
+  Cluster cluster = cluster_of(2);
+  cluster.nodes[0].memory_bytes = 109;
+  const CostInput input{.cluster = &cluster, .profiles = {&profile, &profile}};
+  EXPECT_EQ(estimate(input, plan_of({{"n0", 0, 0}, {"n1", 1, 1}}))->infeasible, "n0: needs 110 B, has 109 B");
+  EXPECT_EQ(estimate(input, plan_of({{"n1", 0, 1}}))->infeasible, "");
+  cluster.nodes[0].memory_bytes = 110;
+  EXPECT_EQ(estimate(input, plan_of({{"n0", 0, 0}, {"n1", 1, 1}}))->infeasible, "");
+}
+
+TEST(Cost, RefusesPlansThatDoNotFit) {
+  const Profile profile = profile_of({1, 1, 1}, {1, 1, 1, 1});
+  const Cluster cluster = cluster_of(3);
+  const CostInput input{.cluster = &cluster, .profiles = {&profile, &profile, &profile}};
+  const auto refused = [&](const Plan& plan, const char* sentence) {
+    const auto result = estimate(input, plan);
+    ASSERT_FALSE(result) << sentence;
+    EXPECT_EQ(result.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_THAT(result.error().message, HasSubstr(sentence));
+  };
+  refused(plan_of({}), "no segments");
+  refused(plan_of({{"n7", 0, 2}}), "'n7', which the cluster does not have");
+  refused(plan_of({{"n1", 0, 1}, {"n0", 2, 2}}), "goes back");
+  refused(plan_of({{"n1", 0, 1}, {"n1", 2, 2}}), "goes back");
+  refused(plan_of({{"n0", 1, 2}}), "expected it to begin with block 0");
+  refused(plan_of({{"n0", 0, 0}, {"n1", 2, 2}}), "expected it to begin with block 1");
+  refused(plan_of({{"n0", 0, 1}}), "ends after block 1");
+  refused(plan_of({{"n0", 0, 3}}), "but the model has 3");
+  refused(plan_of({{"n0", 0, 1}, {"n1", 2, 1}}), "blocks 2..1");
+  Plan other = plan_of({{"n0", 0, 2}});
+  other.chain_sha256 = sha256("other");
+  refused(other, "another model");
+}
+
+TEST(Cost, RefusesProfilesThatDoNotFit) {
+  const Profile profile = profile_of({1, 1}, {1, 1, 1});
+  Profile other = profile;
+  other.chain_sha256 = sha256("other");
+  Profile broken = profile;
+  broken.cuts.pop_back();
+  const Cluster cluster = cluster_of(2);
+  const Plan plan = plan_of({{"n0", 0, 1}});
+  EXPECT_FALSE(estimate({.cluster = &cluster, .profiles = {&profile}}, plan));
+  EXPECT_FALSE(estimate({.cluster = &cluster, .profiles = {&profile, nullptr}}, plan));
+  EXPECT_FALSE(estimate({.cluster = &cluster, .profiles = {&profile, &other}}, plan));
+  EXPECT_FALSE(estimate({.cluster = &cluster, .profiles = {&broken, &broken}}, plan));
+  EXPECT_FALSE(estimate({.profiles = {&profile, &profile}}, plan));
+}
+
+}  // namespace
+}  // namespace tideline
