@@ -17,6 +17,11 @@ add_library(onnx_proto INTERFACE)
 target_compile_definitions(onnx_proto INTERFACE ONNX_NAMESPACE=onnx ONNX_ML=1)
 target_link_libraries(onnx_proto INTERFACE "${ONNX_PROTO_LIBRARY}" protobuf::libprotobuf)
 
+# JPEG decoding; PNG is stb_image, a header of libstb-dev.
+find_library(TURBOJPEG_LIBRARY turbojpeg REQUIRED)
+add_library(turbojpeg INTERFACE)
+target_link_libraries(turbojpeg INTERFACE "${TURBOJPEG_LIBRARY}")
+
 # ONNX Runtime: the user's own, or the pinned npm packages (library and headers come from two of them).
 if(ONNXRUNTIME_ROOT)
   find_path(ORT_INCLUDE onnxruntime_c_api.h REQUIRED NO_DEFAULT_PATH NO_CACHE

@@ -33,6 +33,12 @@ inline constexpr std::chrono::milliseconds kProbeDeadline{60'000};
 inline constexpr std::uint64_t kImageFileBytesMax = 64u << 20;
 // 100 megapixels: above every camera's, and 300 MB once decoded.
 inline constexpr std::uint64_t kImagePixelsMax = 100'000'000;
+// Scans x pixels of a progressive JPEG, each of which costs time: twenty scans of the largest picture. Real ones have about ten.
+inline constexpr std::uint64_t kImageScanPixelsMax = 20 * kImagePixelsMax;
+// One side of what a model reads; no real network reads more than some thousands.
+inline constexpr std::uint32_t kImageSideMax = 16'384;
+// The text before the numbers of a .npy file; NumPy itself refuses more than ten thousand unless told otherwise.
+inline constexpr std::size_t kNpyHeaderBytesMax = 65'536;
 
 // Text files (YAML, JSON) ----------------------------------------------------------------------------------------------
 inline constexpr std::uint64_t kConfigFileBytesMax = 64u << 20;

@@ -262,6 +262,13 @@ YamlNode YamlMap::required(std::string_view key) {
   return YamlNode(missing_in(*data_), path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key));
 }
 
+std::vector<std::pair<std::string, YamlNode>> YamlMap::entries() const {
+  std::vector<std::pair<std::string, YamlNode>> all;
+  for (const auto& [key, node] : data_->entries)
+    all.emplace_back(key, YamlNode(node, path_.empty() ? key : fmt::format("{}.{}", path_, key)));
+  return all;
+}
+
 Status YamlMap::finish() const {
   for (const auto& [name, node] : data_->entries) {
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;

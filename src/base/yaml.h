@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -58,6 +59,8 @@ class YamlMap {
       : data_(std::move(data)), path_(std::move(path)) {}
   YamlNode required(std::string_view key);  // an absent key surfaces as the error of the reader called on it
   YamlNode optional(std::string_view key);
+  // Every key with its value in the order of the file, for maps whose keys are the user's own names.
+  std::vector<std::pair<std::string, YamlNode>> entries() const;
   // An error for the first key that neither required() nor optional() asked for.
   Status finish() const;
 

@@ -38,6 +38,8 @@ enum class DType : std::uint8_t {
 
 // "float32", "uint8", ...; "undefined" for numbers that are not above.
 std::string_view to_string(DType dtype);
+// The inverse; kUndefined for any other name.
+DType dtype_from(std::string_view name);
 // Bytes of one element; 0 for types without a fixed size.
 std::size_t element_bytes(DType dtype);
 
