@@ -11,6 +11,7 @@
 #include "schedule/certify.h"
 #include "schedule/dual.h"
 #include "schedule/generator.h"
+#include "schedule/online/run.h"
 #include "schedule/policy.h"
 #include "schedule/result_file.h"
 
@@ -29,9 +30,16 @@ struct Options {
   bool bound = false;
   std::string out;
 
+  // Online policies.
+  std::string history;
+  std::string events;
+  std::uint32_t horizon = 0;
+  std::uint32_t evictions_max = kNoLimit;
+
   GeneratorOptions generator;
   std::string generate;
   std::vector<std::string> models;
+  std::uint32_t skip_tasks = 0;
 
   std::string certify;
   std::string instance;
@@ -97,6 +105,10 @@ void print_table(const CheckedSchedule& answer, std::size_t tasks) {
   fmt::print("policy      {}\n", schedule.policy);
   fmt::print("deployed    {} of {} tasks, in {:.2f} s (checked)\n", schedule.deployed(), tasks,
              std::chrono::duration<double>(answer.elapsed).count());
+  if (!schedule.chosen.empty()) fmt::print("chosen      {}\n", schedule.chosen);
+  if (!schedule.curve.empty())
+    fmt::print("on the way  {} evicted, {} times a deployed task changed its k, at most {} deployed at once\n", schedule.evicted,
+               schedule.recut, *std::max_element(schedule.curve.begin(), schedule.curve.end()));
   if (schedule.multipliers.bandwidth.empty()) {
     fmt::print("bound       none: this policy gives none; add --bound\n");
   } else {
@@ -108,19 +120,56 @@ void print_table(const CheckedSchedule& answer, std::size_t tasks) {
   print_depths(answer.report);
 }
 
-Status run_schedule(Context& context, const Options& options) {
-  TIDELINE_TRY(const Instance instance, load_instance(options.file));
+Result<CheckedSchedule> decide_online(Context& context, const Options& options, const Instance& instance) {
+  Instance history;
+  if (!options.history.empty()) {
+    TIDELINE_TRY(history, load_instance(options.history));
+  }
+  std::vector<Event> events = all_arrive(instance);
+  if (!options.events.empty()) {
+    TIDELINE_TRY(const std::string text, read_file(options.events, limits::kInstanceFileBytesMax));
+    TIDELINE_TRY(events, parse_events(text, options.events, instance));
+  }
+  const OnlineRequest request{.instance = instance,
+                              .history = options.history.empty() ? nullptr : &history,
+                              .horizon = options.horizon,
+                              .evictions_max = options.evictions_max,
+                              .cancel = context.interrupted};
+  const auto start = std::chrono::steady_clock::now();
+  Progress progress(context, options.policy, events.size());
+  const std::size_t step = std::max<std::size_t>(1, events.size() / 100);
+  TIDELINE_TRY(OnlineRun run, run_online(options.policy, request, events, {.progress = [&](std::size_t done) {
+                                           if (done % step == 0) progress.advance_to(done);
+                                         }}));
+  CheckedSchedule answer{.schedule = std::move(run.schedule), .elapsed = std::chrono::steady_clock::now() - start};
+  auto report = check_schedule(instance, answer.schedule.layers);
+  if (!report)
+    return Error{ErrorCode::kInternal,
+                 fmt::format("[schedule] the answer of {} is wrong: {}", options.policy, report.error().message)};
+  answer.report = std::move(report).value();
+  return answer;
+}
+
+Result<CheckedSchedule> decide_offline(Context& context, const Options& options, const Instance& instance) {
+  for (const std::string* given : {&options.history, &options.events})
+    if (!given->empty())
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("[schedule] --history and --events are for online policies; {} is none", options.policy)};
   PolicyOptions policy{
       .seed = options.seed, .search_steps = options.steps, .threads = options.threads, .cancel = context.interrupted};
   policy.time_limit = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(options.time_limit_s));
-  CheckedSchedule answer;
-  {
-    Progress progress(context, options.policy, 100);
-    policy.progress = [&](std::uint32_t deployed, double share) {
-      progress.advance_to(static_cast<std::size_t>(100 * std::clamp(share, 0.0, 1.0)), fmt::format("{} deployed", deployed));
-    };
-    TIDELINE_TRY(answer, run_policy(options.policy, instance, policy));
-  }
+  Progress progress(context, options.policy, 100);
+  policy.progress = [&](std::uint32_t deployed, double share) {
+    progress.advance_to(static_cast<std::size_t>(100 * std::clamp(share, 0.0, 1.0)), fmt::format("{} deployed", deployed));
+  };
+  return run_policy(options.policy, instance, policy);
+}
+
+Status run_schedule(Context& context, const Options& options) {
+  TIDELINE_TRY(const Instance instance, load_instance(options.file));
+  TIDELINE_TRY(CheckedSchedule answer, find_online_policy(options.policy) != nullptr
+                                           ? decide_online(context, options, instance)
+                                           : decide_offline(context, options, instance));
   if (options.bound && answer.schedule.multipliers.bandwidth.empty()) {
     auto dual = solve_dual(instance, CutTable(instance), {.threads = options.threads, .cancel = context.interrupted});
     answer.schedule.multipliers = std::move(dual.multipliers);
@@ -145,7 +194,13 @@ Status run_generate(Context& context, const Options& options) {
     TIDELINE_TRY(TaskModel model, parse_inspected_model(text, path));
     generator.models.push_back(std::move(model));
   }
-  TIDELINE_TRY(const Instance instance, generate_instance(generator));
+  // More tasks leave the first ones as they are, so that what comes after them is a history of the same servers.
+  if (options.skip_tasks > limits::kInstanceTasksMax || generator.tasks > limits::kInstanceTasksMax - options.skip_tasks)
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[schedule] --tasks and --skip-tasks together must be at most {}", limits::kInstanceTasksMax)};
+  generator.tasks += options.skip_tasks;
+  TIDELINE_TRY(Instance instance, generate_instance(generator));
+  if (options.skip_tasks > 0) instance = slice_tasks(instance, options.skip_tasks, instance.tasks.size() - options.skip_tasks);
   if (options.out.empty()) {
     fmt::print("{}", write_instance(instance));
     return {};
@@ -203,6 +258,9 @@ std::string footer() {
     text += fmt::format("  {:<14} {}\n",
                         policy.argument.empty() ? std::string(policy.name) : fmt::format("{}:{}", policy.name, policy.argument),
                         policy.summary);
+  text += "Online policies (tasks arrive in the order of the file, or as --events says):\n";
+  for (const OnlinePolicyEntry& policy : online_policies())
+    text += fmt::format("  {:<16} {}{}\n", policy.name, policy.summary, policy.needs_history ? " [--history]" : "");
   text += "Kinds of instances:\n";
   for (const GeneratorKind& kind : generator_kinds()) text += fmt::format("  {:<14} {}\n", kind.name, kind.summary);
   return text +
@@ -211,7 +269,9 @@ std::string footer() {
          "  tideline schedule city.json --policy price --time-limit 5\n"
          "  tideline schedule city.json --policy price --out result.json\n"
          "  tideline schedule --certify result.json --instance city.json\n"
-         "  tideline schedule city.json --policy fixed:2 --bound -o json\n";
+         "  tideline schedule city.json --policy fixed:2 --bound -o json\n"
+         "  tideline schedule --generate c2 --servers 50 --tasks 1000 --skip-tasks 1000 --seed 7 --out last_week.json\n"
+         "  tideline schedule city.json --policy price-recut --history last_week.json --evictions-max 1\n";
 }
 
 }  // namespace
@@ -229,10 +289,25 @@ void add_schedule_command(CLI::App& app, Context& context) {
   command.add_option("--steps", options->steps, "End the search after so many steps of each thread: a result that repeats");
   command.add_option("--threads", options->threads, "0: as many as there are cores")->capture_default_str();
   command.add_flag("--bound", options->bound, "Compute an upper bound also for a policy that gives none");
+  command
+      .add_option("--history", options->history, "For online policies: an instance with tasks seen before on the same servers")
+      ->type_name("FILE");
+  command.add_option("--events", options->events, "For online policies: who arrives and departs when (docs/formats/events.md)")
+      ->type_name("FILE");
+  command
+      .add_option("--horizon", options->horizon,
+                  "For online policies: how many arrivals to expect (0: as many as the history has)")
+      ->capture_default_str();
+  command.add_option("--evictions-max", options->evictions_max,
+                     "For online policies: the most tasks that may lose their place for one arrival (default: no limit)");
   command.add_option("--out", options->out, "Write the result, or the generated instance, to this file");
   command.add_option("--generate", options->generate, "Make an instance of this kind instead")->type_name("KIND");
   command.add_option("--servers", options->generator.servers, "Of the generated instance")->capture_default_str();
   command.add_option("--tasks", options->generator.tasks, "Of the generated instance")->capture_default_str();
+  command
+      .add_option("--skip-tasks", options->skip_tasks,
+                  "Leave out so many tasks first: a history for an instance of the same seed")
+      ->capture_default_str();
   command.add_option("--profile-seed", options->generator.profile_seed, "Of the ten generated models")->capture_default_str();
   command.add_option("--servers-per-task", options->generator.servers_per_task, "How many servers a task has data on (c2, real)")
       ->capture_default_str();

@@ -93,6 +93,10 @@ struct Schedule {
   std::vector<std::uint32_t> layers;
   // Online policies: deployed tasks after each arrival.
   std::vector<std::uint32_t> curve;
+  // Online policies: how often a task lost its place, how often one changed its k, and what `auto` became.
+  std::uint64_t evicted = 0;
+  std::uint64_t recut = 0;
+  std::string chosen;
   // Of `price`: what proves the bound U = sum(multipliers) + sum_j max(0, 1 - min_k sum_i (...)) of docs/algorithms/price.md.
   Multipliers multipliers;
   double upper_bound = 0;  // 0: the policy gives none

@@ -1,6 +1,7 @@
 #include "schedule/result_file.h"
 
 #include <iterator>
+#include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -28,7 +29,10 @@ std::string write_result(const Schedule& schedule) {
                    fmt::join(schedule.multipliers.compute, ", "));
   else
     fmt::format_to(put, "], \"upper_bound\": null, \"multipliers\": null");
-  if (!schedule.curve.empty()) fmt::format_to(put, ", \"curve\": [{}]", fmt::join(schedule.curve, ", "));
+  if (!schedule.curve.empty())
+    fmt::format_to(put, ", \"curve\": [{}], \"evicted\": {}, \"recut\": {}", fmt::join(schedule.curve, ", "), schedule.evicted,
+                   schedule.recut);
+  if (!schedule.chosen.empty()) fmt::format_to(put, ", \"chosen\": {}", nlohmann::json(schedule.chosen).dump());
   fmt::format_to(put, ", \"checked\": true}}\n");
   return fmt::to_string(out);
 }
@@ -74,6 +78,11 @@ Result<Schedule> parse_result(std::string_view json, std::string_view name) {
     TIDELINE_TRY(const auto curve, map.numbers("curve", {.min = 0, .max = static_cast<double>(limits::kInstanceTasksMax)}));
     schedule.curve.assign(curve.begin(), curve.end());
   }
+  TIDELINE_TRY(const std::int64_t evicted, map.integer_or("evicted", 0, 0, std::numeric_limits<std::int64_t>::max()));
+  TIDELINE_TRY(const std::int64_t recut, map.integer_or("recut", 0, 0, std::numeric_limits<std::int64_t>::max()));
+  schedule.evicted = static_cast<std::uint64_t>(evicted);
+  schedule.recut = static_cast<std::uint64_t>(recut);
+  TIDELINE_TRY(schedule.chosen, map.text_or("chosen", ""));
   TIDELINE_TRY(const bool checked, map.boolean_or("checked", true));
   if (!checked) return map.error("checked", "must be true");
   // Asking for the keys marks them as known, also when they are null.
