@@ -20,6 +20,17 @@ inline constexpr std::size_t kOpsMax = 1'000'000;
 inline constexpr std::size_t kTensorRankMax = 16;
 // One tensor. Larger than any activation of a real network; small enough for sums of many not to overflow.
 inline constexpr std::uint64_t kTensorBytesMax = std::uint64_t{1} << 36;
+// All weights of a model together, external data included: what the engine may use is no larger.
+inline constexpr std::uint64_t kModelWeightsBytesMax = std::uint64_t{8} << 30;
+// What the parsed form of a model file may take beside its weights. Two bytes of a file can make a message of 200, so this is
+// estimated before anything is built. Larger than any real model needs by a factor of ten.
+inline constexpr std::uint64_t kModelStructureBytesMax = std::uint64_t{2} << 30;
+// ONNX versions accepted before the engine decides: well above the newest, far below the absurd.
+inline constexpr std::int64_t kIrVersionMax = 32;
+inline constexpr std::int64_t kOpsetMin = 7;
+inline constexpr std::int64_t kOpsetMax = 64;
+// A segment's header: names, types and shapes of at most kFrameTensorsMax tensors each way, and the input section.
+inline constexpr std::uint32_t kSegmentHeaderBytesMax = 1u << 20;
 // Names end up in error messages and on the wire.
 inline constexpr std::size_t kNameBytesMax = 4096;
 // The engine's arena: above it a run ends with an error instead of with the machine swapping.

@@ -19,9 +19,12 @@ inline constexpr OpId kNoOp{0xffffffffu};
 
 struct GraphTensor {
   TensorSpec spec;                           // name, dtype and declared shape (kUnknownDim where it is not static)
-  std::vector<std::int64_t> measured_shape;  // of the probe run; empty until shapes are set
-  Bytes bytes = 0;                           // of measured_shape
-  OpId producer = kNoOp;                     // kNoOp: a model input or an initialiser
+  std::vector<std::int64_t> measured_shape;  // of the probe run
+  bool is_measured = false;           // false: shapes are not set yet, or the probe does not see it (a sequence, a dead tensor)
+  Bytes bytes = 0;                    // of measured_shape; 0 for elements without a fixed size
+  Bytes weight_bytes = 0;             // as stored, of an initialiser or a Constant node's value
+  std::uint64_t weight_elements = 0;  // of those, unless int64, bool or string: those are shapes, axes and indices
+  OpId producer = kNoOp;              // kNoOp: a model input or an initialiser
   bool is_initializer = false;
   bool is_constant = false;  // an initialiser, or made by a constant op
   std::vector<OpId> consumers;
@@ -31,12 +34,14 @@ struct Op {
   std::string name;              // unique; made up where the file has none
   std::string type;              // "Conv"
   std::string domain;            // "" is ONNX's own
-  std::vector<TensorId> inputs;  // without the optional ones left out; with what subgraphs capture from outside
+  std::vector<TensorId> inputs;  // each once, without the optional ones left out, with what subgraphs capture from outside
   std::vector<TensorId> outputs;
   bool is_constant = false;
-  std::uint64_t flops = 0;    // 2 x multiply-accumulates; model/flops.h
-  Bytes parameter_bytes = 0;  // of the initialisers it reads
-  std::uint64_t parameters = 0;
+  bool is_dead = false;     // no output of the model depends on it: in no block
+  std::uint64_t flops = 0;  // 2 x multiply-accumulates; model/flops.h
+  // Of the weights it reads: initialisers and Constant nodes, also through constant ops (a dequantised weight counts as stored).
+  Bytes parameter_bytes = 0;
+  std::uint64_t parameters = 0;  // weight_elements of those
 };
 
 struct Graph {
@@ -45,6 +50,8 @@ struct Graph {
   std::vector<GraphTensor> tensors;
   std::vector<TensorId> inputs;  // without initialisers
   std::vector<TensorId> outputs;
+  Bytes parameter_bytes = 0;  // of all live ops, each weight once
+  std::uint64_t parameters = 0;
 
   const Op& op(OpId id) const { return ops[static_cast<std::size_t>(id)]; }
   const GraphTensor& tensor(TensorId id) const { return tensors[static_cast<std::size_t>(id)]; }

@@ -12,6 +12,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,12 +20,15 @@
 #include "base/result.h"
 #include "model/chain.h"
 #include "model/graph.h"
+#include "model/input_section.h"
 
 namespace tideline {
 
 struct ModelOptions {
   // Sizes for dynamic inputs, by input name; must agree with the static dimensions of the file.
   std::map<std::string, std::vector<std::int64_t>> shapes;
+  // Gives the dynamic dimensions of its input tensor their size, where `shapes` does not.
+  std::optional<InputSection> input;
 };
 
 class Model {

@@ -1,0 +1,275 @@
+#include "model/chain.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "model/order.h"
+#include "model/weights.h"
+
+namespace tideline {
+namespace {
+
+std::size_t index(TensorId id) { return static_cast<std::size_t>(id); }
+
+Error chain_error(ErrorCode code, std::string message) { return Error{code, "[model] " + std::move(message)}; }
+
+TensorSpec measured_spec(const GraphTensor& tensor) { return {tensor.spec.name, tensor.spec.dtype, tensor.measured_shape}; }
+
+bool can_travel(const GraphTensor& tensor) { return tensor.is_measured && element_bytes(tensor.spec.dtype) > 0; }
+
+Status check_ends(const Graph& graph) {
+  const auto check = [&](const std::vector<TensorId>& ids, const char* what) -> Status {
+    for (const TensorId id : ids) {
+      const GraphTensor& tensor = graph.tensor(id);
+      if (!tensor.is_measured)
+        return chain_error(ErrorCode::kUnsupported,
+                           fmt::format("the shape of {} '{}' is not known; only tensors can travel between "
+                                       "nodes",
+                                       what, printable(tensor.spec.name)));
+      if (element_bytes(tensor.spec.dtype) == 0)
+        return chain_error(ErrorCode::kUnsupported, fmt::format("{} '{}' holds elements of type {}, which have no fixed size",
+                                                                what, printable(tensor.spec.name), to_string(tensor.spec.dtype)));
+    }
+    return {};
+  };
+  TIDELINE_CHECK_OK(check(graph.inputs, "input"));
+  return check(graph.outputs, "output");
+}
+
+// Walks an order of ops and knows what crosses after each.
+class Walk {
+ public:
+  Walk(const Graph& graph, const std::vector<OpId>& order) : graph_(graph), last_reader_(graph.tensors.size(), 0) {
+    for (std::size_t i = 0; i < order.size(); ++i)
+      for (const TensorId input : graph.op(order[i]).inputs) last_reader_[index(input)] = i + 1;
+    for (const TensorId output : graph.outputs) last_reader_[index(output)] = kForEver;
+    for (const TensorId input : graph.inputs)
+      if (last_reader_[index(input)] > 0) enter(input);
+  }
+  // REQUIRES: positions come in order, from 1.
+  void take(std::size_t position, OpId id) {
+    for (const TensorId output : graph_.op(id).outputs)
+      if (last_reader_[index(output)] > position) enter(output);
+    for (const TensorId input : graph_.op(id).inputs)
+      if (last_reader_[index(input)] == position) leave(input);
+  }
+  const std::set<TensorId>& crossing() const { return crossing_; }
+  bool can_all_travel() const { return stuck_ == 0; }
+  // The position of the op that reads it last; 0: none.
+  std::size_t last_reader(TensorId id) const { return last_reader_[index(id)]; }
+
+ private:
+  static constexpr std::size_t kForEver = std::numeric_limits<std::size_t>::max();
+  void enter(TensorId id) {
+    if (graph_.tensor(id).is_constant || !crossing_.insert(id).second) return;
+    if (!can_travel(graph_.tensor(id))) ++stuck_;
+  }
+  void leave(TensorId id) {
+    if (crossing_.erase(id) > 0 && !can_travel(graph_.tensor(id))) --stuck_;
+  }
+  const Graph& graph_;
+  std::vector<std::size_t> last_reader_;
+  std::set<TensorId> crossing_;
+  std::size_t stuck_ = 0;
+};
+
+Cut cut_of(const Graph& graph, const auto& ids) {
+  Cut cut;
+  for (const TensorId id : ids) {
+    cut.tensors.push_back(measured_spec(graph.tensor(id)));
+    cut.bytes += graph.tensor(id).bytes;
+  }
+  return cut;
+}
+
+class Maker {
+ public:
+  Maker(const Graph& graph, const ChainOptions& options) : graph_(graph), options_(options), weights_(graph) {}
+
+  Result<Chain> make(const Sha256& model_sha256) {
+    if (options_.cut_width < 1 || options_.cut_width > limits::kFrameTensorsMax)
+      return chain_error(ErrorCode::kInvalidArgument,
+                         fmt::format("the cut width is {}; it must be 1 to {}", options_.cut_width, limits::kFrameTensorsMax));
+    TIDELINE_CHECK_OK(check_ends(graph_));
+    const std::vector<OpId> order = cutting_order(graph_, options_.cut_width);
+    if (order.empty())
+      return chain_error(ErrorCode::kUnsupported,
+                         "no op lies between the model's inputs and outputs, so there is nothing to place");
+    chain_.model_name = graph_.name;
+    chain_.model_sha256 = model_sha256;
+    chain_.input = options_.input;
+    chain_.cuts.push_back(cut_of(graph_, graph_.inputs));
+    if (options_.input) TIDELINE_CHECK_OK(add_input_steps());
+    add_blocks(order);
+    chain_.sha256 = identity();
+    return std::move(chain_);
+  }
+
+ private:
+  Result<std::size_t> image_input() const {
+    const InputSection& section = *options_.input;
+    std::vector<std::string_view> names;
+    for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
+      const std::string& name = graph_.tensor(graph_.inputs[i]).spec.name;
+      if (name == section.tensor || (section.tensor.empty() && graph_.inputs.size() == 1)) return i;
+      names.push_back(name);
+    }
+    if (section.tensor.empty())
+      return chain_error(ErrorCode::kInvalidArgument,
+                         fmt::format("the model has {} inputs; set input.tensor to the one that takes the image: {}",
+                                     names.size(), printable(fmt::format("{}", fmt::join(names, ", ")))));
+    return chain_error(ErrorCode::kInvalidArgument,
+                       fmt::format("input.tensor is '{}', but the model's inputs are: {}", printable(section.tensor),
+                                   printable(fmt::format("{}", fmt::join(names, ", ")))));
+  }
+
+  // A name that no tensor of the model has.
+  std::string free_name(std::string name) const {
+    const auto taken = [&] {
+      return std::any_of(graph_.tensors.begin(), graph_.tensors.end(),
+                         [&](const GraphTensor& tensor) { return tensor.spec.name == name; });
+    };
+    while (taken()) name += '_';
+    return name;
+  }
+
+  Status add_input_steps() {
+    const InputSection& section = *options_.input;
+    TIDELINE_TRY(const std::size_t image, image_input());
+    const TensorSpec model_input = chain_.cuts.front().tensors[image];
+    const std::int64_t channels = section.channel_count();
+    const std::vector<std::int64_t> shape = section.layout == ImageLayout::kNchw
+                                                ? std::vector<std::int64_t>{1, channels, section.height, section.width}
+                                                : std::vector<std::int64_t>{1, section.height, section.width, channels};
+    const TensorSpec made{model_input.name, DType::kFloat32, shape};
+    if (made != model_input)
+      return chain_error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("the input section makes {}, but the model's input '{}' is {}; set size, channels and layout",
+                      describe(made), printable(model_input.name), describe(model_input)));
+    const std::int64_t width = options_.sample_width > 0 ? options_.sample_width : section.width;
+    const std::int64_t height = options_.sample_height > 0 ? options_.sample_height : section.height;
+    const std::array<TensorSpec, kInputSteps> before{
+        TensorSpec{free_name("image"), DType::kUint8, {static_cast<std::int64_t>(options_.sample_file_bytes)}},
+        TensorSpec{free_name("image.pixels"), DType::kUint8, {height, width, channels}},
+        TensorSpec{free_name("image.resized"), DType::kUint8, {section.height, section.width, channels}}};
+    const Cut last = std::move(chain_.cuts.front());
+    chain_.cuts.clear();
+    for (const TensorSpec& spec : before) {
+      TIDELINE_TRY(const Bytes bytes, byte_size(spec.dtype, spec.shape));
+      Cut cut = last;
+      cut.bytes = cut.bytes - graph_.tensor(graph_.inputs[image]).bytes + bytes;
+      cut.tensors[image] = spec;
+      chain_.cuts.push_back(std::move(cut));
+    }
+    chain_.cuts.push_back(last);
+    for (std::uint32_t k = 0; k < kInputSteps; ++k) add_step(static_cast<InputStep>(k), image);
+    return {};
+  }
+
+  // Two FLOPs for each value that is normalised, eight for each that is resized (a linear mix of four); decoding is no matter of
+  // FLOPs and counts none.
+  void add_step(InputStep step, std::size_t image) {
+    const auto k = static_cast<std::size_t>(step);
+    const auto bytes = [&](std::size_t cut) {
+      const TensorSpec& spec = chain_.cuts[cut].tensors[image];
+      const auto size = byte_size(spec.dtype, spec.shape);
+      return size ? *size : Bytes{0};
+    };
+    const std::uint64_t values = std::uint64_t{options_.input->width} * options_.input->height * options_.input->channel_count();
+    chain_.blocks.push_back({.name = std::string(to_string(step)),
+                             .step = step,
+                             .flops = step == InputStep::kDecode   ? 0
+                                      : step == InputStep::kResize ? 8 * values
+                                                                   : 2 * values,
+                             .activation_bytes = bytes(k) + bytes(k + 1)});
+  }
+
+  void add_blocks(const std::vector<OpId>& order) {
+    Walk walk(graph_, order);
+    std::size_t begin = 0;
+    for (std::size_t position = 1; position <= order.size(); ++position) {
+      walk.take(position, order[position - 1]);
+      const bool last = position == order.size();
+      if (!last && (walk.crossing().size() > options_.cut_width || !walk.can_all_travel())) continue;
+      add_block(order, begin, position, walk);
+      chain_.cuts.push_back(last ? cut_of(graph_, graph_.outputs) : cut_of(graph_, walk.crossing()));
+      begin = position;
+    }
+  }
+
+  void add_block(const std::vector<OpId>& order, std::size_t begin, std::size_t end, const Walk& walk) {
+    Block block;
+    block.ops.assign(order.begin() + static_cast<std::ptrdiff_t>(begin), order.begin() + static_cast<std::ptrdiff_t>(end));
+    block.name = graph_.op(block.ops.back()).name;
+    for (const OpId id : block.ops)
+      if (__builtin_add_overflow(block.flops, graph_.op(id).flops, &block.flops))
+        block.flops = std::numeric_limits<std::uint64_t>::max();
+    block.parameter_bytes = weights_.of(block.ops).bytes;
+    block.activation_bytes = activation_bytes(order, begin, end, walk);
+    chain_.blocks.push_back(std::move(block));
+  }
+
+  // What the block reads is held by the caller all the while, what it makes for later too; the rest until its last reader.
+  Bytes activation_bytes(const std::vector<OpId>& order, std::size_t begin, std::size_t end, const Walk& walk) const {
+    std::set<TensorId> made;
+    std::set<TensorId> read;
+    Bytes alive = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      for (const TensorId id : graph_.op(order[i]).inputs)
+        if (!graph_.tensor(id).is_constant && !made.contains(id) && read.insert(id).second) alive += graph_.tensor(id).bytes;
+      made.insert(graph_.op(order[i]).outputs.begin(), graph_.op(order[i]).outputs.end());
+    }
+    Bytes peak = alive;
+    for (std::size_t i = begin; i < end; ++i) {
+      for (const TensorId id : graph_.op(order[i]).outputs) alive += graph_.tensor(id).bytes;
+      peak = std::max(peak, alive);
+      for (const TensorId id : graph_.op(order[i]).outputs)
+        if (walk.last_reader(id) == 0) alive -= graph_.tensor(id).bytes;
+      for (const TensorId id : graph_.op(order[i]).inputs)
+        if (made.contains(id) && walk.last_reader(id) == i + 1) alive -= graph_.tensor(id).bytes;
+    }
+    return peak;
+  }
+
+  Sha256 identity() const {
+    Sha256Stream hash;
+    // Lengths in front, so that no two lists give the same bytes.
+    const auto add = [&](std::string_view text) {
+      hash.update(fmt::format("{}:", text.size()));
+      hash.update(text);
+    };
+    add("tideline chain 1");
+    add(chain_.model_sha256.hex());
+    add(chain_.input ? write_input_section(*chain_.input) : "");
+    for (const TensorId id : graph_.inputs) add(describe(measured_spec(graph_.tensor(id))));
+    for (std::size_t k = chain_.input ? kInputSteps : 0; k < chain_.cuts.size(); ++k) {
+      add(fmt::format("{}", chain_.cuts[k].tensors.size()));
+      for (const TensorSpec& spec : chain_.cuts[k].tensors) {
+        add(spec.name);
+        add(describe(spec));
+      }
+    }
+    for (const Block& block : chain_.blocks) add(block.name);
+    return hash.finish();
+  }
+
+  const Graph& graph_;
+  const ChainOptions& options_;
+  WeightCounter weights_;
+  Chain chain_;
+};
+
+}  // namespace
+
+Result<Chain> make_chain(const Graph& graph, const Sha256& model_sha256, const ChainOptions& options) {
+  return Maker(graph, options).make(model_sha256);
+}
+
+}  // namespace tideline

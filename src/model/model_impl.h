@@ -1,0 +1,18 @@
+// What a Model holds. Internal to model/.
+#pragma once
+
+#include <string>
+
+#include "model/graph_build.h"
+#include "model/model.h"
+
+namespace tideline {
+
+struct Model::Impl {
+  std::string name;
+  Sha256 sha256;
+  onnx::ModelProto proto;  // checked, normalised, with the dynamic inputs fixed
+  BuiltGraph built;
+};
+
+}  // namespace tideline

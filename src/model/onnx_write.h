@@ -1,0 +1,25 @@
+// Writes an ONNX file from parts that stay where they are: weights are copied once, into the result. Internal to model/.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <onnx/onnx_pb.h>
+
+#include "base/result.h"
+
+namespace tideline {
+
+struct OnnxParts {
+  onnx::ModelProto shell;  // everything but what follows
+  std::vector<const onnx::NodeProto*> nodes;
+  std::vector<const onnx::TensorProto*> initializers;
+  std::vector<const onnx::SparseTensorProto*> sparse_initializers;
+};
+
+// Bytes that append_onnx would add.
+std::uint64_t onnx_size(const OnnxParts& parts);
+// REQUIRES: the shell has a graph without nodes and initialisers. kUnsupported above 2 GB, the limit of the format.
+Status append_onnx(const OnnxParts& parts, std::string& bytes);
+
+}  // namespace tideline
