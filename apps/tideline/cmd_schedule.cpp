@@ -112,9 +112,11 @@ void print_table(const CheckedSchedule& answer, std::size_t tasks) {
   if (schedule.multipliers.bandwidth.empty()) {
     fmt::print("bound       none: this policy gives none; add --bound\n");
   } else {
-    fmt::print("bound       no schedule deploys more than {:.3f}, so at most {} tasks\n", schedule.upper_bound,
-               static_cast<std::uint64_t>(schedule.upper_bound + 1e-6));
-    fmt::print("of bound    {:.2f} %\n", 100 * schedule.deployed() / std::max(schedule.upper_bound, 1e-9));
+    fmt::print("bound       {:.3f}; in whole tasks no schedule deploys more than {}\n", schedule.upper_bound, schedule.tasks_max);
+    fmt::print("of bound    {}\n",
+               schedule.deployed() == schedule.tasks_max
+                   ? "all of it: proven optimal"
+                   : fmt::format("{:.2f} %", 100 * schedule.deployed() / std::max(schedule.upper_bound, 1e-9)));
   }
   print_utilisation(answer.report);
   print_depths(answer.report);
@@ -173,7 +175,9 @@ Status run_schedule(Context& context, const Options& options) {
   if (options.bound && answer.schedule.multipliers.bandwidth.empty()) {
     auto dual = solve_dual(instance, CutTable(instance), {.threads = options.threads, .cancel = context.interrupted});
     answer.schedule.multipliers = std::move(dual.multipliers);
-    answer.schedule.upper_bound = dual.upper_bound;
+    const Bound bound = bound_of(instance, answer.schedule.multipliers);
+    answer.schedule.upper_bound = bound.upper_bound;
+    answer.schedule.tasks_max = bound.tasks_max;
   }
   if (!options.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(options.out, write_result(answer.schedule)));
   if (context.output == Output::kJson)
@@ -228,17 +232,18 @@ Status run_certify(Context& context, const Options& options) {
     fmt::print(
         "{{\"certified\": true, \"policy\": \"{}\", \"deployed\": {}, \"upper_bound\": {}, \"tasks_max\": {}, \"optimal\": "
         "{}}}\n",
-        result.policy, result.deployed(), certificate->upper_bound, certificate->tasks_max,
-        result.deployed() == certificate->tasks_max);
+        result.policy, result.deployed(), certificate->bound.upper_bound, certificate->bound.tasks_max,
+        result.deployed() == certificate->bound.tasks_max);
     return {};
   }
   fmt::print("certified   {} tasks are deployed and every constraint holds\n", result.deployed());
-  fmt::print("bound       U(lambda) = {:.6f}: no schedule deploys more than {} tasks\n", certificate->upper_bound,
-             certificate->tasks_max);
-  fmt::print("so          {}\n", result.deployed() == certificate->tasks_max
-                                     ? "the schedule is optimal"
-                                     : fmt::format("the schedule is within {:.2f} % of the best possible",
-                                                   100 * (1 - result.deployed() / std::max(certificate->upper_bound, 1e-9))));
+  fmt::print("bound       U(lambda) = {:.6f}: no schedule deploys more than {} tasks\n", certificate->bound.upper_bound,
+             certificate->bound.tasks_max);
+  fmt::print("so          {}\n",
+             result.deployed() == certificate->bound.tasks_max
+                 ? "the schedule is optimal"
+                 : fmt::format("the schedule is within {:.2f} % of the best possible",
+                               100 * (1 - result.deployed() / std::max(certificate->bound.upper_bound, 1e-9))));
   return {};
 }
 

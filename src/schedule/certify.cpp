@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "schedule/parts.h"
+
 namespace tideline::schedule {
 namespace {
 
@@ -25,14 +27,14 @@ Status check_multipliers(const std::vector<double>& values, const char* name, st
 
 }  // namespace
 
-double upper_bound_of(const Instance& instance, const Multipliers& multipliers) {
-  long double bound = 0;
-  for (const double value : multipliers.bandwidth) bound += value;
-  for (const double value : multipliers.compute) bound += value;
+Bound bound_of(const Instance& instance, const Multipliers& multipliers) {
+  const Parts parts = find_parts(instance);
+  std::vector<long double> of_part(parts.count, 0);
+  for (std::size_t i = 0; i < instance.servers.size(); ++i)
+    of_part[parts.of_server[i]] += static_cast<long double>(multipliers.bandwidth[i]) + multipliers.compute[i];
   for (const Task& task : instance.tasks) {
-    const std::vector<Layer>& layers = instance.models[task.model].layers;
     long double cheapest = INFINITY;
-    for (const Layer& layer : layers) {
+    for (const Layer& layer : instance.models[task.model].layers) {
       long double cost = 0;
       for (std::uint64_t t = task.first_touch; t < task.first_touch + task.touch_count; ++t) {
         const Touch& touch = instance.touches[t];
@@ -43,9 +45,16 @@ double upper_bound_of(const Instance& instance, const Multipliers& multipliers) 
       }
       cheapest = std::min(cheapest, cost);
     }
-    bound += std::max(0.0L, 1 - cheapest);
+    of_part[parts.of_server[instance.touches[task.first_touch].server]] += std::max(0.0L, 1 - cheapest);
   }
-  return static_cast<double>(bound);
+  Bound bound;
+  long double sum = 0;
+  for (const long double part : of_part) {
+    sum += part;
+    bound.tasks_max += static_cast<std::uint64_t>(std::min(part + kWholeTolerance, 1e18L));
+  }
+  bound.upper_bound = static_cast<double>(sum);
+  return bound;
 }
 
 Result<Certificate> certify(const Instance& instance, const Schedule& result) {
@@ -55,11 +64,11 @@ Result<Certificate> certify(const Instance& instance, const Schedule& result) {
     return refused("the result has no multipliers to certify; make it with --policy price, or with --bound");
   TIDELINE_CHECK_OK(check_multipliers(result.multipliers.bandwidth, "bandwidth", instance.servers.size()));
   TIDELINE_CHECK_OK(check_multipliers(result.multipliers.compute, "compute", instance.servers.size()));
-  certificate.upper_bound = upper_bound_of(instance, result.multipliers);
-  if (!(std::abs(result.upper_bound - certificate.upper_bound) <= kBoundTolerance * std::max(1.0, certificate.upper_bound)))
-    return refused(fmt::format("upper_bound says {}, but the multipliers prove {}", result.upper_bound, certificate.upper_bound));
-  // The policies and the checker allow 1e-9 of overload, which is far below what would make room for one more task.
-  certificate.tasks_max = static_cast<std::uint64_t>(std::floor(certificate.upper_bound + kWholeTolerance));
+  const Bound& bound = certificate.bound = bound_of(instance, result.multipliers);
+  if (!(std::abs(result.upper_bound - bound.upper_bound) <= kBoundTolerance * std::max(1.0, bound.upper_bound)))
+    return refused(fmt::format("upper_bound says {}, but the multipliers prove {}", result.upper_bound, bound.upper_bound));
+  if (result.tasks_max != 0 && result.tasks_max != bound.tasks_max)
+    return refused(fmt::format("tasks_max says {}, but the multipliers prove {}", result.tasks_max, bound.tasks_max));
   return certificate;
 }
 

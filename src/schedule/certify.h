@@ -1,10 +1,12 @@
 // Recomputes the proof in a result from the raw instance: that its schedule keeps the constraints, and that no schedule deploys
-// more than U(lambda) for its multipliers. Shares no code with the policies or the dual. Pure function; thread-safe.
+// more than U(lambda) for its multipliers. Shares no arithmetic with the policies or the dual. Pure functions; thread-safe.
 //
 // Weak duality, for every lambda >= 0: give each deployed task 1 and charge it its cost at these prices. The charges of a
 // schedule that keeps the constraints add up to at most sum(lambda), because no utilisation is above 1; and 1 - charge is at most
 // max(0, 1 - min_k cost_jk). So the number of deployed tasks is at most
 //   U(lambda) = sum(lambda) + sum_j max(0, 1 - min_k cost_jk).
+// The argument holds for each connected part of the instance alone, and tasks are whole: the sum over the parts of U rounded
+// down is a bound too, and a better one when tasks live on few servers.
 #pragma once
 
 #include "base/result.h"
@@ -13,18 +15,21 @@
 
 namespace tideline::schedule {
 
-struct Certificate {
-  CheckReport report;
-  double upper_bound = 0;  // U of the result's multipliers, recomputed
-  // No schedule deploys more: the whole part of U. `deployed` is optimal when they are equal.
-  std::uint64_t tasks_max = 0;
+struct Bound {
+  double upper_bound = 0;       // U(lambda)
+  std::uint64_t tasks_max = 0;  // the sum over the parts of floor(U); at most U(lambda)
 };
 
-// U(lambda) from the formula alone. REQUIRES: validate(instance), one multiplier of each kind per server, all 0 or more.
-double upper_bound_of(const Instance& instance, const Multipliers& multipliers);
+// From the formula alone. REQUIRES: validate(instance), one multiplier of each kind per server, all 0 or more.
+Bound bound_of(const Instance& instance, const Multipliers& multipliers);
+
+struct Certificate {
+  CheckReport report;
+  Bound bound;  // recomputed
+};
 
 // kInvalidArgument when the schedule breaks a constraint, the multipliers are missing, too few or negative, or the stated
-// upper_bound differs from the recomputed one by more than 1e-6 of it.
+// upper_bound or tasks_max differs from the recomputed one (by more than 1e-6 of it).
 Result<Certificate> certify(const Instance& instance, const Schedule& result);
 
 }  // namespace tideline::schedule

@@ -100,6 +100,8 @@ struct Schedule {
   // Of `price`: what proves the bound U = sum(multipliers) + sum_j max(0, 1 - min_k sum_i (...)) of docs/algorithms/price.md.
   Multipliers multipliers;
   double upper_bound = 0;  // 0: the policy gives none
+  // The whole tasks under the bound, rounded down for each connected part of the instance (parts.h); 0: the policy gives none.
+  std::uint64_t tasks_max = 0;
 
   std::uint32_t deployed() const {
     std::uint32_t count = 0;

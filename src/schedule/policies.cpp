@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "schedule/greedy.h"
 #include "schedule/policy.h"
+#include "schedule/price.h"
 
 namespace tideline::schedule {
 
@@ -16,6 +17,7 @@ std::span<const Policy> policies() {
       Policy{"li2018", "", "the paper's offline algorithm, as printed", run_li2018},
       Policy{"fixed", "K", "every task runs K layers on the edge", run_fixed},
       Policy{"balanced", "", "the paper's order, each task at the cut that keeps its fullest resource emptiest", run_balanced},
+      Policy{"price", "", "prices of the exact dual, rounding, search; proves how near to the best possible it is", run_price},
   };
   return kPolicies;
 }

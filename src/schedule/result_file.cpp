@@ -24,11 +24,11 @@ std::string write_result(const Schedule& schedule) {
   }
   const bool has_bound = !schedule.multipliers.bandwidth.empty();
   if (has_bound)
-    fmt::format_to(put, "], \"upper_bound\": {}, \"multipliers\": {{\"bandwidth\": [{}], \"compute\": [{}]}}",
-                   schedule.upper_bound, fmt::join(schedule.multipliers.bandwidth, ", "),
+    fmt::format_to(put, "], \"upper_bound\": {}, \"tasks_max\": {}, \"multipliers\": {{\"bandwidth\": [{}], \"compute\": [{}]}}",
+                   schedule.upper_bound, schedule.tasks_max, fmt::join(schedule.multipliers.bandwidth, ", "),
                    fmt::join(schedule.multipliers.compute, ", "));
   else
-    fmt::format_to(put, "], \"upper_bound\": null, \"multipliers\": null");
+    fmt::format_to(put, "], \"upper_bound\": null, \"tasks_max\": null, \"multipliers\": null");
   if (!schedule.curve.empty())
     fmt::format_to(put, ", \"curve\": [{}], \"evicted\": {}, \"recut\": {}", fmt::join(schedule.curve, ", "), schedule.evicted,
                    schedule.recut);
@@ -41,6 +41,8 @@ namespace {
 
 Status read_multipliers(JsonMap& map, Schedule& schedule) {
   TIDELINE_TRY(schedule.upper_bound, map.number("upper_bound", {.min = 0}));
+  TIDELINE_TRY(const std::int64_t tasks_max, map.integer_or("tasks_max", 0, 0, std::int64_t{1} << 60));
+  schedule.tasks_max = static_cast<std::uint64_t>(tasks_max);
   TIDELINE_TRY(const auto* object, map.object("multipliers"));
   JsonMap multipliers(*object, map.file(), "multipliers");
   TIDELINE_TRY(schedule.multipliers.bandwidth, multipliers.numbers("bandwidth", {.min = 0}));
@@ -70,9 +72,9 @@ Result<Schedule> parse_result(std::string_view json, std::string_view name) {
   if (has_bound) {
     TIDELINE_CHECK_OK(read_multipliers(map, schedule));
   } else {
-    for (const char* key : {"upper_bound", "multipliers"})
+    for (const char* key : {"upper_bound", "tasks_max", "multipliers"})
       if (map.has(key) && !document[key].is_null())
-        return map.error(key, "upper_bound and multipliers come together or not at all");
+        return map.error(key, "upper_bound, tasks_max and multipliers come together or not at all");
   }
   if (map.has("curve")) {
     TIDELINE_TRY(const auto curve, map.numbers("curve", {.min = 0, .max = static_cast<double>(limits::kInstanceTasksMax)}));
@@ -86,7 +88,8 @@ Result<Schedule> parse_result(std::string_view json, std::string_view name) {
   TIDELINE_TRY(const bool checked, map.boolean_or("checked", true));
   if (!checked) return map.error("checked", "must be true");
   // Asking for the keys marks them as known, also when they are null.
-  [[maybe_unused]] const auto asked = {map.object("multipliers").has_value(), map.object("upper_bound").has_value()};
+  [[maybe_unused]] const auto asked = {map.object("multipliers").has_value(), map.object("upper_bound").has_value(),
+                                       map.object("tasks_max").has_value()};
   TIDELINE_CHECK_OK(map.finish());
   return schedule;
 }
