@@ -9,6 +9,7 @@ namespace tideline::app {
 void add_zoo_command(CLI::App& app, Context& context);
 void add_schedule_command(CLI::App& app, Context& context);
 void add_plan_command(CLI::App& app, Context& context);
+void add_sweep_command(CLI::App& app, Context& context);
 void add_config_command(CLI::App& app, Context& context);
 
 }  // namespace tideline::app

@@ -46,6 +46,7 @@ int run(int argc, char** argv) {
   add_zoo_command(app, context);
   add_schedule_command(app, context);
   add_plan_command(app, context);
+  add_sweep_command(app, context);
   add_config_command(app, context);
 
   try {

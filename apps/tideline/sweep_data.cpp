@@ -1,0 +1,142 @@
+#include "sweep_data.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace tideline::app {
+namespace {
+
+std::string csv_field(std::string_view text) {
+  if (text.find_first_of(",\"\n\r") == std::string_view::npos) return std::string(text);
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
+Status check_interrupt(const Context& context) {
+  if (context.interrupted.cancelled()) return Error{ErrorCode::kCancelled, "interrupted"};
+  return {};
+}
+
+std::vector<std::uint32_t> nodes_of(const Cluster& cluster, const Plan& plan) {
+  std::vector<std::uint32_t> nodes;
+  std::uint32_t node = 0;
+  for (const PlanSegment& segment : plan.segments) {
+    while (cluster.nodes[node].name != segment.node) ++node;
+    nodes.resize(segment.last_block + 1, node);
+  }
+  return nodes;
+}
+
+}  // namespace
+
+Result<std::vector<double>> sweep_bandwidths(const SweepRange& range) {
+  if (!(range.from_bytes_per_s > 0) || !(range.from_bytes_per_s < range.to_bytes_per_s))
+    return Error{ErrorCode::kInvalidArgument, "--from must be above 0 and below --to"};
+  if (range.points < 2 || range.points > 10'000) return Error{ErrorCode::kInvalidArgument, "--points must be 2 to 10000"};
+  std::vector<double> values;
+  const double ratio = std::log(range.to_bytes_per_s / range.from_bytes_per_s) / (range.points - 1);
+  for (int i = 0; i < range.points; ++i) values.push_back(range.from_bytes_per_s * std::exp(ratio * i));
+  values.back() = range.to_bytes_per_s;
+  return values;
+}
+
+Result<Sweep> sweep_table(const Context& context, Table table, const SweepRange& range, const std::string& planner) {
+  TIDELINE_TRY(const std::vector<double> bandwidths, sweep_bandwidths(range));
+  Sweep sweep{.devices = table.devices};
+  for (const std::uint32_t op : table.order) sweep.layers.push_back(table.op_names[op]);
+  Progress progress(context, "sweep", bandwidths.size());
+  for (const double bandwidth : bandwidths) {
+    TIDELINE_CHECK_OK(check_interrupt(context));
+    for (TableLink& link : table.links) link.bytes_per_s = bandwidth;
+    TIDELINE_TRY(const TablePlan plan, plan_table(table, planner));
+    sweep.planner = plan.planner;
+    report::SweepPoint point{.bytes_per_s = bandwidth, .latency_ms = plan.value.latency_ms};
+    for (const std::uint32_t op : table.order) point.device.push_back(plan.devices[op]);
+    for (std::uint32_t device = 0; device < table.device_count(); ++device)
+      point.single_ms.push_back(native_table_plan(table, device).value.latency_ms);
+    sweep.points.push_back(std::move(point));
+    progress.advance_to(sweep.points.size());
+  }
+  return sweep;
+}
+
+Result<Sweep> sweep_model(const Context& context, const Cluster& cluster, const std::vector<const Profile*>& profiles,
+                          const SweepRange& range, const std::string& planner) {
+  TIDELINE_TRY(const std::vector<double> bandwidths, sweep_bandwidths(range));
+  Cluster changing = cluster;
+  const PlanRequest request{.cost = {.cluster = &changing, .profiles = profiles}, .cancel = context.interrupted};
+  Sweep sweep;
+  for (const Node& node : cluster.nodes) sweep.devices.push_back(node.name);
+  for (const BlockProfile& block : profiles[0]->blocks) sweep.layers.push_back(block.name);
+  Progress progress(context, "sweep", bandwidths.size());
+  for (const double bandwidth : bandwidths) {
+    TIDELINE_CHECK_OK(check_interrupt(context));
+    for (Link& link : changing.links) link.bytes_per_s = link.back_bytes_per_s = bandwidth;
+    TIDELINE_TRY(const PlanResult result, run_planner(request, planner));
+    sweep.planner = result.plan.planner;
+    report::SweepPoint point{
+        .bytes_per_s = bandwidth, .device = nodes_of(changing, result.plan), .latency_ms = result.estimate.latency.count()};
+    TIDELINE_TRY(const std::vector<Candidate> list, candidates(request));
+    for (const Candidate& candidate : list)
+      if (candidate.kind == Candidate::Kind::kNative)
+        point.single_ms.push_back(candidate.estimate.infeasible.empty() ? candidate.estimate.latency.count() : std::nan(""));
+    sweep.points.push_back(std::move(point));
+    progress.advance_to(sweep.points.size());
+  }
+  return sweep;
+}
+
+std::vector<SweepStretch> stretches(const Sweep& sweep) {
+  std::vector<SweepStretch> list;
+  for (std::size_t i = 0; i < sweep.points.size(); ++i) {
+    if (i > 0 && sweep.points[i].device == sweep.points[i - 1].device)
+      list.back().last = i;
+    else
+      list.push_back({i, i});
+  }
+  return list;
+}
+
+bool is_split(const report::SweepPoint& point) {
+  return std::any_of(point.device.begin(), point.device.end(), [&](std::uint32_t device) { return device != point.device[0]; });
+}
+
+double best_single_ms(const report::SweepPoint& point) {
+  double best = std::nan("");
+  for (const double single : point.single_ms) best = std::fmin(best, single);
+  return best;
+}
+
+std::string describe_placement(const Sweep& sweep, const report::SweepPoint& point) {
+  if (!is_split(point)) return "everything on " + sweep.devices[point.device[0]];
+  std::string text;
+  for (std::size_t first = 0; first < point.device.size();) {
+    std::size_t last = first;
+    while (last + 1 < point.device.size() && point.device[last + 1] == point.device[first]) ++last;
+    text += fmt::format("{}{}: {}", text.empty() ? "" : " | ", sweep.devices[point.device[first]], sweep.layers[first]);
+    if (last > first) text += " .. " + sweep.layers[last];
+    first = last + 1;
+  }
+  return text;
+}
+
+std::string sweep_csv(const Sweep& sweep) {
+  std::string csv = "bandwidth_bit_s,latency_ms,best_single_ms,is_split";
+  for (const std::string& device : sweep.devices) csv += "," + csv_field("single_ms " + device);
+  for (const std::string& layer : sweep.layers) csv += "," + csv_field("device of " + layer);
+  csv += "\n";
+  const auto number = [](double value) { return std::isfinite(value) ? fmt::format("{:.9g}", value) : std::string(); };
+  for (const report::SweepPoint& point : sweep.points) {
+    csv += fmt::format("{:.9g},{},{},{}", point.bytes_per_s * 8, number(point.latency_ms), number(best_single_ms(point)),
+                       is_split(point) ? 1 : 0);
+    for (const double single : point.single_ms) csv += "," + number(single);
+    for (const std::uint32_t device : point.device) csv += "," + csv_field(sweep.devices[device]);
+    csv += "\n";
+  }
+  return csv;
+}
+
+}  // namespace tideline::app

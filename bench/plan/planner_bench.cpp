@@ -1,0 +1,105 @@
+// How long planning takes: AAIoT on a table and on a profiled model of 1000 blocks and 10 nodes, beside reading the same table
+// once in the same run. Prints one JSON object per line: {"name", "value", "unit", "goal", "reference", "ratio"}.
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <random>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "plan/planner.h"
+#include "plan/table.h"
+
+namespace tideline {
+namespace {
+
+constexpr std::uint32_t kOps = 1000;
+constexpr std::uint32_t kDevices = 10;
+constexpr int kRounds = 301;
+
+double random_in(std::mt19937_64& random, double low, double high) {
+  return low + (high - low) * static_cast<double>(random() >> 11) * 0x1.0p-53;
+}
+
+Table make_table() {
+  std::mt19937_64 random(1);
+  Table table{.input_bytes = 150'528, .result_bytes = 4'000};
+  for (std::uint32_t j = 0; j < kDevices; ++j) {
+    table.devices.push_back(fmt::format("d{}", j));
+    if (j > 0) table.links.push_back({random_in(random, 1e5, 1e8), random_in(random, 0, 20)});
+  }
+  for (std::uint32_t i = 0; i < kOps; ++i) {
+    table.op_names.push_back(fmt::format("op{}", i));
+    table.order.push_back(i);
+    if (i > 0) table.edges.emplace_back(i - 1, i);
+    table.output_bytes.push_back(random_in(random, 1e3, 1e6));
+    table.memory_bytes.push_back(0);
+    const double work = random_in(random, 0.1, 20);
+    for (std::uint32_t j = 0; j < kDevices; ++j) table.runtime_ms.push_back(work / (1 << j) * random_in(random, 0.8, 1.2));
+  }
+  return table;
+}
+
+struct ModelProblem {
+  Cluster cluster;
+  Profile profile;
+
+  ModelProblem() {
+    std::mt19937_64 random(2);
+    for (std::uint32_t i = 0; i <= kOps; ++i) {
+      if (i < kOps) profile.blocks.push_back({.name = "b", .time = Millis{random_in(random, 0.01, 2)}, .parameter_bytes = 1000});
+      profile.cuts.push_back({.bytes = static_cast<Bytes>(random_in(random, 1e3, 1e6)),
+                              .start = Millis{random_in(random, 0, 0.005)},
+                              .end = Millis{random_in(random, 0, 0.005)}});
+    }
+    for (std::uint32_t j = 0; j < kDevices; ++j) {
+      cluster.nodes.push_back({.name = fmt::format("n{}", j), .slowdown = static_cast<double>(1 << (kDevices - 1 - j))});
+      if (j == 0) continue;
+      const double bandwidth = random_in(random, 1e5, 1e8);
+      cluster.links.push_back({.bytes_per_s = bandwidth, .back_bytes_per_s = bandwidth, .rtt = Millis{1}});
+    }
+  }
+};
+
+// Median milliseconds of one call.
+double median_ms(const std::function<void()>& body) {
+  std::vector<double> samples;
+  for (int round = 0; round < kRounds; ++round) {
+    const auto start = std::chrono::steady_clock::now();
+    body();
+    samples.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::nth_element(samples.begin(), samples.begin() + kRounds / 2, samples.end());
+  return samples[kRounds / 2];
+}
+
+void print(std::string_view name, double value, double goal, double reference) {
+  fmt::print(
+      "{{\"name\": \"{}\", \"value\": {:.5f}, \"unit\": \"ms\", \"goal\": {}, \"reference\": {:.5f}, \"ratio\": {:.2f}}}\n", name,
+      value, goal, reference, value / reference);
+}
+
+int run() {
+  const Table table = make_table();
+  double sink = 0;
+  const double read_once = median_ms([&] {
+    for (const double value : table.runtime_ms) sink += value;
+    for (const double value : table.output_bytes) sink += value;
+  });
+  const double aaiot = median_ms([&] { sink += plan_table_aaiot(table)->value.latency_ms; });
+  const double native = median_ms([&] { sink += plan_table_native(table)->value.latency_ms; });
+  print("aaiot, table of 1000 ops x 10 devices", aaiot, 1, read_once);
+  print("native, table of 1000 ops x 10 devices (null baseline)", native, 1, read_once);
+  const ModelProblem problem;
+  PlanRequest request{.cost = {.cluster = &problem.cluster}};
+  request.cost.profiles.assign(kDevices, &problem.profile);
+  const double on_model = median_ms([&] { sink += plan_aaiot(request)->estimate.latency.count(); });
+  print("aaiot, profiled model of 1000 blocks x 10 nodes, with its estimate", on_model, 1, read_once);
+  return sink > 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace tideline
+
+int main() { return tideline::run(); }
