@@ -102,9 +102,9 @@ Status Channel::send(std::uint64_t request_id, const Message& message, ConstPiec
 }
 
 Status Channel::send_encoded(wire::FrameHeader header, ConstPieces payload, SteadyTime deadline) {
-  const auto meta = std::span<const std::byte>(head_).subspan(wire::kFrameHeaderBytes);
-  header.meta_bytes = static_cast<std::uint32_t>(meta.size());
-  header.meta_crc32c = wire::crc32c(meta);
+  header.meta_bytes = static_cast<std::uint32_t>(head_.size() - wire::kFrameHeaderBytes);
+  head_.resize(wire::frame_head_bytes(header.meta_bytes));
+  header.meta_crc32c = wire::crc32c(std::span(head_).subspan(wire::kFrameHeaderBytes));
   if (checksum_payloads_ && header.payload_bytes > 0) {
     header.flags |= wire::kFlagPayloadChecksum;
     header.payload_crc32c = crc32c_of(payload);
@@ -122,10 +122,14 @@ Status Channel::fill(std::size_t bytes, SteadyTime deadline) {
     std::memmove(buffer_.data(), buffer_.data() + begin_, read_ahead());
     end_ -= begin_;
     begin_ = 0;
-    if (bytes > buffer_.size()) buffer_.resize(bytes);  // REQUIRES: `bytes` was checked against the limits
+    if (bytes > buffer_.size()) {  // at most one largest meta: the header's numbers were checked
+      Buffer larger(bytes);
+      std::memcpy(larger.data(), buffer_.data(), end_);
+      buffer_ = std::move(larger);
+    }
   }
   while (read_ahead() < bytes) {
-    TIDELINE_TRY(const std::size_t got, connection_->receive_some(std::span(buffer_).subspan(end_), deadline));
+    TIDELINE_TRY(const std::size_t got, connection_->receive_some(buffer_.span().subspan(end_), deadline));
     end_ += got;
   }
   return {};
@@ -135,21 +139,23 @@ Result<Frame> Channel::receive(SteadyTime deadline) {
   TIDELINE_CHECK(payload_left_ == 0);
   if (corrupt_) return Error{ErrorCode::kCorrupt, "[wire] an earlier frame was damaged; the next one cannot be found"};
   TIDELINE_CHECK_OK(fill(wire::kFrameHeaderBytes, deadline));
-  const auto decoded = wire::decode_frame_header(std::span(buffer_).subspan(begin_).first<wire::kFrameHeaderBytes>());
+  const auto decoded = wire::decode_frame_header(std::as_const(buffer_).span().subspan(begin_).first<wire::kFrameHeaderBytes>());
   if (!decoded) {
     corrupt_ = true;
     return decoded.error();
   }
   const wire::FrameHeader& header = *decoded;
-  TIDELINE_CHECK_OK(fill(wire::kFrameHeaderBytes + header.meta_bytes, deadline));
-  const auto meta = std::span<const std::byte>(buffer_).subspan(begin_ + wire::kFrameHeaderBytes, header.meta_bytes);
-  if (wire::crc32c(meta) != header.meta_crc32c) {
+  const std::size_t head_bytes = wire::frame_head_bytes(header.meta_bytes);
+  TIDELINE_CHECK_OK(fill(head_bytes, deadline));
+  const auto rest = std::as_const(buffer_).span().subspan(begin_, head_bytes).subspan(wire::kFrameHeaderBytes);
+  const auto padding = rest.subspan(header.meta_bytes);
+  if (wire::crc32c(rest) != header.meta_crc32c || std::ranges::any_of(padding, [](std::byte b) { return b != std::byte{0}; })) {
     corrupt_ = true;
     return Error{ErrorCode::kCorrupt, "[wire] the meta of a frame has a wrong checksum"};
   }
-  begin_ += wire::kFrameHeaderBytes + header.meta_bytes;
+  begin_ += head_bytes;
   payload_left_ = header.payload_bytes;
-  return Frame{header, meta};
+  return Frame{header, rest.first(header.meta_bytes)};
 }
 
 Status Channel::receive_payload(const Frame& frame, Pieces pieces, SteadyTime deadline) {

@@ -14,6 +14,7 @@
 #include <span>
 #include <vector>
 
+#include "base/buffer.h"
 #include "transport/transport.h"
 #include "wire/messages.h"
 
@@ -82,7 +83,7 @@ class Channel {
   std::vector<std::span<const std::byte>> gather_;
   // Of the receiving thread: what was read ahead is buffer_[begin_, end_).
   bool corrupt_ = false;
-  std::vector<std::byte> buffer_;
+  Buffer buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::uint64_t payload_left_ = 0;

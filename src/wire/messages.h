@@ -69,7 +69,7 @@ Result<Hello> decode_hello(std::span<const std::byte, kHelloBytes> bytes);
 Result<std::uint16_t> agree_version(const Hello& ours, const Hello& theirs);
 
 // Frames -------------------------------------------------------------------------------------------------------------
-// header (40 bytes) | meta (meta_bytes) | payload (payload_bytes)
+// header (40 bytes) | meta (meta_bytes) | zeros to a multiple of 64 | payload (payload_bytes)
 
 enum class FrameType : std::uint16_t {
   kError = 1,
@@ -94,6 +94,8 @@ enum class FrameType : std::uint16_t {
 std::string_view to_string(FrameType type);
 
 inline constexpr std::size_t kFrameHeaderBytes = 40;
+// Where the payload begins. A multiple of 64, so that copies between buffers of that alignment stay aligned all the way.
+inline constexpr std::size_t frame_head_bytes(std::size_t meta_bytes) { return (kFrameHeaderBytes + meta_bytes + 63) / 64 * 64; }
 // payload_crc32c holds the CRC-32C of the payload. Only when both sides have kCapPayloadChecksum.
 inline constexpr std::uint16_t kFlagPayloadChecksum = 1u << 0;
 
@@ -103,7 +105,7 @@ struct FrameHeader {
   std::uint64_t request_id = 0;  // an answer has its request's; 0 = about the connection
   std::uint64_t payload_bytes = 0;
   std::uint32_t meta_bytes = 0;
-  std::uint32_t meta_crc32c = 0;
+  std::uint32_t meta_crc32c = 0;  // with the zeros after it
   std::uint32_t payload_crc32c = 0;
   bool operator==(const FrameHeader&) const = default;
 };
