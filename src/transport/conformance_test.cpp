@@ -25,6 +25,11 @@ struct Kind {
   World (*make)();
 };
 
+World shaped(std::unique_ptr<Transport> inner, const LinkShape& shape) {
+  auto transport = make_shaped_transport(*inner, shape);
+  return {std::move(inner), std::move(transport)};
+}
+
 const Kind kKinds[] = {
     {"tcp",
      [] {
@@ -38,6 +43,11 @@ const Kind kKinds[] = {
      [] {
        return World{nullptr, make_loopback_transport()};
      }},
+    {"shaped_loopback",
+     [] { return shaped(make_loopback_transport(), {.up_bytes_per_s = 3e8, .down_bytes_per_s = 2e8, .round_trip = 2ms}); }},
+    {"shaped_tcp",
+     [] { return shaped(make_tcp_transport({}), {.up_bytes_per_s = 2e8, .down_bytes_per_s = 3e8, .round_trip = 1ms}); }},
+    {"shaped_tcp_delay_only", [] { return shaped(make_tcp_transport({}), {.round_trip = 3ms}); }},
 };
 
 // Generous: only a hang reaches it.

@@ -74,7 +74,8 @@ class Connection {
 
   // The polite end, for who has sent its last message: the peer receives everything and then the end of the stream. Discards what
   // still comes in, until the peer closes too or the deadline; then shuts down. Without it, bytes not yet read here may destroy
-  // the last message (TCP answers them with a reset).
+  // the last message (TCP answers them with a reset), and a shaped link loses what is still under way. REQUIRES: nobody is in
+  // send().
   virtual void finish(SteadyTime deadline) = 0;
 
   virtual std::string peer() const = 0;  // for people: "127.0.0.1:40312"
