@@ -10,6 +10,7 @@ void add_zoo_command(CLI::App& app, Context& context);
 void add_schedule_command(CLI::App& app, Context& context);
 void add_plan_command(CLI::App& app, Context& context);
 void add_sweep_command(CLI::App& app, Context& context);
+void add_profile_command(CLI::App& app, Context& context);
 void add_config_command(CLI::App& app, Context& context);
 
 }  // namespace tideline::app

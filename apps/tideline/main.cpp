@@ -47,6 +47,7 @@ int run(int argc, char** argv) {
   add_schedule_command(app, context);
   add_plan_command(app, context);
   add_sweep_command(app, context);
+  add_profile_command(app, context);
   add_config_command(app, context);
 
   try {

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "engine/input_steps.h"
 
 namespace tideline {
 namespace {
@@ -57,7 +58,6 @@ class SegmentSession final : public Session {
     steps_ = parts.steps;
     section_ = parts.input;
     graph_ = std::move(graph);
-    if (!steps_.empty()) return Error{ErrorCode::kUnsupported, "[engine] this build has no input steps"};
     if (!steps_.empty() && !section_) return mismatch("has input steps and no input section");
     if (graph_ == nullptr) {
       if (steps_.empty() || inputs_.size() != 1 || outputs_.size() != 1) return mismatch("has nothing to run");
@@ -103,8 +103,8 @@ class SegmentSession final : public Session {
       if (options.deadline && *options.deadline <= std::chrono::steady_clock::now()) {
         return Error{ErrorCode::kDeadlineExceeded, "[engine] running the input steps took longer than the deadline allows"};
       }
-      static_cast<void>(step);
-      static_cast<void>(input);
+      TIDELINE_TRY(Tensor next, run_input_step(step, *section_, current ? view(*current) : input));
+      current = std::move(next);
     }
     return std::move(*current);
   }

@@ -1,0 +1,149 @@
+// tideline profile: measures a model on this host and writes its profile; with --check also how well the profile predicts.
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "commands.h"
+#include "model_options.h"
+#include "platform/files.h"
+#include "profile/measure.h"
+
+namespace tideline::app {
+namespace {
+
+constexpr std::uint32_t kCheckSegments = 30;
+// Above this median error a plan made from the profile may be the wrong one.
+constexpr double kErrorMax = 0.05;
+
+struct ProfileArguments {
+  ModelArguments model;
+  std::string out;
+  std::string time = "20s";
+  std::uint64_t seed = 1;
+  bool check = false;
+};
+
+void print_blocks(const Profile& profile) {
+  fmt::print("{:>5}  {:>10} {:>10} {:>6}  {:>10} {:>10}  {}\n", "block", "time", "+-", "share", "weights", "cut after", "name");
+  Millis sum(0);
+  for (const BlockProfile& block : profile.blocks) sum += block.time;
+  for (std::size_t k = 0; k < profile.blocks.size(); ++k) {
+    const BlockProfile& block = profile.blocks[k];
+    fmt::print("{:>5}  {:>10} {:>10} {:>5.1f}%  {:>10} {:>10}  {}\n", k, format_millis(block.time), format_millis(block.spread),
+               100 * (block.time / std::max(sum, Millis(1e-9))), format_bytes(block.parameter_bytes),
+               format_bytes(profile.cuts[k + 1].bytes), printable(block.name, 48));
+  }
+}
+
+void print_summary(const Profile& profile) {
+  fmt::print("\n{} on {} ({} {}, {}): {} +- {} for the whole model, {} in memory, {} blocks\n", printable(profile.model_name),
+             printable(profile.host), profile.threads, profile.threads == 1 ? "thread" : "threads", profile.engine,
+             format_millis(profile.whole), format_millis(profile.whole_spread), format_bytes(profile.whole_memory_bytes),
+             profile.blocks.size());
+}
+
+nlohmann::json check_json(const ProfileCheck& check) {
+  nlohmann::json segments = nlohmann::json::array();
+  for (const SegmentCheck& segment : check.segments) {
+    segments.push_back({{"first_block", segment.range.first},
+                        {"last_block", segment.range.last},
+                        {"predicted_ms", segment.predicted.count()},
+                        {"measured_ms", segment.measured.count()},
+                        {"error", segment.error}});
+  }
+  return {{"median_error", check.median_error},
+          {"median_error_without_drift", check.median_error_without_drift},
+          {"drift", check.drift},
+          {"segments", std::move(segments)}};
+}
+
+void print_check(const ProfileCheck& check) {
+  fmt::print("\n{:>9}  {:>11} {:>11} {:>7}\n", "segment", "predicted", "measured", "error");
+  for (const SegmentCheck& segment : check.segments) {
+    fmt::print("{:>9}  {:>11} {:>11} {:>6.1f}%\n", fmt::format("{}:{}", segment.range.first, segment.range.last),
+               format_millis(segment.predicted), format_millis(segment.measured), 100 * segment.error);
+  }
+  fmt::print(
+      "\nmedian error of {} random segments: {:.1f} % (the host now takes {:.2f} times what it took for the profile; without "
+      "allowing for that {:.1f} %)\n",
+      check.segments.size(), 100 * check.median_error, check.drift, 100 * check.median_error_without_drift);
+}
+
+MeasureOptions measure_options(Context& context, const ProfileArguments& arguments, Millis time, Progress& progress) {
+  return {.time = time,
+          .seed = arguments.seed,
+          .cancel = &context.interrupted,
+          .progress = [&progress](double done, std::string_view what) {
+            progress.advance_to(static_cast<std::size_t>(100 * std::clamp(done, 0.0, 1.0)), what);
+          }};
+}
+
+Status profile(Context& context, const ProfileArguments& arguments) {
+  TIDELINE_TRY(const Millis time, parse_duration(arguments.time));
+  TIDELINE_TRY(const LoadedModel loaded, load_model(context, arguments.model));
+  Profile result;
+  {
+    Progress progress(context, "Measuring", 100);
+    TIDELINE_TRY(result, measure_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample,
+                                         measure_options(context, arguments, time, progress)));
+  }
+  if (!arguments.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(arguments.out, write_profile(result)));
+  const bool json = context.output == Output::kJson;
+  if (!json) {
+    print_blocks(result);
+    print_summary(result);
+    if (!arguments.out.empty() && !context.quiet) fmt::print(stderr, "wrote {}\n", arguments.out);
+  }
+  nlohmann::json document;
+  if (json) document = nlohmann::json::parse(write_profile(result));
+  if (arguments.check) {
+    std::optional<Progress> progress(std::in_place, context, "Checking", 100);
+    const auto check = check_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample, result, kCheckSegments,
+                                     measure_options(context, arguments, time, *progress));
+    progress.reset();
+    if (!check) return check.error();
+    if (json) {
+      document = {{"profile", std::move(document)}, {"check", check_json(*check)}};
+    } else {
+      print_check(*check);
+    }
+    if (check->median_error > kErrorMax) {
+      context.exit_code = kExitThresholdMissed;
+      fmt::print(stderr, "tideline: the median error is over {:.0f} %: give --time more, or a quieter machine\n",
+                 100 * kErrorMax);
+    }
+  }
+  if (json) fmt::print("{}\n", document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  return {};
+}
+
+}  // namespace
+
+void add_profile_command(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("profile", "Measure a model on this host: every block, any segment, memory");
+  const auto arguments = std::make_shared<ProfileArguments>();
+  add_model_options(*command, arguments->model);
+  command->add_option("--out", arguments->out, "Where to write the profile (docs/formats/profile.md)")->type_name("FILE");
+  command->add_option("--time", arguments->time, "About how long to measure, loading not counted")
+      ->capture_default_str()
+      ->type_name("DURATION");
+  command->add_option("--seed", arguments->seed, "Which random segments are measured")->capture_default_str()->type_name("N");
+  command->add_flag(
+      "--check", arguments->check,
+      fmt::format("Measure {} random segments afterwards and compare; exit code {} when the median error is over {:.0f} %",
+                  kCheckSegments, kExitThresholdMissed, 100 * kErrorMax));
+  add_output_option(*command, context);
+  command->footer(
+      "Examples:\n"
+      "  tideline profile resnet50.onnx --out pi.profile.json\n"
+      "  tideline profile det.onnx --shape x=1,3,640,640 --threads 2 --check\n"
+      "  tideline profile cls.onnx --config model.yaml --input photo.jpg -o json");
+  on_run(*command, context, [&context, arguments] { return profile(context, *arguments); });
+}
+
+}  // namespace tideline::app
