@@ -12,6 +12,7 @@ if(TIDELINE_SANITIZE)
 endif()
 if(TIDELINE_FUZZ)
   # Coverage for every library; the fuzz targets add the driver.
-  target_compile_options(tideline_flags INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer)
+  target_compile_options(tideline_flags INTERFACE -fsanitize=fuzzer-no-link,address,undefined
+                         -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
   target_link_options(tideline_flags INTERFACE -fsanitize=address,undefined)
 endif()

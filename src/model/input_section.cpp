@@ -113,6 +113,9 @@ Result<ModelConfig> parse_model_config(std::string_view yaml, std::string_view n
   TIDELINE_TRY(const YamlNode root, parse_yaml(yaml, name));
   TIDELINE_TRY(YamlMap map, root.map());
   ModelConfig config;
+  const YamlNode version = map.optional("version");
+  TIDELINE_TRY(const std::int64_t version_number, version.integer_or(1));
+  if (version_number != 1) return version.error(fmt::format("version {} is newer than this program; it reads 1", version_number));
   const YamlNode input = map.optional("input");
   const YamlNode shapes = map.optional("shapes");
   TIDELINE_CHECK_OK(map.finish());

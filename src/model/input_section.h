@@ -5,11 +5,11 @@
 //
 //   input:
 //     tensor: x            # the model's input; may be left out when there is one
-//     encoding: jpeg       # jpeg | png | image (either, told apart by its first bytes)
+//     encoding: jpeg       # jpeg | png | image (the default: either, told apart by its first bytes)
 //     size: [224, 224]     # width, height
 //     resize: stretch      # stretch | crop (shorter side to size, then the centre)
 //     channels: rgb        # rgb | bgr | grey
-//     mean: [0.485, 0.456, 0.406]   # of values in 0..1
+//     mean: [0.485, 0.456, 0.406]   # of values in 0..1, in the order of `channels`
 //     std: [0.229, 0.224, 0.225]
 //     layout: nchw         # nchw | nhwc
 #pragma once
@@ -53,7 +53,7 @@ inline constexpr std::uint32_t kInputSteps = 3;
 std::string_view to_string(InputStep step);
 
 Result<InputSection> read_input_section(const YamlNode& node);
-// A model.yaml: {input: ..., shapes: {name: [..]}, exits and limits later}. The path of the model itself is the command line's.
+// A model.yaml: {version: 1, input: ..., shapes: {name: [..]}, exits and limits later}. The path of the model itself is the command line's.
 struct ModelConfig {
   std::optional<InputSection> input;
   std::vector<TensorSpec> shapes;  // dynamic inputs given a size (dtype unset)

@@ -1,15 +1,20 @@
 // model.yaml and the same section as JSON: what is read, what is refused and how the refusal reads.
 #include "model/input_section.h"
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "base/limits.h"
+#include "platform/files.h"
+
 namespace tideline {
 namespace {
 
 constexpr std::string_view kFull = R"(
+version: 1
 input:
   tensor: x
   encoding: jpeg
@@ -88,10 +93,26 @@ TEST(ModelConfig, RefusalsNameThePlaceAndWhatToChange) {
            {"shapes: {x: 4}", "list"},
            {"shapes: {x: [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}", "dimensions"},
            {"shapes: {x: [1], x: [2]}", "twice"},
+           {"version: 2\ninput: {size: [32, 16]}", "newer"},
            {"", "empty"},
        })
     EXPECT_NE(message_of(test.yaml).find(test.part), std::string::npos) << test.yaml << " -> " << message_of(test.yaml);
   EXPECT_EQ(message_of("input:\n  size: [32, 16]\n  layout: chw").rfind("model.yaml:3:", 0), 0u);
+}
+
+TEST(ModelConfig, EveryExampleIsRead) {
+  const char* source = std::getenv("TIDELINE_SOURCE_DIR");
+  ASSERT_NE(source, nullptr);
+  const std::string folder = std::string(source) + "/examples/models/";
+  const auto names = list_files(folder);
+  ASSERT_TRUE(names) << names.error().message;
+  EXPECT_GE(names->size(), 7u);
+  for (const std::string& name : *names) {
+    const auto text = read_file(folder + name, limits::kYamlFileBytesMax);
+    ASSERT_TRUE(text);
+    const auto config = parse_model_config(*text, name);
+    EXPECT_TRUE(config) << config.error().message;
+  }
 }
 
 TEST(InputSectionJson, SurvivesTheWayThereAndBack) {
