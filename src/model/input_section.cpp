@@ -59,6 +59,7 @@ Result<std::string> find_problem(const InputSection& section) {
   }
   if (section.tensor.size() > limits::kNameBytesMax)
     return fmt::format("the tensor's name is longer than {} bytes", limits::kNameBytesMax);
+  if (!is_utf8(section.tensor)) return std::string("the tensor's name is not UTF-8");
   return std::string();
 }
 
