@@ -53,7 +53,8 @@ inline constexpr std::uint32_t kInputSteps = 3;
 std::string_view to_string(InputStep step);
 
 Result<InputSection> read_input_section(const YamlNode& node);
-// A model.yaml: {version: 1, input: ..., shapes: {name: [..]}, exits and limits later}. The path of the model itself is the command line's.
+// A model.yaml: {version: 1, input: ..., shapes: {name: [..]}, exits and limits later}. The path of the model itself is the
+// command line's.
 struct ModelConfig {
   std::optional<InputSection> input;
   std::vector<TensorSpec> shapes;  // dynamic inputs given a size (dtype unset)
