@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "schedule/exhaustive.h"
 #include "schedule/greedy.h"
 #include "schedule/policy.h"
 #include "schedule/price.h"
@@ -17,6 +18,7 @@ std::span<const Policy> policies() {
       Policy{"li2018", "", "the paper's offline algorithm, as printed", run_li2018},
       Policy{"fixed", "K", "every task runs K layers on the edge", run_fixed},
       Policy{"balanced", "", "the paper's order, each task at the cut that keeps its fullest resource emptiest", run_balanced},
+      Policy{"exhaustive", "", "the exact optimum of up to 64 tasks, when it ends within the time limit", run_exhaustive},
       Policy{"price", "", "prices of the exact dual, rounding, search; proves how near to the best possible it is", run_price},
   };
   return kPolicies;

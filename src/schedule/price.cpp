@@ -9,6 +9,7 @@
 #include <array>
 #include <numeric>
 
+#include "schedule/exhaustive.h"
 #include "schedule/greedy.h"
 #include "schedule/parallel.h"
 
@@ -22,6 +23,8 @@ constexpr std::array kRaises{0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0};
 constexpr double kDualShare = 0.7;
 // The searches exchange their best so often per time limit.
 constexpr int kEpochs = 20;
+// Of branch and bound per small part: about half a second.
+constexpr std::uint64_t kPartNodes = 1'000'000;
 constexpr std::uint64_t kStepsPerLook = 256;  // at the clock and the cancel token
 
 Multipliers raised(Multipliers multipliers, double share) {
@@ -68,6 +71,60 @@ Placement best_rounding(const Instance& instance, const CutTable& cuts, const Mu
   for (std::size_t s = 1; s < kStarts; ++s)
     if (!placements[s].empty() && count_of(placements[s]) > count_of(placements[best])) best = s;
   return std::move(placements[best]);
+}
+
+// One part as an instance of its own.
+struct PartInstance {
+  Instance instance;
+  Multipliers multipliers;
+  std::vector<std::uint32_t> tasks;  // their indices in the whole
+};
+
+PartInstance extract(const SearchSpace& space, std::uint32_t part, std::vector<std::uint32_t> tasks,
+                     const Multipliers& multipliers) {
+  const Instance& whole = space.instance;
+  PartInstance own{.instance = {.bandwidth_share = whole.bandwidth_share, .models = whole.models},
+                   .multipliers = {},
+                   .tasks = std::move(tasks)};
+  std::vector<std::uint32_t> new_index(whole.servers.size(), 0);
+  for (std::size_t i = 0; i < whole.servers.size(); ++i) {
+    if (space.parts.of_server[i] != part) continue;
+    new_index[i] = static_cast<std::uint32_t>(own.instance.servers.size());
+    own.instance.servers.push_back(whole.servers[i]);
+    own.multipliers.bandwidth.push_back(multipliers.bandwidth[i]);
+    own.multipliers.compute.push_back(multipliers.compute[i]);
+  }
+  for (const std::uint32_t j : own.tasks) {
+    Task task = whole.tasks[j];
+    task.first_touch = own.instance.touches.size();
+    for (const Touch& touch : whole.touches_of(whole.tasks[j]))
+      own.instance.touches.push_back({.server = new_index[touch.server], .data_mb_s = touch.data_mb_s});
+    own.instance.tasks.push_back(task);
+  }
+  return own;
+}
+
+// Branch and bound on every part with few tasks that the rounding has not solved. Gives up on a part after kPartNodes.
+void solve_small_parts(const SearchSpace& space, const Multipliers& multipliers, Placement& placement, unsigned threads,
+                       const PolicyOptions& options, Clock::time_point deadline) {
+  std::vector<std::vector<std::uint32_t>> tasks(space.parts.count);
+  std::vector<std::uint32_t> deployed(space.parts.count, 0);
+  for (std::uint32_t j = 0; j < placement.size(); ++j) {
+    const std::uint32_t part = space.part_of(space.instance.tasks[j]);
+    if (tasks[part].size() <= kExhaustiveTasksMax) tasks[part].push_back(j);
+    if (placement[j] != kOut) ++deployed[part];
+  }
+  parallel_for(threads, threads, [&](unsigned thread, std::size_t, std::size_t) {
+    for (std::uint32_t part = thread; part < space.parts.count; part += threads) {
+      if (tasks[part].empty() || tasks[part].size() > kExhaustiveTasksMax || deployed[part] >= space.part_max[part]) continue;
+      const PartInstance own = extract(space, part, std::move(tasks[part]), multipliers);
+      Placement start;
+      for (const std::uint32_t j : own.tasks) start.push_back(placement[j]);
+      const BranchResult result = branch_and_bound(own.instance, CutTable(own.instance), own.multipliers, start,
+                                                   {.nodes = kPartNodes, .deadline = deadline, .cancel = options.cancel});
+      for (std::size_t n = 0; n < own.tasks.size(); ++n) placement[own.tasks[n]] = result.placement[n];
+    }
+  });
 }
 
 // Searches on every thread, in epochs: after each one all go on from the best of every part.
@@ -166,6 +223,7 @@ Result<Schedule> run_price(const Instance& instance, std::string_view, const Pol
   if (options.progress) options.progress(count_of(placement), 0);
 
   const SearchSpace space(instance, cuts, dual.multipliers, threads);
+  solve_small_parts(space, dual.multipliers, placement, threads, options, deadline);
   placement = ParallelSearch(space, options, threads).run(std::move(placement), begin, deadline);
 
   Schedule schedule;
