@@ -22,6 +22,12 @@ Bytes resident_bytes() {
   return resident_pages * static_cast<Bytes>(::sysconf(_SC_PAGESIZE));
 }
 
+Nanos thread_cpu_time() {
+  std::timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + Nanos(time.tv_nsec);
+}
+
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};
