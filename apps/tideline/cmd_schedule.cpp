@@ -10,6 +10,7 @@
 #include "platform/files.h"
 #include "schedule/certify.h"
 #include "schedule/dual.h"
+#include "schedule/extended/extended.h"
 #include "schedule/generator.h"
 #include "schedule/online/run.h"
 #include "schedule/policy.h"
@@ -29,6 +30,9 @@ struct Options {
   unsigned threads = 0;
   bool bound = false;
   std::string out;
+
+  std::string model = "paper";
+  double cloud_gflop_s = ExtendedOptions{}.cloud_gflop_s;
 
   // Online policies.
   std::string history;
@@ -122,18 +126,16 @@ void print_table(const CheckedSchedule& answer, std::size_t tasks) {
   print_depths(answer.report);
 }
 
-Result<CheckedSchedule> decide_online(Context& context, const Options& options, const Instance& instance) {
-  Instance history;
-  if (!options.history.empty()) {
-    TIDELINE_TRY(history, load_instance(options.history));
-  }
+// `history` may be null.
+Result<CheckedSchedule> decide_online(Context& context, const Options& options, const Instance& instance,
+                                      const Instance* history) {
   std::vector<Event> events = all_arrive(instance);
   if (!options.events.empty()) {
     TIDELINE_TRY(const std::string text, read_file(options.events, limits::kInstanceFileBytesMax));
     TIDELINE_TRY(events, parse_events(text, options.events, instance));
   }
   const OnlineRequest request{.instance = instance,
-                              .history = options.history.empty() ? nullptr : &history,
+                              .history = history,
                               .horizon = options.horizon,
                               .evictions_max = options.evictions_max,
                               .cancel = context.interrupted};
@@ -167,11 +169,53 @@ Result<CheckedSchedule> decide_offline(Context& context, const Options& options,
   return run_policy(options.policy, instance, policy);
 }
 
+// The history in the same model as the instance.
+Result<CheckedSchedule> decide(Context& context, const Options& options, const Instance& instance,
+                               const ExtendedOptions* extended) {
+  if (find_online_policy(options.policy) == nullptr) return decide_offline(context, options, instance);
+  if (options.history.empty()) return decide_online(context, options, instance, nullptr);
+  TIDELINE_TRY(Instance history, load_instance(options.history));
+  if (extended != nullptr) {
+    TIDELINE_TRY(Reduction reduction, reduce_extended(history, *extended));
+    history = std::move(reduction.instance);
+  }
+  return decide_online(context, options, instance, &history);
+}
+
+Status run_extended(Context& context, const Options& options, const Instance& instance) {
+  if (!options.events.empty() || options.policy.starts_with("fixed"))
+    return Error{ErrorCode::kInvalidArgument, "[schedule] --model extended takes neither --events nor the policy fixed"};
+  const ExtendedOptions extended{.cloud_gflop_s = options.cloud_gflop_s};
+  TIDELINE_TRY(const Reduction reduction, reduce_extended(instance, extended));
+  TIDELINE_TRY(const CheckedSchedule answer, decide(context, options, reduction.instance, &extended));
+  ExtendedSchedule schedule = reduction.expand(instance, answer.schedule, extended);
+  schedule.policy = options.policy;
+  const auto report = check_extended(instance, schedule);
+  if (!report)
+    return Error{ErrorCode::kInternal,
+                 fmt::format("[schedule] the answer of {} is wrong: {}", options.policy, report.error().message)};
+  if (!options.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(options.out, write_extended(schedule)));
+  if (context.output == Output::kJson) {
+    fmt::print("{}", write_extended(schedule));
+    return {};
+  }
+  fmt::print("policy      {} (extended model, cloud {:.0f} GFLOP/s per task)\n", schedule.policy, schedule.cloud_gflop_s);
+  fmt::print("admitted    {} of {} tasks, in {:.2f} s (checked)\n", report->admitted, instance.tasks.size(),
+             std::chrono::duration<double>(answer.elapsed).count());
+  fmt::print("            {} with layers on the edge, {} all in the cloud, {} refused\n", report->deployed,
+             report->admitted - report->deployed, instance.tasks.size() - report->admitted);
+  if (schedule.upper_bound > 0)
+    fmt::print("bound       no schedule with these shares admits more than {:.1f} ({:.2f} % reached)\n", schedule.upper_bound,
+               100 * report->admitted / schedule.upper_bound);
+  fmt::print("fullest     bandwidth {:.1f} %, compute {:.1f} %\n", 100 * report->bandwidth_utilisation_max,
+             100 * report->compute_utilisation_max);
+  return {};
+}
+
 Status run_schedule(Context& context, const Options& options) {
   TIDELINE_TRY(const Instance instance, load_instance(options.file));
-  TIDELINE_TRY(CheckedSchedule answer, find_online_policy(options.policy) != nullptr
-                                           ? decide_online(context, options, instance)
-                                           : decide_offline(context, options, instance));
+  if (options.model == "extended") return run_extended(context, options, instance);
+  TIDELINE_TRY(CheckedSchedule answer, decide(context, options, instance, nullptr));
   if (options.bound && answer.schedule.multipliers.bandwidth.empty()) {
     auto dual = solve_dual(instance, CutTable(instance), {.threads = options.threads, .cancel = context.interrupted});
     answer.schedule.multipliers = std::move(dual.multipliers);
@@ -275,6 +319,7 @@ std::string footer() {
          "  tideline schedule city.json --policy price --out result.json\n"
          "  tideline schedule --certify result.json --instance city.json\n"
          "  tideline schedule city.json --policy fixed:2 --bound -o json\n"
+         "  tideline schedule city.json --model extended --policy price --out safe.json\n"
          "  tideline schedule --generate c2 --servers 50 --tasks 1000 --skip-tasks 1000 --seed 7 --out last_week.json\n"
          "  tideline schedule city.json --policy price-recut --history last_week.json --evictions-max 1\n";
 }
@@ -294,6 +339,14 @@ void add_schedule_command(CLI::App& app, Context& context) {
   command.add_option("--steps", options->steps, "End the search after so many steps of each thread: a result that repeats");
   command.add_option("--threads", options->threads, "0: as many as there are cores")->capture_default_str();
   command.add_flag("--bound", options->bound, "Compute an upper bound also for a policy that gives none");
+  command
+      .add_option("--model", options->model,
+                  "paper, or extended: compute time counts, and so do raw uploads (docs/algorithms/extended.md)")
+      ->check(CLI::IsMember({"paper", "extended"}))
+      ->type_name("paper|extended");
+  command.add_option("--cloud-gflops", options->cloud_gflop_s, "For --model extended: GFLOP/s that each task gets in the cloud")
+      ->check(CLI::Range(1e-3, 1e12))
+      ->capture_default_str();
   command
       .add_option("--history", options->history, "For online policies: an instance with tasks seen before on the same servers")
       ->type_name("FILE");

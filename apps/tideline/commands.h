@@ -8,6 +8,8 @@ namespace tideline::app {
 // One line per file cmd_NAME.cpp; main.cpp calls them in this order.
 void add_zoo_command(CLI::App& app, Context& context);
 void add_schedule_command(CLI::App& app, Context& context);
+void add_reproduce_command(CLI::App& app, Context& context);
+void add_simulate_command(CLI::App& app, Context& context);
 void add_plan_command(CLI::App& app, Context& context);
 void add_sweep_command(CLI::App& app, Context& context);
 void add_profile_command(CLI::App& app, Context& context);

@@ -45,6 +45,8 @@ int run(int argc, char** argv) {
   // COMMANDS
   add_zoo_command(app, context);
   add_schedule_command(app, context);
+  add_simulate_command(app, context);
+  add_reproduce_command(app, context);
   add_plan_command(app, context);
   add_sweep_command(app, context);
   add_profile_command(app, context);

@@ -156,8 +156,8 @@ std::string render(const LineChart& chart) {
     band.insert(band.end(), high.rbegin(), high.rend());
     canvas.polygon(band, styles[i].colour, 0.13);
   }
-  // What matters most is drawn last, on top.
-  for (const Emphasis level : {Emphasis::kFaint, Emphasis::kBound, Emphasis::kNormal, Emphasis::kStrong})
+  // What matters most is drawn last; a bound is thin and often lies on what it bounds, so it goes on top.
+  for (const Emphasis level : {Emphasis::kFaint, Emphasis::kNormal, Emphasis::kStrong, Emphasis::kBound})
     for (std::size_t i = 0; i < chart.lines.size(); ++i) {
       const Line& line = chart.lines[i];
       if (line.emphasis != level) continue;

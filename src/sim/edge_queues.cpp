@@ -147,7 +147,7 @@ Status check(const Instance& instance, const std::vector<std::uint32_t>& layers,
     return bad(fmt::format("the schedule has {} tasks and the instance {}: they do not belong together", layers.size(),
                            instance.tasks.size()));
   for (std::size_t j = 0; j < layers.size(); ++j)
-    if (layers[j] > instance.model_of(instance.tasks[j]).layers.size())
+    if (layers[j] != kAllInCloud && layers[j] > instance.model_of(instance.tasks[j]).layers.size())
       return bad(fmt::format("the schedule runs {} layers of task {}, whose model has {}", layers[j], j,
                              instance.model_of(instance.tasks[j]).layers.size()));
   if (!(options.period_s > 0) || !std::isfinite(options.period_s)) return bad("the period must be above 0 s");
@@ -177,7 +177,7 @@ std::vector<std::vector<Stream>> streams_of(const Instance& instance, const std:
     const Task& task = instance.tasks[j];
     if (layers[j] == 0 && !options.undeployed_upload) continue;
     const schedule::Layer raw{.ratio = 1, .gflop_per_mb = 0};
-    const schedule::Layer& cut = layers[j] == 0 ? raw : instance.model_of(task).layers[layers[j] - 1];
+    const schedule::Layer& cut = layers[j] == 0 || layers[j] == kAllInCloud ? raw : instance.model_of(task).layers[layers[j] - 1];
     for (const Touch& touch : instance.touches_of(task)) {
       const schedule::Server& server = instance.servers[touch.server];
       Stream stream{.task = j,
@@ -206,6 +206,7 @@ void summarise(SimulatedLatencies& result, std::vector<Totals>& totals) {
   for (Totals& total : totals) {
     if (total.sums.layers == 0) continue;
     TaskLatency& task = total.sums;
+    if (task.layers == kAllInCloud) task.layers = 0;
     const double count = static_cast<double>(total.latencies.size());
     over += task.over_limit_share;
     task.requests = total.latencies.size();

@@ -37,6 +37,9 @@ enum class Share : std::uint8_t {
   kReserved,  // every task has a slice of its own and queues only behind its own batches
 };
 
+// In place of a number of layers: the task is served, all of it in the cloud, and sends its raw data.
+inline constexpr std::uint32_t kAllInCloud = 0xffffffff;
+
 // What a task has for itself per MB/s of data, when a resource is reserved; and the fixed time of its batches in the cloud.
 struct Reservation {
   double bandwidth_mbit_s = 0;
@@ -81,7 +84,7 @@ struct TaskLatency {
 };
 
 struct SimulatedLatencies {
-  std::vector<TaskLatency> tasks;  // the deployed ones, by rising index
+  std::vector<TaskLatency> tasks;  // the deployed ones (and kAllInCloud), by rising index
   std::uint32_t requests = 0;      // per task and server; fewer than asked for when samples would not fit in memory
   std::uint64_t samples = 0;
   // Over all requests.

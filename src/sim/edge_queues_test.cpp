@@ -6,6 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include "schedule/extended/extended.h"
+#include "schedule/generator.h"
+#include "schedule/policy.h"
+
 namespace tideline::sim {
 namespace {
 
@@ -122,6 +126,38 @@ TEST(EdgeQueues, RefusesWhatDoesNotFitTogether) {
   EXPECT_FALSE(simulate_edge(instance, {1, 1}, {.period_s = 0}));
   EXPECT_FALSE(simulate_edge(instance, {1, 1}, {.compute = Share::kReserved}));
   EXPECT_FALSE(simulate_edge(instance, {1, 1}, {.link = Share::kReserved, .undeployed_upload = true}));
+}
+
+// The promise holds in the queues: periodic batches on reserved slices are never late, where the paper's own are.
+TEST(EdgeQueues, TheExtendedModelsPromiseHolds) {
+  const auto instance = schedule::generate_instance({.servers = 10, .tasks = 80, .seed = 7});
+  ASSERT_TRUE(instance);
+  const auto reduction = schedule::reduce_extended(*instance, {});
+  ASSERT_TRUE(reduction);
+  const auto reduced = schedule::run_policy("balanced", reduction->instance, {});
+  ASSERT_TRUE(reduced);
+  const schedule::ExtendedSchedule served = reduction->expand(*instance, reduced->schedule, {});
+  std::vector<std::uint32_t> layers;
+  SimulateOptions options{.arrivals = Arrivals::kPeriodic, .link = Share::kReserved, .requests = 30, .warm_up = 3};
+  for (std::size_t j = 0; j < served.grants.size(); ++j) {
+    const schedule::Grant& grant = served.grants[j];
+    layers.push_back(!grant.admitted ? 0 : grant.layers == 0 ? kAllInCloud : grant.layers);
+    options.reservations.push_back(
+        {.bandwidth_mbit_s = grant.mbit_s_per_mb,
+         .compute_gflop_s = grant.gflop_s_per_mb,
+         .cloud_s = schedule::cloud_time_s(*instance, instance->tasks[j], grant.layers, served.cloud_gflop_s)});
+  }
+  options.compute = Share::kReserved;
+  const auto extended = simulate_edge(*instance, layers, options);
+  ASSERT_TRUE(extended) << extended.error().message;
+  EXPECT_EQ(extended->tasks.size(), served.admitted());
+  EXPECT_EQ(extended->over_limit_share, 0);
+
+  const auto paper = schedule::run_policy("balanced", *instance, {});
+  const auto plain = simulate_edge(*instance, paper->schedule.layers,
+                                   {.arrivals = Arrivals::kPeriodic, .link = Share::kReserved, .requests = 30});
+  ASSERT_TRUE(plain);
+  EXPECT_GT(plain->over_limit_share, 0.9);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // price-history and price-relearn: admit a task iff it is worth its price.
 //
 // The Lagrangian multipliers of the offline problem are prices: a task whose cheapest k costs more than 1 takes the place of
-// more than one other task of the history. price-history learns them once. price-relearn learns them again every hundred
-// arrivals, for what is still free and for as many tasks as are still expected, which corrects its own errors on the way and
+// more than one other task of the history. price-history learns them once. price-relearn learns them again ten times on
+// the way, for what is still free and for as many tasks as are still expected, which corrects its own errors on the way and
 // spends what is left at the end; it has to be told how many arrivals to expect. Neither evicts.
 // One decision: O(servers + layers). Loses when the history is unlike what comes; docs/algorithms/online.md.
 #include <algorithm>
@@ -37,8 +37,8 @@ class PriceOnline final : public OnlinePolicy {
   }
 
   std::vector<Recut> replan() override {
-    if (!relearns_ || arrived_ % kRelearnPeriod != 0 || cancel_.cancelled()) return {};
-    const std::uint32_t left = horizon_ > arrived_ ? horizon_ - arrived_ : kRelearnPeriod;
+    if (!relearns_ || arrived_ % relearn_period(horizon_) != 0 || cancel_.cancelled()) return {};
+    const std::uint32_t left = horizon_ > arrived_ ? horizon_ - arrived_ : relearn_period(horizon_);
     const std::size_t servers = deployment_.instance().servers.size();
     std::vector<double> free_bandwidth(servers);
     std::vector<double> free_compute(servers);

@@ -4,10 +4,10 @@
 // task that makes room and costs more at the learned prices; the dearest such goes. The count never falls.
 // price-recut adds two things. Before anyone is evicted, one deployed task may change its k (run deeper where the link is full,
 // shallower where the processor is) so that the newcomer fits beside it; the change with the smallest rise in price is taken, and
-// the count rises where price-swap's would stay. And every hundred arrivals the prices are learned again, from the tasks that are
-// deployed now and as many of the history as are still expected, and every deployed task moves to the k that is cheapest at them.
-// One decision: O(servers + layers) when it fits; else a bounded scan of the tenants of one full server. Loses when evicting
-// costs the user more than it is worth (--evictions-max 0 leaves only the recuts).
+// the count rises where price-swap's would stay. And ten times on the way to the horizon the prices are learned again, from the
+// tasks that are deployed now and as many of the history as are still expected, and every deployed task moves to the k that is
+// cheapest at them. One decision: O(servers + layers) when it fits; else a bounded scan of the tenants of one full server. Loses
+// when evicting costs the user more than it is worth (--evictions-max 0 leaves only the recuts).
 #include <algorithm>
 #include <tuple>
 
@@ -66,7 +66,7 @@ class PriceSwap final : public OnlinePolicy {
   }
 
   std::vector<Recut> replan() override {
-    if (!recuts_ || arrived_ == 0 || arrived_ % kRelearnPeriod != 0 || cancel_.cancelled()) return {};
+    if (!recuts_ || arrived_ == 0 || arrived_ % relearn_period(horizon_) != 0 || cancel_.cancelled()) return {};
     const Instance pool = expected_tasks();
     prices_ = learn_prices(deployment_.instance(), pool, static_cast<double>(pool.tasks.size()));
     for (std::uint32_t task = 0; task < price_.size(); ++task)
@@ -91,7 +91,7 @@ class PriceSwap final : public OnlinePolicy {
     };
     for (std::uint32_t task = 0; task < instance.tasks.size(); ++task)
       if (deployment_.layers_of(task) > 0) add(instance, task, 0);
-    const std::uint32_t to_come = horizon_ > arrived_ ? horizon_ - arrived_ : kRelearnPeriod;
+    const std::uint32_t to_come = horizon_ > arrived_ ? horizon_ - arrived_ : relearn_period(horizon_);
     for (std::uint32_t i = 0; i < to_come; ++i)
       add(history_, static_cast<std::uint32_t>(i % history_.tasks.size()), instance.models.size());
     return pool;

@@ -1,0 +1,218 @@
+// tideline simulate: what the tasks of a schedule really see, once their requests queue.
+#include <algorithm>
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/limits.h"
+#include "commands.h"
+#include "platform/files.h"
+#include "schedule/checker.h"
+#include "schedule/extended/extended.h"
+#include "schedule/result_file.h"
+#include "sim/edge_queues.h"
+
+namespace tideline::app {
+namespace {
+
+using namespace tideline::sim;
+
+struct Options {
+  std::string file;
+  std::string schedule;
+  std::string arrivals = "poisson";
+  std::string sizes = "fixed";
+  std::string link;
+  std::string compute;
+  std::string undeployed = "drop";
+  SimulateOptions simulate;
+};
+
+constexpr std::size_t kTasksShown = 10;
+
+double milliseconds(double seconds) { return 1e3 * seconds; }
+
+struct Served {
+  bool extended = false;
+  std::string policy;
+  std::vector<std::uint32_t> layers;
+};
+
+// Reads the schedule, checks it against the instance in other code, and fills in the reservations of the extended model.
+Result<Served> load_schedule(const schedule::Instance& instance, const std::string& path, SimulateOptions& simulate) {
+  TIDELINE_TRY(const std::string text, read_file(path, limits::kInstanceFileBytesMax));
+  if (!schedule::is_extended_result(text)) {
+    TIDELINE_TRY(schedule::Schedule result, schedule::parse_result(text, path));
+    if (const auto checked = schedule::check_schedule(instance, result.layers); !checked)
+      return with_context(checked.error(), path);
+    return Served{false, result.policy, std::move(result.layers)};
+  }
+  TIDELINE_TRY(const schedule::ExtendedSchedule result, schedule::parse_extended(text, path));
+  if (const auto checked = schedule::check_extended(instance, result); !checked) return with_context(checked.error(), path);
+  Served served{true, result.policy, {}};
+  for (std::size_t j = 0; j < result.grants.size(); ++j) {
+    const schedule::Grant& grant = result.grants[j];
+    served.layers.push_back(!grant.admitted ? 0 : grant.layers == 0 ? kAllInCloud : grant.layers);
+    simulate.reservations.push_back(
+        {.bandwidth_mbit_s = grant.mbit_s_per_mb,
+         .compute_gflop_s = grant.gflop_s_per_mb,
+         .cloud_s = schedule::cloud_time_s(instance, instance.tasks[j], grant.layers, result.cloud_gflop_s)});
+  }
+  return served;
+}
+
+// What the schedule's own constraint promised, and whether it held: the sentence that the command exists for.
+std::string verdict(const SimulatedLatencies& seen, const Served& served) {
+  if (seen.tasks.empty()) return "no task is deployed";
+  if (seen.tasks_over_limit == 0)
+    return fmt::format("the {} latency constraint holds: no task has more than 1 % of its requests over its limit",
+                       served.extended ? "extended" : "paper's");
+  double wait = 0, compute = 0, link = 0, total = 0;
+  for (const TaskLatency& task : seen.tasks) {
+    wait += task.compute_wait_s;
+    compute += task.compute_s;
+    link += task.link_wait_s;
+    total += task.mean_s;
+  }
+  return fmt::format(
+      "the {} latency constraint is too soft: {} of {} tasks have more than 1 % of their requests over their limit. Of the mean "
+      "latency {:.0f} % "
+      "is waiting for the processor, {:.0f} % computing and {:.0f} % waiting for the link{}",
+      served.extended ? "extended" : "paper's", seen.tasks_over_limit, seen.tasks.size(), 100 * wait / total,
+      100 * compute / total, 100 * link / total, served.extended ? "" : ", none of which it counts");
+}
+
+void print_json(const SimulatedLatencies& seen, const Served& served, const Options& options) {
+  nlohmann::ordered_json json{{"policy", served.policy},
+                              {"model", served.extended ? "extended" : "paper"},
+                              {"arrivals", options.arrivals},
+                              {"sizes", options.sizes},
+                              {"link", options.link},
+                              {"compute", options.compute},
+                              {"undeployed", options.undeployed},
+                              {"period_s", options.simulate.period_s},
+                              {"seed", options.simulate.seed},
+                              {"requests_per_stream", seen.requests},
+                              {"samples", seen.samples},
+                              {"median_ms", milliseconds(seen.median_s)},
+                              {"p99_ms", milliseconds(seen.p99_s)},
+                              {"over_limit_share", seen.over_limit_share},
+                              {"tasks_over_limit", seen.tasks_over_limit},
+                              {"constraint_too_soft", seen.tasks_over_limit > 0},
+                              {"verdict", verdict(seen, served)},
+                              {"compute_load_max", seen.compute_load_max},
+                              {"link_load_max", seen.link_load_max},
+                              {"tasks", nlohmann::ordered_json::array()}};
+  for (const TaskLatency& task : seen.tasks)
+    json["tasks"].push_back({{"task", task.task},
+                             {"layers", task.layers},
+                             {"limit_ms", milliseconds(task.limit_s)},
+                             {"requests", task.requests},
+                             {"median_ms", milliseconds(task.median_s)},
+                             {"p99_ms", milliseconds(task.p99_s)},
+                             {"mean_ms", milliseconds(task.mean_s)},
+                             {"over_limit_share", task.over_limit_share},
+                             {"compute_wait_ms", milliseconds(task.compute_wait_s)},
+                             {"compute_ms", milliseconds(task.compute_s)},
+                             {"link_wait_ms", milliseconds(task.link_wait_s)},
+                             {"transfer_ms", milliseconds(task.transfer_s)},
+                             {"cloud_ms", milliseconds(task.cloud_s)}});
+  fmt::print("{}\n", json.dump());
+}
+
+void print_table(const SimulatedLatencies& seen, const Served& served) {
+  fmt::print("policy      {} ({} model), {} tasks served\n", served.policy, served.extended ? "extended" : "paper's",
+             seen.tasks.size());
+  fmt::print("requests    {} ({} per task and server)\n", seen.samples, seen.requests);
+  fmt::print("latency     median {:.1f} ms, 99 % within {:.1f} ms\n", milliseconds(seen.median_s), milliseconds(seen.p99_s));
+  fmt::print("over limit  {:.2f} % of the requests\n", 100 * seen.over_limit_share);
+  fmt::print("load        fullest processor {:.1f} %, fullest link {:.1f} %\n", 100 * seen.compute_load_max,
+             100 * seen.link_load_max);
+  if (seen.compute_load_max >= 1 || seen.link_load_max >= 1)
+    fmt::print("            a load of 100 % or more has no steady state: its queue grows as long as the run\n");
+  fmt::print("verdict     {}\n", verdict(seen, served));
+  if (seen.tasks.empty()) return;
+  std::vector<const TaskLatency*> worst;
+  for (const TaskLatency& task : seen.tasks) worst.push_back(&task);
+  std::stable_sort(worst.begin(), worst.end(),
+                   [](const TaskLatency* a, const TaskLatency* b) { return a->p99_s / a->limit_s > b->p99_s / b->limit_s; });
+  worst.resize(std::min(kTasksShown, worst.size()));
+  fmt::print("the {} slowest against their limits (ms)\n", worst.size());
+  fmt::print("  {:>7} {:>6} {:>8} {:>9} {:>9} {:>7} | {:>9} {:>9} {:>9} {:>9} {:>7}\n", "task", "layers", "limit", "median",
+             "p99", "over %", "wait", "compute", "link wait", "transfer", "cloud");
+  for (const TaskLatency* task : worst)
+    fmt::print("  {:>7} {:>6} {:>8.1f} {:>9.1f} {:>9.1f} {:>7.1f} | {:>9.1f} {:>9.1f} {:>9.1f} {:>9.1f} {:>7.1f}\n", task->task,
+               task->layers, milliseconds(task->limit_s), milliseconds(task->median_s), milliseconds(task->p99_s),
+               100 * task->over_limit_share, milliseconds(task->compute_wait_s), milliseconds(task->compute_s),
+               milliseconds(task->link_wait_s), milliseconds(task->transfer_s), milliseconds(task->cloud_s));
+}
+
+Status run(Context& context, Options options) {
+  TIDELINE_TRY(const std::string text, read_file(options.file, limits::kInstanceFileBytesMax));
+  TIDELINE_TRY(const schedule::Instance instance, schedule::parse_instance(text, options.file));
+  SimulateOptions simulate = options.simulate;
+  TIDELINE_TRY(const Served served, load_schedule(instance, options.schedule, simulate));
+  if (options.link.empty()) options.link = served.extended ? "reserved" : "shared";
+  if (options.compute.empty()) options.compute = served.extended ? "reserved" : "shared";
+  simulate.arrivals = options.arrivals == "periodic" ? Arrivals::kPeriodic : Arrivals::kPoisson;
+  simulate.sizes = options.sizes == "exponential" ? Sizes::kExponential : Sizes::kFixed;
+  simulate.link = options.link == "reserved" ? Share::kReserved : Share::kShared;
+  simulate.compute = options.compute == "reserved" ? Share::kReserved : Share::kShared;
+  simulate.undeployed_upload = options.undeployed == "upload";
+  simulate.cancel = context.interrupted;
+  SimulatedLatencies seen;
+  {
+    Progress progress(context, "simulate", instance.servers.size());
+    simulate.progress = [&](std::size_t done) { progress.advance_to(done, "servers"); };
+    TIDELINE_TRY(seen, simulate_edge(instance, served.layers, simulate));
+  }
+  if (context.output == Output::kJson)
+    print_json(seen, served, options);
+  else
+    print_table(seen, served);
+  return {};
+}
+
+}  // namespace
+
+void add_simulate_command(CLI::App& app, Context& context) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command =
+      *app.add_subcommand("simulate", "A schedule in virtual time: the latency that each task really sees once requests queue");
+  command.add_option("FILE", options->file, "The instance (docs/formats/instance.md)")->required();
+  command.add_option("--schedule", options->schedule, "A result of tideline schedule for it (--out)")
+      ->type_name("RESULT")
+      ->required();
+  const auto choice = [&](const char* flag, std::string& target, const char* help, std::vector<std::string> values) {
+    command.add_option(flag, target, help)->check(CLI::IsMember(values))->type_name(values[0] + "|" + values[1]);
+  };
+  choice("--arrivals", options->arrivals, "When each task's requests come (default: poisson)", {"poisson", "periodic"});
+  choice("--sizes", options->sizes, "How much data a request has (default: fixed)", {"fixed", "exponential"});
+  choice("--link", options->link, "One queue per uplink, or a slice per task (default: as the schedule's model says)",
+         {"shared", "reserved"});
+  choice("--compute", options->compute, "The same for the processors", {"shared", "reserved"});
+  choice("--undeployed", options->undeployed, "What tasks that are not deployed do: nothing, or send their raw data",
+         {"drop", "upload"});
+  command.add_option("--period", options->simulate.period_s, "Seconds between two requests of a task on a server, on average")
+      ->check(CLI::Range(1e-6, 1e6))
+      ->capture_default_str();
+  command.add_option("--requests", options->simulate.requests, "Per task and server")
+      ->check(CLI::Range(1u, 10'000'000u))
+      ->capture_default_str();
+  command.add_option("--warm-up", options->simulate.warm_up, "Requests before them that do not count")
+      ->check(CLI::Range(0u, 1'000'000u))
+      ->capture_default_str();
+  command.add_option("--seed", options->simulate.seed, "Of everything random")->capture_default_str();
+  add_output_option(command, context);
+  command.footer(
+      "Examples:\n"
+      "  tideline schedule city.json --policy price --out result.json\n"
+      "  tideline simulate city.json --schedule result.json\n"
+      "  tideline simulate city.json --schedule result.json --arrivals periodic --link reserved -o json\n"
+      "  tideline schedule city.json --model extended --out safe.json && tideline simulate city.json --schedule safe.json "
+      "--arrivals periodic\n");
+  on_run(command, context, [&context, options] { return run(context, *options); });
+}
+
+}  // namespace tideline::app
