@@ -4,7 +4,8 @@
 //   cost_jk = sum_i lambda_b,i * demand_b / (V b_i) + lambda_c,i * demand_c / c_i,
 // and for every lambda >= 0 no schedule deploys more than U(lambda) = sum(lambda) + sum_j max(0, 1 - min_k cost_jk) tasks.
 //
-// Method: a primal-dual interior-point method (Mehrotra's predictor and corrector). A subgradient needs thousands of rounds and
+// Method: a primal-dual interior-point method (Mehrotra's predictor and corrector, Gondzio's centrality
+// correctors). A subgradient needs thousands of rounds and
 // never knows when it is done; Newton's matrix of this problem has only 2E rows, whatever the number of tasks, because
 // the part of a task lies in the span of two vectors (its data over the servers' bandwidths and over their compute) and its own
 // constraint is eliminated by hand. About 20 iterations of O(tasks * servers per task^2 + E^3), on all threads.
@@ -26,7 +27,7 @@ struct DualOptions {
   unsigned threads = 0;
   // Ends early with the best multipliers so far, whose bound is valid too.
   std::chrono::nanoseconds time_limit = std::chrono::hours(24);
-  // Ends when U is within this share of the optimum of the linear relaxation.
+  // Ends when U is within this share of the optimum of the linear relaxation (or within a ten-thousandth of a task).
   double gap = 1e-7;
   CancelToken cancel;
   // Per server, the part of each resource that may still be used (1: all), for re-planning; empty: all of everything.

@@ -19,8 +19,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::array kRaises{0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0};
-// The part of the time that the multipliers may take; they are done long before except on the largest instances.
-constexpr double kDualShare = 0.7;
+// The part of the time that the multipliers may take: on the largest instances they are worth more than any search.
+constexpr double kDualShare = 1;
 // The searches exchange their best so often per time limit.
 constexpr int kEpochs = 20;
 // Of branch and bound per small part: about half a second.
