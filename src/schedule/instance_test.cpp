@@ -12,7 +12,8 @@ constexpr std::string_view kGood = R"({
   "bandwidth_share": 0.8,
   "servers": [{"bandwidth_mbit_s": 430.0, "capacity_gflop_s": 290.0}, {"bandwidth_mbit_s": 10, "capacity_gflop_s": 1}],
   "models": [{"name": "cnn1", "layers": [{"ratio": 0.77, "gflop_per_mb": 16.0}, {"ratio": 0.2, "gflop_per_mb": 40}]}],
-  "tasks": [{"model": 0, "latency_s": 0.2, "data_mb_s": {"1": 0.05, "0": 0.12}}, {"data_mb_s": {"1": 1}, "model": 0, "latency_s": 1}]
+  "tasks": [{"model": 0, "latency_s": 0.2, "data_mb_s": {"1": 0.05, "0": 0.12}},
+            {"data_mb_s": {"1": 1}, "model": 0, "latency_s": 1}]
 })";
 
 TEST(InstanceReader, ReadsEveryField) {
@@ -84,7 +85,7 @@ constexpr BadInput kBadInputs[] = {
     {"servers not a list", "\"servers\": [", "\"servers\": 3, \"tasks\": [", "servers: expected a list [...], found a number"},
     {"task not an object", "{\"data_mb_s\": {\"1\": 1}, \"model\": 0, \"latency_s\": 1}", "17",
      "tasks[1]: expected an object {...}, found a number"},
-    {"rest after the end", "\"latency_s\": 1}]\n}", "\"latency_s\": 1}]\n} x", "bad.json:6:3: not valid JSON"},
+    {"rest after the end", "\"latency_s\": 1}]\n}", "\"latency_s\": 1}]\n} x", "bad.json:7:3: not valid JSON"},
 };
 
 TEST(InstanceReader, NamesWhatIsWrong) {

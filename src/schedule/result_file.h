@@ -10,8 +10,8 @@
 
 namespace tideline::schedule {
 
-// {"policy","deployed","tasks":[{"layers":k}],"upper_bound","tasks_max","multipliers":{"bandwidth","compute"},"curve","checked":true}.
-// upper_bound, tasks_max and multipliers are null when the policy gives none, curve is absent when it is empty;
+// {"policy","deployed","tasks":[{"layers":k}],"upper_bound","tasks_max","multipliers":{"bandwidth","compute"},"curve",
+//  "checked":true}. upper_bound, tasks_max and multipliers are null when the policy gives none, curve is absent when it is empty;
 // it comes with "evicted" and "recut", and for `auto` with "chosen". Every schedule that is
 // written has passed the checker: REQUIRES it.
 std::string write_result(const Schedule& schedule);
