@@ -120,7 +120,8 @@ class RawEcho {
 // A node's data connection with nothing to compute: everything of a hop but the engine.
 class TidelineHop {
  public:
-  explicit TidelineHop(std::size_t bytes) : transport_(make_tcp_transport({})), sent_(bytes), reply_(kReplyBytes) {
+  explicit TidelineHop(std::size_t bytes, const LinkShape& shape = {})
+      : tcp_(make_tcp_transport({})), transport_(make_shaped_transport(*tcp_, shape)), sent_(bytes), reply_(kReplyBytes) {
     std::memset(sent_.data(), 1, bytes);
     auto listener = need(transport_->listen({"127.0.0.1", 0}));
     channel_ = std::make_unique<Channel>(need(transport_->connect(listener->address(), deadline_in(std::chrono::seconds(3)))));
@@ -176,7 +177,7 @@ class TidelineHop {
     }
   }
 
-  std::unique_ptr<Transport> transport_;
+  std::unique_ptr<Transport> tcp_, transport_;
   std::unique_ptr<Channel> channel_;
   Buffer sent_, reply_;
   wire::Run run_;
@@ -213,6 +214,21 @@ Row measure(const Size& size, double share) {
   return {size.name, size.bytes, raw_median, hop_median, hop_median / raw_median, calls};
 }
 
+// A shaped link against what it should take: all bytes of both frames over the bandwidth, and the round trip.
+struct ShapedRow {
+  double mbit_per_s, rtt_ms, expected_ms, measured_ms;
+};
+
+ShapedRow measure_shaped(double mbit_per_s, std::chrono::milliseconds rtt, std::size_t bytes, int rounds) {
+  const double bytes_per_s = mbit_per_s * 1e6 / 8;
+  TidelineHop hop(bytes, {.up_bytes_per_s = bytes_per_s, .down_bytes_per_s = bytes_per_s, .round_trip = rtt});
+  hop.round_trip();
+  std::vector<double> times_ms;
+  for (int i = 0; i < rounds; ++i) times_ms.push_back(hop.round_trip() / 1000);
+  const double expected_ms = static_cast<double>(bytes + kReplyBytes) / bytes_per_s * 1000 + static_cast<double>(rtt.count());
+  return {mbit_per_s, static_cast<double>(rtt.count()), expected_ms, median(times_ms)};
+}
+
 }  // namespace
 }  // namespace tideline
 
@@ -245,6 +261,26 @@ int main(int argc, char** argv) {
     }
     rows += text;
   }
-  if (json) std::printf("{\"reply_bytes\":%zu,\"rows\":[%s]}\n", tideline::kReplyBytes, rows.c_str());
+  std::string shaped;
+  if (!json)
+    std::printf("\nshaped link, 602 kB up and 4 kB back\n%8s  %8s  %12s  %12s  %6s\n", "Mbit/s", "RTT ms", "expected ms",
+                "measured ms", "ratio");
+  for (const double mbit_per_s : {10.0, 100.0, 1000.0}) {
+    const auto row = tideline::measure_shaped(mbit_per_s, std::chrono::milliseconds(10), 602'112, mbit_per_s < 50 ? 3 : 15);
+    char text[256];
+    const double ratio = row.measured_ms / row.expected_ms;
+    if (json) {
+      std::snprintf(text, sizeof(text),
+                    "%s{\"mbit_per_s\":%.0f,\"rtt_ms\":%.0f,\"expected_ms\":%.3f,\"measured_ms\":%.3f,\"ratio\":%.4f}",
+                    shaped.empty() ? "" : ",", row.mbit_per_s, row.rtt_ms, row.expected_ms, row.measured_ms, ratio);
+    } else {
+      std::snprintf(text, sizeof(text), "%8.0f  %8.0f  %12.2f  %12.2f  %6.3f\n", row.mbit_per_s, row.rtt_ms, row.expected_ms,
+                    row.measured_ms, ratio);
+      std::fputs(text, stdout);
+    }
+    shaped += text;
+  }
+  if (json)
+    std::printf("{\"reply_bytes\":%zu,\"rows\":[%s],\"shaped\":[%s]}\n", tideline::kReplyBytes, rows.c_str(), shaped.c_str());
   return 0;
 }
