@@ -180,6 +180,17 @@ TEST_P(Conformance, ADeadlineWithoutAByteLosesNothing) {
   EXPECT_EQ(got, bytes);
 }
 
+TEST_P(Conformance, WhatIsThereIsTakenThoughTheDeadlineHasPassed) {
+  const auto bytes = pattern(4, 13);
+  ASSERT_TRUE(send_all(*caller_, bytes));
+  std::vector<std::byte> got(4);
+  const auto first = node_->receive_some(std::span(got).first(1), soon());
+  ASSERT_TRUE(first);
+  // The four came together.
+  EXPECT_TRUE(receive_all(*node_, std::span(got).subspan(1), deadline_in(-1s)));
+  EXPECT_EQ(got, bytes);
+}
+
 TEST_P(Conformance, ADeadlineInTheMiddleEndsTheConnection) {
   const auto bytes = pattern(4, 6);
   ASSERT_TRUE(send_all(*caller_, bytes));

@@ -50,6 +50,19 @@ TEST(Tcp, ForeignAndUnknownAddressesAreErrorsThatSaySo) {
   EXPECT_EQ(foreign.error().code, ErrorCode::kInvalidArgument) << foreign.error().message;
 }
 
+TEST(Tcp, NamesAndIpv6Work) {
+  const auto tcp = make_tcp_transport({});
+  const auto named = tcp->listen({"localhost", 0});
+  ASSERT_TRUE(named) << named.error().message;
+  EXPECT_TRUE(tcp->connect({"localhost", (*named)->address().port}, soon()));
+  const auto listener = tcp->listen({"::1", 0});
+  if (!listener) GTEST_SKIP() << "no IPv6 here: " << listener.error().message;
+  EXPECT_EQ((*listener)->address().host, "::1");
+  const auto caller = tcp->connect((*listener)->address(), soon());
+  ASSERT_TRUE(caller) << caller.error().message;
+  EXPECT_TRUE((*listener)->accept(soon()));
+}
+
 TEST(Tcp, MoreConnectionsThanAllowedAreRefusedUntilOneCloses) {
   const auto tcp = make_tcp_transport({.connections_max = 2});
   const auto listener = tcp->listen({"127.0.0.1", 0}).value();

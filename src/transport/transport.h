@@ -6,7 +6,8 @@
 //   auto transport = make_tcp_transport({});
 //   TIDELINE_TRY(const Address address, parse_address("127.0.0.1:7411"));
 //   TIDELINE_TRY(auto connection, transport->connect(address, deadline_in(3s)));
-//   TIDELINE_CHECK_OK(connection->send({{request}}, deadline_in(1s)));
+//   const std::span<const std::byte> pieces[] = {head, tensor};
+//   TIDELINE_CHECK_OK(connection->send(pieces, deadline_in(1s)));
 #pragma once
 
 #include <chrono>
@@ -104,6 +105,7 @@ class Transport {
  public:
   virtual ~Transport() = default;
   // kDisconnected when nobody listens there or it cannot be reached; kDeadlineExceeded; kNotFound for an unknown host name.
+  // Asking a name server is not under the deadline: give numbers where that matters.
   virtual Result<std::unique_ptr<Connection>> connect(const Address& address, SteadyTime deadline) = 0;
   // kInvalidArgument when the address is in use or not of this host.
   virtual Result<std::unique_ptr<Listener>> listen(const Address& address) = 0;
