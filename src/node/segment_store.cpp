@@ -30,7 +30,8 @@ Bytes folder_bytes(const std::string& folder) {
 
 Status append(const std::string& path, std::span<const std::byte> piece) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (fd < 0) return Error{ErrorCode::kOverloaded, fmt::format("[store] cannot write to the segment folder: {}", std::strerror(errno))};
+  if (fd < 0)
+    return Error{ErrorCode::kOverloaded, fmt::format("[store] cannot write to the segment folder: {}", std::strerror(errno))};
   while (!piece.empty()) {
     const ssize_t written = ::write(fd, piece.data(), piece.size());
     if (written < 0 && errno == EINTR) continue;
@@ -59,11 +60,12 @@ bool SegmentStore::has(const Sha256& hash) const {
 
 Result<std::string> SegmentStore::read(const Sha256& hash) const {
   auto bytes = read_file(path(hash), limits::kSegmentBytesMax);
-  if (!bytes) return Error{ErrorCode::kNotFound, fmt::format("[store] segment {} is not here; push it again", hash.hex().substr(0, 12))};
+  if (!bytes)
+    return Error{ErrorCode::kNotFound, fmt::format("[store] segment {} is not here; push it again", hash.hex().substr(0, 12))};
   if (sha256(*bytes) == hash) return bytes;
   ::unlink(path(hash).c_str());
-  return Error{ErrorCode::kCorrupt,
-               fmt::format("[store] segment {} was damaged on disk and has been deleted; push it again", hash.hex().substr(0, 12))};
+  return Error{ErrorCode::kCorrupt, fmt::format("[store] segment {} was damaged on disk and has been deleted; push it again",
+                                                hash.hex().substr(0, 12))};
 }
 
 Result<std::uint64_t> SegmentStore::resume_at(const Sha256& hash) const {
@@ -84,8 +86,9 @@ Status SegmentStore::put(const Sha256& hash, std::uint64_t total, std::uint64_t 
   if (offset != stands_at)
     return Error{ErrorCode::kInvalidArgument, fmt::format("[store] the upload stands at byte {}, not {}", stands_at, offset)};
   if (offset == 0 && folder_bytes(folder_) + total > bytes_max_)
-    return Error{ErrorCode::kOverloaded, fmt::format("[store] a segment of {} does not fit: the folder may hold {} (--store-bytes)",
-                                                     format_bytes(total), format_bytes(bytes_max_))};
+    return Error{ErrorCode::kOverloaded,
+                 fmt::format("[store] a segment of {} does not fit: the folder may hold {} (--store-bytes)", format_bytes(total),
+                             format_bytes(bytes_max_))};
 
   Upload& upload = uploads_[hash];
   if (upload.hash == nullptr || upload.bytes != offset) {
@@ -106,8 +109,8 @@ Status SegmentStore::put(const Sha256& hash, std::uint64_t total, std::uint64_t 
   uploads_.erase(hash);
   if (found != hash) {
     ::unlink(partial_path(hash).c_str());
-    return Error{ErrorCode::kCorrupt, fmt::format("[store] the pushed bytes have hash {}, not {}; they were dropped", found.hex().substr(0, 12),
-                                                  hash.hex().substr(0, 12))};
+    return Error{ErrorCode::kCorrupt, fmt::format("[store] the pushed bytes have hash {}, not {}; they were dropped",
+                                                  found.hex().substr(0, 12), hash.hex().substr(0, 12))};
   }
   if (::rename(partial_path(hash).c_str(), path(hash).c_str()) != 0)
     return Error{ErrorCode::kInternal, fmt::format("[store] cannot name the finished segment: {}", std::strerror(errno))};

@@ -1,6 +1,6 @@
-// SegmentStore: the node's segments on disk, named by their SHA-256. A segment arrives in pieces, is resumed where a broken upload
-// stopped, is checked against its name before it is anybody's, and is never half there under its final name.
-// Thread-safe. One store per folder and process.
+// SegmentStore: the node's segments on disk, named by their SHA-256. A segment arrives in pieces, is resumed where a broken
+// upload stopped, is checked against its name before it is anybody's, and is never half there under its final name. Thread-safe.
+// One store per folder and process.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,162 @@
+// tideline local: a whole cluster on this machine.
+#include <condition_variable>
+#include <cstdio>
+#include <filesystem>
+#include <mutex>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "commands.h"
+#include "local/local_cluster.h"
+#include "platform/files.h"
+#include "run_session.h"
+
+namespace tideline::app {
+namespace {
+
+struct LocalArguments {
+  RunArguments run;
+  std::string cluster;
+  std::string store;
+  std::string logs;
+  std::string out;
+  std::string links = "auto";
+};
+
+LinkEmulation emulation_of(const std::string& name) {
+  if (name == "namespaces") return LinkEmulation::kNamespaces;
+  if (name == "transport") return LinkEmulation::kTransport;
+  if (name == "none") return LinkEmulation::kNone;
+  return LinkEmulation::kAuto;
+}
+
+std::string describe(LinkEmulation emulation) {
+  switch (emulation) {
+    case LinkEmulation::kNamespaces: return "network namespaces; bandwidth by tbf, round-trip time by the transport";
+    case LinkEmulation::kTransport: return "loopback; bandwidth and round-trip time by the transport";
+    default: return "loopback, unshaped";
+  }
+}
+
+// A folder of this run alone, removed at its end.
+class ScratchFolder {
+ public:
+  ScratchFolder() : path_(fmt::format("{}/tideline-{}", std::filesystem::temp_directory_path().string(), ::getpid())) {}
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+Result<std::unique_ptr<LocalCluster>> start(const LocalArguments& arguments, const Context& context,
+                                            const ScratchFolder& scratch) {
+  TIDELINE_TRY(const Cluster cluster, load_cluster(arguments.cluster));
+  LocalOptions options;
+  options.emulation = emulation_of(arguments.links);
+  options.store_folder = arguments.store.empty() ? scratch.path() + "/segments" : arguments.store;
+  options.log_folder = arguments.logs.empty() ? scratch.path() + "/logs" : arguments.logs;
+  TIDELINE_TRY(auto local, LocalCluster::start(cluster, options, context.interrupted));
+  if (!context.quiet) fmt::print(stderr, "{} nodes are up ({})\n", cluster.nodes.size(), describe(local->emulation()));
+  return local;
+}
+
+std::string cluster_yaml(const Cluster& cluster) {
+  std::string yaml = "nodes:\n";
+  for (const Node& node : cluster.nodes) {
+    yaml += fmt::format("  - {{name: {}, tier: {}, address: \"{}:{}\", threads: {}, slowdown: {}", node.name,
+                        to_string(node.tier), node.host, node.port, node.threads, node.slowdown);
+    if (node.memory_bytes) yaml += fmt::format(", memory: {}B", *node.memory_bytes);
+    yaml += "}\n";
+  }
+  if (!cluster.links.empty()) yaml += "links:\n";
+  for (const Link& link : cluster.links) {
+    yaml += fmt::format("  - {{from: {}, to: {}, bandwidth: {}B/s, bandwidth_back: {}B/s, rtt: {}ms",
+                        cluster.nodes[std::size_t(link.from)].name, cluster.nodes[std::size_t(link.to)].name, link.bytes_per_s,
+                        link.back_bytes_per_s, link.rtt.count());
+    if (!link.host.empty()) yaml += fmt::format(", address: \"{}:{}\"", link.host, link.port);
+    yaml += "}\n";
+  }
+  return yaml;
+}
+
+Status up(const LocalArguments& arguments, Context& context) {
+  const ScratchFolder scratch;
+  TIDELINE_TRY(const auto local, start(arguments, context, scratch));
+  const std::string yaml = cluster_yaml(local->cluster());
+  if (!arguments.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(arguments.out, yaml));
+  fmt::print("{}", yaml);
+  std::fflush(stdout);
+  if (!context.quiet) fmt::print(stderr, "Ctrl-C ends them\n");
+  std::mutex mutex;
+  std::condition_variable changed;
+  const auto watch = context.interrupted.watch([&] {
+    const std::lock_guard lock(mutex);
+    changed.notify_all();
+  });
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return context.interrupted.cancelled(); });
+  return {};
+}
+
+Status run(const LocalArguments& arguments, Context& context) {
+  const ScratchFolder scratch;
+  TIDELINE_TRY(LoadedModel loaded, load_model(context, arguments.run.model));
+  // Plan before the nodes come up: profiling wants the machine for itself.
+  TIDELINE_TRY(const Cluster file, load_cluster(arguments.cluster));
+  TIDELINE_TRY(const ChosenPlan chosen, choose_plan(context, arguments.run, loaded, file));
+  TIDELINE_TRY(const auto local, start(arguments, context, scratch));
+  const auto transport = make_tcp_transport({});
+  TIDELINE_TRY(RunReport report, run_requests(context, arguments.run, loaded, local->cluster(), *transport, chosen));
+  report.emulation = describe(local->emulation());
+  print_run(context, report);
+  context.exit_code = exit_code_of(report);
+  return {};
+}
+
+void add_local_options(CLI::App& command, LocalArguments& arguments) {
+  command.add_option("cluster", arguments.cluster, "The cluster file; its addresses are replaced")
+      ->required()
+      ->type_name("CLUSTER");
+  command
+      .add_option("--links", arguments.links,
+                  "How to emulate the links: auto (namespaces where root, else transport), namespaces, transport, none")
+      ->check(CLI::IsMember({"auto", "namespaces", "transport", "none"}))
+      ->capture_default_str();
+  command.add_option("--store", arguments.store, "Folder for the nodes' segments (default: a temporary one)")->type_name("DIR");
+  command.add_option("--logs", arguments.logs, "Folder for the nodes' logs (default: a temporary one)")->type_name("DIR");
+}
+
+}  // namespace
+
+void add_local_command(CLI::App& app, Context& context) {
+  auto* local = app.add_subcommand("local", "A whole cluster on this machine: one daemon for each node of a cluster file");
+  local->require_subcommand(1);
+
+  auto* up_command =
+      local->add_subcommand("up", "Start the nodes, print the cluster file with their addresses, run until Ctrl-C");
+  const auto up_arguments = std::make_shared<LocalArguments>();
+  add_local_options(*up_command, *up_arguments);
+  up_command->add_option("--out", up_arguments->out, "Also write that cluster file here")->type_name("FILE");
+  up_command->footer(
+      "Example:\n  tideline local up cluster.yaml --out /tmp/local.yaml &\n  tideline run model.onnx --cluster /tmp/local.yaml");
+  on_run(*up_command, context, [up_arguments, &context] { return up(*up_arguments, context); });
+
+  auto* run_command = local->add_subcommand("run", "Start the nodes, run a model over them as `tideline run` does, and end them");
+  const auto run_arguments = std::make_shared<LocalArguments>();
+  add_local_options(*run_command, *run_arguments);
+  add_model_options(*run_command, run_arguments->run.model);
+  add_run_options(*run_command, run_arguments->run);
+  add_output_option(*run_command, context);
+  run_command->footer("Example:\n  tideline local run cluster.yaml det.onnx --config det.yaml --input photo.jpg -n 20 --verify");
+  on_run(*run_command, context, [run_arguments, &context] { return run(*run_arguments, context); });
+}
+
+}  // namespace tideline::app

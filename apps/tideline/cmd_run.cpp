@@ -1,0 +1,42 @@
+// tideline run: one model over a cluster that is up.
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "run_session.h"
+
+namespace tideline::app {
+namespace {
+
+Status run(const RunArguments& arguments, Context& context) {
+  TIDELINE_TRY(const Cluster cluster, load_cluster(arguments.cluster));
+  TIDELINE_TRY(LoadedModel loaded, load_model(context, arguments.model));
+  TIDELINE_TRY(const ChosenPlan chosen, choose_plan(context, arguments, loaded, cluster));
+  const auto transport = make_tcp_transport({});
+  TIDELINE_TRY(const RunReport report, run_requests(context, arguments, loaded, cluster, *transport, chosen));
+  print_run(context, report);
+  context.exit_code = exit_code_of(report);
+  return {};
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& app, Context& context) {
+  auto* command = app.add_subcommand("run", "Run a model over a cluster whose nodes are up, and say where the time went");
+  const auto arguments = std::make_shared<RunArguments>();
+  add_model_options(*command, arguments->model);
+  command->add_option("--cluster", arguments->cluster, "The cluster file (docs/formats/cluster.md)")
+      ->required()
+      ->type_name("FILE");
+  add_run_options(*command, *arguments);
+  add_output_option(*command, context);
+  command->footer(
+      "Start `tideline node --name NAME --listen HOST:PORT` on each host of the cluster file first, or use `tideline local "
+      "run`.\n"
+      "Examples:\n"
+      "  tideline run det.onnx --config det.yaml --cluster cluster.yaml --input photo.jpg --verify\n"
+      "  tideline run resnet50.onnx --cluster cluster.yaml --profile resnet50.profile.json -n 100 -o json\n"
+      "  tideline run det.onnx --config det.yaml --cluster cluster.yaml --input photos/ --plan best.plan.json");
+  on_run(*command, context, [arguments, &context] { return run(*arguments, context); });
+}
+
+}  // namespace tideline::app

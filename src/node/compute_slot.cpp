@@ -1,0 +1,44 @@
+#include "node/compute_slot.h"
+
+#include <fmt/format.h>
+
+namespace tideline {
+
+Status ComputeSlot::acquire(SteadyTime deadline, const CancelToken& cancel, std::size_t waiting_max) {
+  std::unique_lock lock(shared_->mutex);
+  if (!shared_->busy && shared_->waiting.empty()) {
+    shared_->busy = true;
+    return {};
+  }
+  if (shared_->waiting.size() >= waiting_max)
+    return Error{ErrorCode::kOverloaded, fmt::format("[node] {} requests are waiting already; send fewer at once", waiting_max)};
+  const std::uint64_t ticket = shared_->next_ticket++;
+  shared_->waiting.push_back(ticket);
+  lock.unlock();
+  const auto watch = cancel.watch([shared = shared_] {
+    const std::lock_guard guard(shared->mutex);
+    shared->changed.notify_all();
+  });
+  lock.lock();
+  const bool in_time = shared_->changed.wait_until(
+      lock, deadline, [&] { return cancel.cancelled() || (!shared_->busy && shared_->waiting.front() == ticket); });
+  const bool ours = in_time && !cancel.cancelled();
+  shared_->waiting.remove(ticket);
+  if (ours) {
+    shared_->busy = true;
+    return {};
+  }
+  // The turn may have been ours: pass it on.
+  shared_->changed.notify_all();
+  if (cancel.cancelled())
+    return Error{ErrorCode::kCancelled, "[node] the caller gave up while the request waited for the engine"};
+  return Error{ErrorCode::kDeadlineExceeded, "[node] the deadline passed while the request waited for the engine"};
+}
+
+void ComputeSlot::release() {
+  const std::lock_guard lock(shared_->mutex);
+  shared_->busy = false;
+  shared_->changed.notify_all();
+}
+
+}  // namespace tideline
