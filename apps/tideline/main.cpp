@@ -51,6 +51,9 @@ int run(int argc, char** argv) {
   add_sweep_command(app, context);
   add_profile_command(app, context);
   add_config_command(app, context);
+  add_run_command(app, context);
+  add_local_command(app, context);
+  add_node_command(app, context);
 
   try {
     app.parse(argc, argv);
