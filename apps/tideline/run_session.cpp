@@ -74,7 +74,7 @@ void verify(const Request& request, const RunAnswer& answer, Verification& verif
 Status save_outputs(const std::string& folder, const RunAnswer& answer) {
   TIDELINE_CHECK_OK(make_folders(folder));
   for (std::size_t i = 0; i < answer.outputs.size(); ++i) {
-    TIDELINE_TRY(const std::string bytes, write_npy(answer.outputs[i]));
+    TIDELINE_TRY(const std::string bytes, write_npy(view(answer.outputs[i])));
     TIDELINE_CHECK_OK(write_file_atomic(fmt::format("{}/output{}.npy", folder, i), bytes));
   }
   return {};
