@@ -137,13 +137,13 @@ Status LocalCluster::set_up_namespaces() {
   for (std::size_t j = 0; j + 1 < count; ++j) {
     const std::string from = namespace_name(index_, j);
     const std::string to = namespace_name(index_, j + 1);
-    TIDELINE_CHECK_OK(run_line(fmt::format("ip link add up netns {} type veth peer name down netns {}", from, to)));
-    TIDELINE_CHECK_OK(run_line(fmt::format("ip -n {} addr add {}/30 dev up", from, link_address(index_, j, 0))));
-    TIDELINE_CHECK_OK(run_line(fmt::format("ip -n {} addr add {}/30 dev down", to, link_address(index_, j, 1))));
-    TIDELINE_CHECK_OK(run_line(fmt::format("ip -n {} link set up up", from)));
-    TIDELINE_CHECK_OK(run_line(fmt::format("ip -n {} link set down up", to)));
-    TIDELINE_CHECK_OK(shape(from, "up", cluster_.links[j].bytes_per_s));
-    TIDELINE_CHECK_OK(shape(to, "down", cluster_.links[j].back_bytes_per_s));
+    TIDELINE_CHECK_OK(run_line(fmt::format("ip link add uplink netns {} type veth peer name downlink netns {}", from, to)));
+    TIDELINE_CHECK_OK(run_line(fmt::format("ip -n {} addr add {}/30 dev uplink", from, link_address(index_, j, 0))));
+    TIDELINE_CHECK_OK(run_line(fmt::format("ip -n {} addr add {}/30 dev downlink", to, link_address(index_, j, 1))));
+    TIDELINE_CHECK_OK(run_line(fmt::format("ip -n {} link set uplink up", from)));
+    TIDELINE_CHECK_OK(run_line(fmt::format("ip -n {} link set downlink up", to)));
+    TIDELINE_CHECK_OK(shape(from, "uplink", cluster_.links[j].bytes_per_s));
+    TIDELINE_CHECK_OK(shape(to, "downlink", cluster_.links[j].back_bytes_per_s));
     cluster_.links[j].host = link_address(index_, j, 1);
     cluster_.links[j].port = kNamespacePort;
   }

@@ -1,6 +1,6 @@
-// Goal: the split run over real processes gives the unsplit model's answer, and every fault of a node gives the caller a typed error
-// before its deadline while the others live on.
-// Method: three daemons on loopback or in network namespaces; faults by signals.
+// Goal: the split run over real processes gives the unsplit model's answer, and every fault of a node gives the caller a typed
+// error before its deadline while the others live on. Method: three daemons on loopback or in network namespaces; faults by
+// signals.
 #include <csignal>
 #include <thread>
 
@@ -15,21 +15,25 @@ constexpr Nanos kTimeout = std::chrono::seconds(5);
 class ClusterTest : public ::testing::Test {
  protected:
   void start(LinkEmulation emulation, const Cluster& cluster = three_nodes()) {
-    local_ = need(LocalCluster::start(cluster,
-                                      {.binary = binary(), .store_folder = folder_.path() + "/store", .emulation = emulation, .log_folder = folder_.path()},
-                                      CancelToken()),
-                  "local cluster");
+    local_ = need(
+        LocalCluster::start(
+            cluster,
+            {.binary = binary(), .store_folder = folder_.path() + "/store", .emulation = emulation, .log_folder = folder_.path()},
+            CancelToken()),
+        "local cluster");
     client_ = std::make_unique<ClusterClient>(*transport_, local_->cluster());
   }
   DeployReport deploy(const Plan& plan) {
-    return need(client_->deploy(network_.model, network_.chain, plan, CancelToken(), [](const std::string&, Bytes, Bytes) {}), "deploy");
+    return need(client_->deploy(network_.model, network_.chain, plan, CancelToken(), [](const std::string&, Bytes, Bytes) {}),
+                "deploy");
   }
   void expect_right(const RunAnswer& answer) {
     ASSERT_EQ(answer.outputs.size(), 1u);
     ASSERT_EQ(answer.outputs[0].data.size(), network_.reference.size());
     const auto* got = reinterpret_cast<const float*>(answer.outputs[0].data.data());
     const auto* expected = reinterpret_cast<const float*>(network_.reference.data());
-    for (std::size_t i = 0; i < network_.reference.size() / sizeof(float); ++i) EXPECT_NEAR(got[i], expected[i], 1e-5) << "at " << i;
+    for (std::size_t i = 0; i < network_.reference.size() / sizeof(float); ++i)
+      EXPECT_NEAR(got[i], expected[i], 1e-5) << "at " << i;
   }
 
   Folder folder_;
@@ -66,7 +70,8 @@ TEST_F(ClusterTest, NodesWithoutASegmentPassOn) {
 }
 
 TEST_F(ClusterTest, NetworkNamespacesWithShapedLinks) {
-  if (const Status available = namespaces_available(); !available) GTEST_SKIP() << "SKIPPED LOUDLY: " << available.error().message;
+  if (const Status available = namespaces_available(); !available)
+    GTEST_SKIP() << "SKIPPED LOUDLY: " << available.error().message;
   // System: an image of 28 x 28 floats (3,136 B) crosses both links at 100 kB/s with 10 ms round trips and 40 B return.
   // Expectation: at least 2 x 10 ms plus what is above the first frame's burst: 2 x 15 ms.
   start(LinkEmulation::kNamespaces, three_nodes(100e3, Millis(10)));
@@ -211,8 +216,8 @@ TEST_F(ClusterTest, AWrongHashIsRefusedAndForgotten) {
   // And bytes that are what they claim, but no segment, are kept and never run.
   const Sha256 right = sha256(bytes);
   need(camera->push_segment(right, bytes, 0, CancelToken(), [](std::uint64_t) {}), "push");
-  const auto installed = camera->install({.epoch = 1, .stage = 0, .stages = 1, .segment = right, .inputs = {"input"}, .outputs = {"output"}},
-                                         deadline_in(kTimeout));
+  const auto installed = camera->install(
+      {.epoch = 1, .stage = 0, .stages = 1, .segment = right, .inputs = {"input"}, .outputs = {"output"}}, deadline_in(kTimeout));
   ASSERT_FALSE(installed);
   EXPECT_EQ(installed.error().code, ErrorCode::kCorrupt) << installed.error().message;
 }
@@ -222,12 +227,15 @@ TEST_F(ClusterTest, BadFramesEndOneConnectionAndNothingElse) {
   deploy(network_.plan_in_thirds());
   const Node& camera = local_->cluster().nodes[0];
   const Address address{camera.host, camera.port};
-  std::vector<std::string> attacks{std::string(1, '\0'), "GET / HTTP/1.1\r\nHost: x\r\n\r\n", std::string(4096, '\xff'), std::string(256, '\0')};
+  std::vector<std::string> attacks{std::string(1, '\0'), "GET / HTTP/1.1\r\nHost: x\r\n\r\n", std::string(4096, '\xff'),
+                                   std::string(256, '\0')};
   // A right HELLO and then garbage in place of a frame.
-  const auto hello = need(wire::encode_hello({.role = wire::Role::kCaller, .kind = wire::ConnectionKind::kData, .name = "liar"}), "hello");
+  const auto hello =
+      need(wire::encode_hello({.role = wire::Role::kCaller, .kind = wire::ConnectionKind::kData, .name = "liar"}), "hello");
   const std::string greeting(reinterpret_cast<const char*>(hello.data()), hello.size());
   attacks.push_back(greeting + std::string(64, '\x7f'));
-  wire::FrameHeader huge{.type = wire::FrameType::kRun, .request_id = 1, .payload_bytes = limits::kFramePayloadBytesMax, .meta_bytes = 0};
+  wire::FrameHeader huge{
+      .type = wire::FrameType::kRun, .request_id = 1, .payload_bytes = limits::kFramePayloadBytesMax, .meta_bytes = 0};
   const auto header = wire::encode_frame_header(huge);
   attacks.push_back(greeting + std::string(reinterpret_cast<const char*>(header.data()), header.size()));
   for (const std::string& attack : attacks) {
@@ -257,7 +265,8 @@ TEST_F(ClusterTest, ManyConnectionsAreRefusedAndTheNodeRecovers) {
   {
     std::vector<std::unique_ptr<Connection>> held;
     for (int i = 0; i < 400; ++i)
-      if (auto connection = transport_->connect({camera.host, camera.port}, deadline_in(std::chrono::seconds(2)))) held.push_back(std::move(*connection));
+      if (auto connection = transport_->connect({camera.host, camera.port}, deadline_in(std::chrono::seconds(2))))
+        held.push_back(std::move(*connection));
     EXPECT_GT(held.size(), 100u);
     // Whoever is connected already is served on.
     expect_right(need(client_->run(network_.views(), {.timeout = kTimeout}), "run"));
@@ -272,7 +281,7 @@ TEST_F(ClusterTest, ManyConnectionsAreRefusedAndTheNodeRecovers) {
 
 TEST_F(ClusterTest, SigtermDrains) {
   Cluster slow = three_nodes();
-  slow.nodes[0].slowdown = 3000;   // the request takes long enough to be caught running
+  slow.nodes[0].slowdown = 3000;  // the request takes long enough to be caught running
   start(LinkEmulation::kNone, slow);
   Plan plan = network_.plan_in_thirds();
   plan.segments = {{"camera", 0, network_.chain.block_count() - 1}};
@@ -281,9 +290,9 @@ TEST_F(ClusterTest, SigtermDrains) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     ::kill(local_->process(0), SIGTERM);
   });
-  const auto answer = client_->run(network_.views(), {.timeout = kTimeout});
+  auto answer = client_->run(network_.views(), {.timeout = kTimeout});
   signal.join();
-  expect_right(need(Result<RunAnswer>(answer), "the request that was running"));
+  expect_right(need(std::move(answer), "the request that was running"));
 }
 
 }  // namespace

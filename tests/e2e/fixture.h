@@ -44,7 +44,8 @@ inline Cluster three_nodes(double bytes_per_s = 12.5e6, Millis rtt = Millis(0)) 
                    {.name = "gateway", .tier = Tier::kEdge, .host = "127.0.0.1", .port = 2},
                    {.name = "server", .tier = Tier::kCloud, .host = "127.0.0.1", .port = 3}};
   for (std::uint32_t j = 0; j < 2; ++j)
-    cluster.links.push_back({.from = NodeId{j}, .to = NodeId{j + 1}, .bytes_per_s = bytes_per_s, .back_bytes_per_s = bytes_per_s, .rtt = rtt});
+    cluster.links.push_back(
+        {.from = NodeId{j}, .to = NodeId{j + 1}, .bytes_per_s = bytes_per_s, .back_bytes_per_s = bytes_per_s, .rtt = rtt});
   return cluster;
 }
 
