@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -153,15 +154,19 @@ Status LocalCluster::set_up_namespaces() {
 Status LocalCluster::start_daemon(std::size_t i, const LocalOptions& options, const CancelToken& cancel) {
   const Node& node = cluster_.nodes[i];
   const bool in_namespace = emulation_ == LinkEmulation::kNamespaces;
+  // Resolved here: in the child, /proc/self/exe would be `ip`.
+  std::error_code unresolved;
+  const std::filesystem::path resolved = std::filesystem::canonical(options.binary, unresolved);
+  const std::string program = unresolved ? options.binary : resolved.string();
   std::vector<std::string> words;
   if (in_namespace) words = {"ip", "netns", "exec", namespace_name(index_, i)};
   const std::string store = fmt::format("{}/{}", options.store_folder, node.name);
-  const std::vector<std::string> command{options.binary, "node",
-                                         "--name",       node.name,
-                                         "--listen",     in_namespace ? fmt::format("0.0.0.0:{}", kNamespacePort) : "127.0.0.1:0",
-                                         "--threads",    std::to_string(node.threads),
-                                         "--slowdown",   fmt::format("{}", node.slowdown),
-                                         "--store",      store};
+  const std::vector<std::string> command{program,      "node",
+                                         "--name",     node.name,
+                                         "--listen",   in_namespace ? fmt::format("0.0.0.0:{}", kNamespacePort) : "127.0.0.1:0",
+                                         "--threads",  std::to_string(node.threads),
+                                         "--slowdown", fmt::format("{}", node.slowdown),
+                                         "--store",    store};
   words.insert(words.end(), command.begin(), command.end());
   if (node.memory_bytes) words.insert(words.end(), {"--memory", std::to_string(*node.memory_bytes)});
   if (emulation_ != LinkEmulation::kNone && i < cluster_.links.size()) {
