@@ -6,6 +6,7 @@
 namespace tideline::app {
 
 // One line per file cmd_NAME.cpp; main.cpp calls them in this order.
+void add_inspect_command(CLI::App& app, Context& context);
 void add_zoo_command(CLI::App& app, Context& context);
 void add_schedule_command(CLI::App& app, Context& context);
 void add_reproduce_command(CLI::App& app, Context& context);

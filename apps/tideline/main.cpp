@@ -43,6 +43,7 @@ int run(int argc, char** argv) {
   app.fallthrough();
 
   // COMMANDS
+  add_inspect_command(app, context);
   add_zoo_command(app, context);
   add_schedule_command(app, context);
   add_simulate_command(app, context);

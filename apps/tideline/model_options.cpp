@@ -163,7 +163,9 @@ Result<LoadedModel> load_model(const Context& context, const ModelArguments& arg
     TIDELINE_TRY(const TensorSpec* spec, image_input(model, *section));
     section->tensor = spec->name;
     // An input that is given as .npy replaces the whole section.
-    if (!arguments.input.ends_with(".npy")) {
+    if (arguments.input.empty() && !arguments.needs_sample) {
+      options.input = section;
+    } else if (!arguments.input.ends_with(".npy")) {
       // Of a folder: its first file stands for all.
       std::string path = arguments.input;
       if (is_folder(path)) {
@@ -181,7 +183,10 @@ Result<LoadedModel> load_model(const Context& context, const ModelArguments& arg
   TIDELINE_CHECK_OK(probe_shapes(*engine, model, {.cancel = &context.interrupted}));
   progress.advance_to(2, "finding its cuts");
   TIDELINE_TRY(Chain chain, make_chain(model.graph(), model.sha256(), options));
-  TIDELINE_TRY(std::vector<Tensor> sample, sample_of(chain, model, std::move(image)));
+  std::vector<Tensor> sample;
+  if (arguments.needs_sample || image) {
+    TIDELINE_TRY(sample, sample_of(chain, model, std::move(image)));
+  }
   LoadedModel loaded{std::move(engine), std::move(model), std::move(chain), std::move(sample)};
   if (!arguments.input.empty() && !loaded.chain.input && !is_folder(arguments.input)) {
     TIDELINE_TRY(loaded.sample, read_input(loaded, arguments.input));

@@ -26,6 +26,9 @@ struct ModelArguments {
   std::uint32_t cut_width = 1;
   std::string input;  // a JPEG or PNG for an input section, an .npy otherwise; empty: seeded numbers
   int threads = 1;
+  // False: an input section is content without a sample image; the sizes of cuts 0 and 1 are then not known, and LoadedModel has
+  // no sample.
+  bool needs_sample = true;
 };
 
 // MODEL, --config, --shape, --cut-width, --input and --threads.

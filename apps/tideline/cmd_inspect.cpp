@@ -1,0 +1,233 @@
+// tideline inspect: what a model consists of and where it can be cut; with --extract, a piece of it as an ONNX file.
+#include <charconv>
+#include <memory>
+#include <set>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "commands.h"
+#include "model/segment.h"
+#include "model_options.h"
+#include "platform/files.h"
+
+namespace tideline::app {
+namespace {
+
+struct InspectArguments {
+  ModelArguments model;
+  std::string extract;
+  std::string out;
+};
+
+struct Range {
+  std::uint32_t first = 0;
+  std::uint32_t last = 0;
+};
+
+Result<Range> parse_range(const std::string& text) {
+  Range range;
+  const char* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, range.first);
+  const bool colon = first.ec == std::errc() && first.ptr != end && *first.ptr == ':';
+  const auto last = colon ? std::from_chars(first.ptr + 1, end, range.last) : first;
+  if (!colon || last.ec != std::errc() || last.ptr != end)
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("--extract is FIRST:LAST, two numbers of blocks such as 0:4, not {}", printable(text))};
+  return range;
+}
+
+// A picture's size is not the model's: without a sample image cuts 0 and 1 are open.
+bool is_open(const LoadedModel& loaded, std::size_t cut) { return loaded.chain.input && loaded.sample.empty() && cut < 2; }
+
+struct Extracted {
+  Range range;
+  Bytes bytes = 0;
+  Sha256 hash;
+};
+
+Result<std::optional<Extracted>> extract(const LoadedModel& loaded, const InspectArguments& arguments) {
+  if (arguments.extract.empty()) return std::optional<Extracted>();
+  TIDELINE_TRY(const Range range, parse_range(arguments.extract));
+  TIDELINE_TRY(const std::string bytes, extract_onnx(loaded.model, loaded.chain, range.first, range.last));
+  TIDELINE_CHECK_OK(write_file_atomic(arguments.out, bytes));
+  return std::optional<Extracted>({range, bytes.size(), sha256(bytes)});
+}
+
+// What the block makes that is still needed after it.
+Bytes output_bytes(const Chain& chain, std::size_t block) {
+  std::set<std::string_view> before;
+  for (const TensorSpec& spec : chain.cuts[block].tensors) before.insert(spec.name);
+  Bytes sum = 0;
+  for (const TensorSpec& spec : chain.cuts[block + 1].tensors)
+    if (!before.contains(spec.name))
+      if (const auto bytes = byte_size(spec.dtype, spec.shape)) sum += *bytes;
+  return sum;
+}
+
+std::uint64_t total_flops(const Chain& chain) {
+  std::uint64_t sum = 0;
+  for (const Block& block : chain.blocks) sum += block.flops;
+  return sum;
+}
+
+struct OpCounts {
+  std::size_t in_blocks = 0;
+  std::size_t constant = 0;
+  std::size_t dead = 0;
+};
+OpCounts count_ops(const LoadedModel& loaded) {
+  OpCounts counts;
+  for (const Op& op : loaded.model.graph().ops) {
+    if (op.is_constant)
+      ++counts.constant;
+    else if (op.is_dead)
+      ++counts.dead;
+    else
+      ++counts.in_blocks;
+  }
+  return counts;
+}
+
+nlohmann::json blocks_json(const LoadedModel& loaded) {
+  nlohmann::json blocks = nlohmann::json::array();
+  for (std::size_t k = 0; k < loaded.chain.blocks.size(); ++k) {
+    const Block& block = loaded.chain.blocks[k];
+    nlohmann::json types = nlohmann::json::array();
+    for (const OpId id : block.ops) types.push_back(loaded.model.graph().op(id).type);
+    nlohmann::json json{{"index", k},
+                        {"name", block.name},
+                        {"ops", block.ops.size()},
+                        {"op_types", std::move(types)},
+                        {"flops", block.flops},
+                        {"parameter_bytes", block.parameter_bytes},
+                        {"activation_bytes", block.activation_bytes},
+                        {"output_bytes", output_bytes(loaded.chain, k)}};
+    if (block.step) json["input_step"] = to_string(*block.step);
+    if (is_open(loaded, k + 1)) json["output_bytes"] = nullptr;
+    if (is_open(loaded, k)) json["activation_bytes"] = nullptr;
+    blocks.push_back(std::move(json));
+  }
+  return blocks;
+}
+
+nlohmann::json cuts_json(const LoadedModel& loaded) {
+  nlohmann::json cuts = nlohmann::json::array();
+  for (std::size_t k = 0; k < loaded.chain.cuts.size(); ++k) {
+    const Cut& cut = loaded.chain.cuts[k];
+    nlohmann::json tensors = nlohmann::json::array();
+    for (const TensorSpec& spec : cut.tensors)
+      tensors.push_back({{"name", spec.name}, {"dtype", to_string(spec.dtype)}, {"shape", spec.shape}});
+    nlohmann::json json{
+        {"index", k}, {"after_block", static_cast<std::int64_t>(k) - 1}, {"tensors", std::move(tensors)}, {"bytes", cut.bytes}};
+    if (is_open(loaded, k)) json["bytes"] = nullptr;
+    cuts.push_back(std::move(json));
+  }
+  return cuts;
+}
+
+nlohmann::json to_json(const LoadedModel& loaded, const std::optional<Extracted>& extracted, const std::string& out) {
+  const OpCounts counts = count_ops(loaded);
+  nlohmann::json json{{"model",
+                       {{"name", loaded.model.name()},
+                        {"sha256", loaded.model.sha256().hex()},
+                        {"ops", counts.in_blocks},
+                        {"constant_ops", counts.constant},
+                        {"dead_ops", counts.dead},
+                        {"flops", total_flops(loaded.chain)},
+                        {"parameters", loaded.model.graph().parameters},
+                        {"parameter_bytes", loaded.model.graph().parameter_bytes}}},
+                      {"chain_sha256", loaded.chain.sha256.hex()},
+                      {"blocks", blocks_json(loaded)},
+                      {"cuts", cuts_json(loaded)}};
+  if (extracted)
+    json["extracted"] = {{"first_block", extracted->range.first},
+                         {"last_block", extracted->range.last},
+                         {"file", out},
+                         {"bytes", extracted->bytes},
+                         {"sha256", extracted->hash.hex()}};
+  return json;
+}
+
+std::string cut_text(const LoadedModel& loaded, std::size_t k) {
+  const Cut& cut = loaded.chain.cuts[k];
+  if (is_open(loaded, k)) return fmt::format("{} (size of the picture)", printable(cut.tensors.front().name, 40));
+  std::string text = printable(describe(cut.tensors.front()), 40);
+  if (cut.tensors.size() > 1) text += fmt::format(" and {} more", cut.tensors.size() - 1);
+  return text;
+}
+
+void print_table(const LoadedModel& loaded) {
+  const Chain& chain = loaded.chain;
+  const Graph& graph = loaded.model.graph();
+  const OpCounts counts = count_ops(loaded);
+  fmt::print("model       {}\n", loaded.model.name());
+  fmt::print("sha256      {}\n", loaded.model.sha256().hex());
+  fmt::print("ops         {}{}{}\n", counts.in_blocks,
+             counts.constant > 0 ? fmt::format(", and {} constant ones", counts.constant) : "",
+             counts.dead > 0 ? fmt::format(", and {} that no output needs", counts.dead) : "");
+  fmt::print("parameters  {} ({})\n", format_count(static_cast<double>(graph.parameters)), format_bytes(graph.parameter_bytes));
+  fmt::print("FLOPs       {} (2 x multiply-accumulates)\n\n", format_count(static_cast<double>(total_flops(chain))));
+  fmt::print("{:>5} {:>5} {:>9} {:>10} {:>10}  {:<30}  {}\n", "block", "ops", "FLOPs", "weights", "cut after",
+             "tensors of the cut", "name");
+  fmt::print("{:>5} {:>5} {:>9} {:>10} {:>10}  {:<30}  {}\n", "input", "", "", "",
+             is_open(loaded, 0) ? "?" : format_bytes(chain.cuts[0].bytes), cut_text(loaded, 0), "");
+  for (std::size_t k = 0; k < chain.blocks.size(); ++k) {
+    const Block& block = chain.blocks[k];
+    fmt::print("{:>5} {:>5} {:>9} {:>10} {:>10}  {:<30}  {}\n", k, block.step ? "-" : fmt::to_string(block.ops.size()),
+               format_count(static_cast<double>(block.flops)), format_bytes(block.parameter_bytes),
+               is_open(loaded, k + 1) ? "?" : format_bytes(chain.cuts[k + 1].bytes), cut_text(loaded, k + 1),
+               printable(block.name, 48));
+  }
+  std::size_t wide = 0;
+  for (std::size_t k = 1; k < chain.blocks.size(); ++k) wide += chain.cuts[k].tensors.size() > 1 ? 1 : 0;
+  fmt::print("\n{} blocks; between them {} places to cut: {} with one tensor, {} with more\n", chain.blocks.size(),
+             chain.blocks.size() - 1, chain.blocks.size() - 1 - wide, wide);
+}
+
+// Whatever a model does while it runs once is a property of the model here: a bad input, not a resource of this host.
+Error as_bad_input(Error error) {
+  if (error.code == ErrorCode::kDeadlineExceeded || error.code == ErrorCode::kOverloaded) error.code = ErrorCode::kUnsupported;
+  return error;
+}
+
+Status run_inspect(const Context& context, const InspectArguments& arguments) {
+  if (arguments.extract.empty() != arguments.out.empty())
+    return Error{ErrorCode::kInvalidArgument, "--extract FIRST:LAST and --out FILE go together"};
+  if (!arguments.extract.empty()) TIDELINE_CHECK_OK(parse_range(arguments.extract));
+  auto loaded = load_model(context, arguments.model);
+  if (!loaded) return as_bad_input(std::move(loaded).error());
+  TIDELINE_TRY(const std::optional<Extracted> extracted, extract(*loaded, arguments));
+  if (context.output == Output::kJson) {
+    fmt::print("{}\n", to_json(*loaded, extracted, arguments.out).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return {};
+  }
+  print_table(*loaded);
+  if (extracted && !context.quiet)
+    fmt::print(stderr, "blocks {} to {} are in {} ({})\n", extracted->range.first, extracted->range.last,
+               printable(arguments.out), format_bytes(extracted->bytes));
+  return {};
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("inspect", "Show a model's blocks, their FLOPs and weights, and where it can be cut");
+  auto arguments = std::make_shared<InspectArguments>();
+  arguments->model.needs_sample = false;
+  add_model_options(*command, arguments->model);
+  command->add_option("--extract", arguments->extract, "Write blocks FIRST to LAST as an ONNX model of their own")
+      ->type_name("FIRST:LAST");
+  command->add_option("--out", arguments->out, "Where --extract writes")->type_name("FILE");
+  add_output_option(*command, context);
+  command->footer(
+      "Examples:\n"
+      "  tideline inspect resnet50.onnx\n"
+      "  tideline inspect det.onnx --shape x=1,3,640,640 --cut-width 2 -o json\n"
+      "  tideline inspect det.onnx --config det.yaml\n"
+      "  tideline inspect resnet50.onnx --extract 0:4 --out head.onnx");
+  on_run(*command, context, [&context, arguments] { return run_inspect(context, *arguments); });
+}
+
+}  // namespace tideline::app
