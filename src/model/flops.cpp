@@ -10,7 +10,7 @@ namespace tideline {
 namespace {
 
 using Count = std::uint64_t;
-using namespace std::string_view_literals;
+using std::string_view_literals::operator""sv;
 
 // Saturating, because the numbers come from a file.
 Count times(Count a, Count b) {
