@@ -18,7 +18,7 @@ constexpr std::array<std::string_view, 7> kRandomOps{"RandomNormal", "RandomNorm
 
 class Builder {
  public:
-  explicit Builder(const onnx::ModelProto& model) : model_(model), graph_(model.graph()), determinism_(model) {}
+  explicit Builder(const onnx::ModelProto& model) : graph_(model.graph()), determinism_(model) {}
 
   Result<BuiltGraph> build() {
     out_.graph.name = graph_.name();
@@ -178,7 +178,6 @@ class Builder {
     out_.graph.parameters = sum.elements;
   }
 
-  const onnx::ModelProto& model_;
   const onnx::GraphProto& graph_;
   Determinism determinism_;
   BuiltGraph out_;
