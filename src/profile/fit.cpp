@@ -11,6 +11,8 @@ namespace {
 
 constexpr int kReweightings = 8;
 constexpr int kClampings = 12;
+// Rounding makes conjugate gradients need more than one step for each unknown.
+constexpr std::size_t kStepsForEachUnknown = 4;
 
 // Where each unknown lies in the vector: overhead, blocks, starts of cuts 1..n-1, ends of cuts 1..n-1.
 struct Layout {
@@ -20,38 +22,6 @@ struct Layout {
   std::size_t start(std::size_t cut) const { return 1 + blocks + cut - 1; }
   std::size_t end(std::size_t cut) const { return 1 + blocks + (blocks - 1) + cut - 1; }
 };
-
-// Solves the symmetric positive definite `a` x = b in place by Cholesky's decomposition; `a` is row-major.
-void solve(std::vector<double>& a, std::vector<double>& b) {
-  const std::size_t n = b.size();
-  for (std::size_t j = 0; j < n; ++j) {
-    double* const row_j = &a[j * n];
-    for (std::size_t k = 0; k < j; ++k) row_j[j] -= row_j[k] * row_j[k];
-    row_j[j] = std::sqrt(std::max(row_j[j], 1e-300));
-    for (std::size_t i = j + 1; i < n; ++i) {
-      double* const row_i = &a[i * n];
-      double sum = row_i[j];
-      for (std::size_t k = 0; k < j; ++k) sum -= row_i[k] * row_j[k];
-      row_i[j] = sum / row_j[j];
-    }
-  }
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t k = 0; k < i; ++k) b[i] -= a[i * n + k] * b[k];
-    b[i] /= a[i * n + i];
-  }
-  for (std::size_t i = n; i-- > 0;) {
-    for (std::size_t k = i + 1; k < n; ++k) b[i] -= a[k * n + i] * b[k];
-    b[i] /= a[i * n + i];
-  }
-}
-
-std::vector<std::size_t> unknowns_of(const Layout& layout, const SegmentSample& sample) {
-  std::vector<std::size_t> result{0};
-  for (std::size_t k = sample.first; k <= sample.last; ++k) result.push_back(layout.block(k));
-  if (sample.first > 0) result.push_back(layout.start(sample.first));
-  if (sample.last + 1 < layout.blocks) result.push_back(layout.end(sample.last + 1));
-  return result;
-}
 
 struct Problem {
   Layout layout;
@@ -91,48 +61,128 @@ Problem make_problem(const std::vector<Millis>& priors, const std::vector<Segmen
   return problem;
 }
 
-// One weighted ridge least squares with times clamped at zero: those that come out negative are fixed there, and it is solved
-// again.
-std::vector<double> solve_clamped(const Problem& problem, const std::vector<SegmentSample>& samples,
-                                  const std::vector<double>& weights) {
-  const std::size_t n = problem.layout.size();
-  std::vector<double> matrix(n * n, 0);
-  std::vector<double> right(n, 0);
-  for (std::size_t i = 0; i < n; ++i) {
-    matrix[i * n + i] = problem.penalty[i];
-    right[i] = problem.penalty[i] * problem.prior[i];
+// The normal equations of the weighted ridge least squares, applied and never written down: a segment's prediction is a
+// difference of prefix sums, so one application is O(n + samples).
+class NormalEquations {
+ public:
+  NormalEquations(const Problem& problem, const std::vector<SegmentSample>& samples, const std::vector<double>& weights)
+      : problem_(problem), samples_(samples), weights_(weights), is_fixed_(problem.layout.size(), false) {}
+
+  void fix_at_zero(std::size_t unknown) { is_fixed_[unknown] = true; }
+  bool is_fixed(std::size_t unknown) const { return is_fixed_[unknown]; }
+
+  std::vector<double> right_side() const {
+    std::vector<double> result = gathered([&](std::size_t s) { return weights_[s] * samples_[s].time.count(); });
+    for (std::size_t i = 0; i < result.size(); ++i) result[i] += problem_.penalty[i] * problem_.prior[i];
+    return without_fixed(std::move(result));
   }
-  for (std::size_t s = 0; s < samples.size(); ++s) {
-    const std::vector<std::size_t> unknowns = unknowns_of(problem.layout, samples[s]);
-    for (const std::size_t i : unknowns) {
-      right[i] += weights[s] * samples[s].time.count();
-      for (const std::size_t j : unknowns) matrix[i * n + j] += weights[s];
+
+  std::vector<double> apply(const std::vector<double>& x) const {
+    const Layout& layout = problem_.layout;
+    std::vector<double> before(layout.blocks + 1, 0);
+    for (std::size_t k = 0; k < layout.blocks; ++k) before[k + 1] = before[k] + x[layout.block(k)];
+    std::vector<double> result = gathered([&](std::size_t s) {
+      const SegmentSample& sample = samples_[s];
+      double predicted = x[0] + before[sample.last + 1] - before[sample.first];
+      if (sample.first > 0) predicted += x[layout.start(sample.first)];
+      if (sample.last + 1 < layout.blocks) predicted += x[layout.end(sample.last + 1)];
+      return weights_[s] * predicted;
+    });
+    for (std::size_t i = 0; i < result.size(); ++i) result[i] += problem_.penalty[i] * x[i];
+    return without_fixed(std::move(result));
+  }
+
+  // For the preconditioner.
+  std::vector<double> diagonal() const {
+    std::vector<double> result = gathered([&](std::size_t s) { return weights_[s]; });
+    for (std::size_t i = 0; i < result.size(); ++i) result[i] += problem_.penalty[i];
+    return result;
+  }
+
+ private:
+  // Adds `value_of` each sample to every unknown that its segment holds.
+  template <typename ValueOf>
+  std::vector<double> gathered(ValueOf value_of) const {
+    const Layout& layout = problem_.layout;
+    std::vector<double> result(layout.size(), 0);
+    std::vector<double> steps(layout.blocks + 1, 0);
+    for (std::size_t s = 0; s < samples_.size(); ++s) {
+      const SegmentSample& sample = samples_[s];
+      const double value = value_of(s);
+      result[0] += value;
+      steps[sample.first] += value;
+      steps[sample.last + 1] -= value;
+      if (sample.first > 0) result[layout.start(sample.first)] += value;
+      if (sample.last + 1 < layout.blocks) result[layout.end(sample.last + 1)] += value;
     }
+    double level = 0;
+    for (std::size_t k = 0; k < layout.blocks; ++k) result[layout.block(k)] = level += steps[k];
+    return result;
   }
-  std::vector<bool> is_fixed(n, false);
-  std::vector<double> x;
+
+  std::vector<double> without_fixed(std::vector<double> x) const {
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (is_fixed_[i]) x[i] = 0;
+    }
+    return x;
+  }
+
+  const Problem& problem_;
+  const std::vector<SegmentSample>& samples_;
+  const std::vector<double>& weights_;
+  std::vector<bool> is_fixed_;
+};
+
+double dot(const std::vector<double>& a, const std::vector<double>& b) {
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
+
+// Conjugate gradients from `x`, each unknown scaled by the diagonal.
+void solve(const NormalEquations& equations, std::vector<double>& x) {
+  const std::vector<double> diagonal = equations.diagonal();
+  const std::vector<double> right = equations.right_side();
+  const auto scaled = [&](std::vector<double> v) {
+    for (std::size_t i = 0; i < v.size(); ++i) v[i] /= diagonal[i];
+    return v;
+  };
+  std::vector<double> residual = equations.apply(x);
+  for (std::size_t i = 0; i < x.size(); ++i) residual[i] = right[i] - residual[i];
+  std::vector<double> z = scaled(residual);
+  std::vector<double> direction = z;
+  double rho = dot(residual, z);
+  const double stop = 1e-20 * std::max(dot(right, scaled(right)), 1e-300);
+  for (std::size_t round = 0; round < kStepsForEachUnknown * x.size() && rho > stop; ++round) {
+    const std::vector<double> image = equations.apply(direction);
+    const double step = rho / dot(direction, image);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      x[i] += step * direction[i];
+      residual[i] -= step * image[i];
+    }
+    z = scaled(residual);
+    const double next = dot(residual, z);
+    for (std::size_t i = 0; i < x.size(); ++i) direction[i] = z[i] + next / rho * direction[i];
+    rho = next;
+  }
+}
+
+// Times are clamped at zero: those that come out negative are fixed there, and the rest is solved again.
+void solve_clamped(const Problem& problem, const std::vector<SegmentSample>& samples, const std::vector<double>& weights,
+                   std::vector<double>& x) {
+  NormalEquations equations(problem, samples, weights);
   for (int round = 0; round < kClampings; ++round) {
-    std::vector<double> a = matrix;
-    x = right;
-    for (std::size_t i = 0; i < n; ++i) {
-      if (!is_fixed[i]) continue;
-      for (std::size_t j = 0; j < n; ++j) a[i * n + j] = a[j * n + i] = 0;
-      a[i * n + i] = 1;
-      x[i] = 0;
-    }
-    solve(a, x);
+    solve(equations, x);
     bool clamped = false;
-    for (std::size_t i = 0; i < n; ++i) {
-      if (!problem.is_time[i] || is_fixed[i] || x[i] >= 0) continue;
-      is_fixed[i] = true;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (!problem.is_time[i] || equations.is_fixed(i) || x[i] >= 0) continue;
+      equations.fix_at_zero(i);
+      x[i] = 0;
       clamped = true;
     }
-    if (!clamped) break;
+    if (!clamped) return;
   }
-  for (std::size_t i = 0; i < n; ++i) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
     if (problem.is_time[i]) x[i] = std::max(x[i], 0.0);
   }
-  return x;
 }
 
 SegmentFit to_fit(const Layout& layout, const std::vector<double>& x) {
@@ -167,8 +217,10 @@ SegmentFit fit_segments(const std::vector<Millis>& priors, const std::vector<Seg
     base[s] = weights[s] = samples[s].weight / (time * time);
   }
   SegmentFit fit;
+  std::vector<double> x = problem.prior;
   for (int round = 0; round < kReweightings; ++round) {
-    fit = to_fit(problem.layout, solve_clamped(problem, samples, weights));
+    solve_clamped(problem, samples, weights, x);
+    fit = to_fit(problem.layout, x);
     for (std::size_t s = 0; s < samples.size(); ++s) {
       const double time = std::max(samples[s].time.count(), 1e-9);
       const double residual = std::abs(fit.predict(samples[s].first, samples[s].last).count() - time) / time;

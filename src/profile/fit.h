@@ -3,7 +3,7 @@
 // Minimises sum_s weight_s * huber((predicted_s - time_s) / time_s) + ridge, with block times and the overhead not negative.
 // The ridge holds block times at their prior (the engine's kernel profile) and the corrections at zero; it decides what the
 // segments leave open: block times and corrections can be traded against each other without changing any prediction.
-// Pure. O((3 n)^3) for n blocks, a few times over.
+// Pure. Conjugate gradients: O(n + samples) for each step, some n steps for n blocks.
 #pragma once
 
 #include <cstdint>

@@ -19,7 +19,9 @@ constexpr Bytes kBatchBytes = Bytes{1} << 30;
 // More in one batch would put the reference too far apart.
 constexpr std::size_t kBatchSegments = 24;
 // Rounds that planning counts with; a quiet machine needs fewer.
-constexpr double kRoundsExpected = 12;
+constexpr double kRoundsExpected = 8;
+// Cuts whose segments are measured whatever the time: without some long segments the fit is blind.
+constexpr std::size_t kCutsMin = 3;
 // What the parts of measuring take of the progress bar.
 constexpr double kProgressCuts = 0.1;
 constexpr double kProgressKernels = 0.15;
@@ -99,8 +101,10 @@ class Chooser {
     };
     for (std::uint32_t k = 0; k < n; ++k) add({k, k});
     std::mt19937_64 random(seed);
+    std::size_t cuts = 0;
     for (const std::uint32_t cut : spread_positions(n)) {
-      if (budget <= Millis(0)) break;
+      if (budget <= Millis(0) && cuts >= kCutsMin) break;
+      ++cuts;
       add({0, cut - 1});
       add({cut, n - 1});
       add({cut - 1, cut});
