@@ -129,9 +129,7 @@ void add_profile_command(CLI::App& app, Context& context) {
   const auto arguments = std::make_shared<ProfileArguments>();
   add_model_options(*command, arguments->model);
   command->add_option("--out", arguments->out, "Where to write the profile (docs/formats/profile.md)")->type_name("FILE");
-  command->add_option("--time", arguments->time, "About how long to measure")
-      ->capture_default_str()
-      ->type_name("DURATION");
+  command->add_option("--time", arguments->time, "About how long to measure")->capture_default_str()->type_name("DURATION");
   command->add_option("--seed", arguments->seed, "Which random segments are measured")->capture_default_str()->type_name("N");
   command->add_flag(
       "--check", arguments->check,
