@@ -209,7 +209,8 @@ void GraphSession::run_checked(std::span<const TensorView> inputs, std::span<Run
     const auto bytes = byte_size(output.spec.dtype, output.spec.shape);
     if (!bytes) continue;
     output.bytes = {static_cast<const std::byte*>(results[i].GetTensorRawData()), *bytes};
-    if (output.bytes.data() == output.buffer.data()) continue;
+    // An empty tensor may lie at no address, as the buffer of a caller who gave none.
+    if (!output.buffer.empty() && output.bytes.data() == output.buffer.data()) continue;
     struct Lent {
       std::shared_ptr<Environment> environment;
       Ort::Value value;
