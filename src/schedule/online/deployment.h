@@ -31,11 +31,13 @@ struct UnitDemand {
 
 class Deployment {
  public:
-  // A deployed task, seen from one of its servers.
+  // A deployed task, seen from one of its servers: all that a search for room reads, side by side.
   struct Tenant {
     std::uint32_t task = 0;
-    std::uint64_t touch = 0;  // index into instance().touches
+    std::uint32_t layers = 0;
     UnitDemand unit;
+    Layer held;  // layers of model
+    const TaskModel* model = nullptr;
   };
 
   explicit Deployment(const Instance& instance);
@@ -47,6 +49,7 @@ class Deployment {
   const std::vector<std::uint32_t>& layers() const { return layers_; }
   double used_bandwidth(std::uint32_t server) const { return used_bandwidth_[server]; }
   double used_compute(std::uint32_t server) const { return used_compute_[server]; }
+  // By rising task.
   std::span<const Tenant> tenants(std::uint32_t server) const { return tenants_[server]; }
 
   UnitDemand unit_demand(const Task& task, const Touch& touch) const {
@@ -68,6 +71,8 @@ class Deployment {
   void place(std::uint32_t task, std::uint32_t layers);
   // REQUIRES: deployed.
   void remove(std::uint32_t task);
+  // Changes the k of a deployed task. REQUIRES: it still fits everywhere.
+  void recut(std::uint32_t task, std::uint32_t layers);
 
  private:
   const Instance* instance_;
@@ -76,7 +81,6 @@ class Deployment {
   std::vector<double> used_bandwidth_;
   std::vector<double> used_compute_;
   std::vector<std::vector<Tenant>> tenants_;
-  std::vector<std::uint32_t> place_of_touch_;  // where in tenants_[server] a deployed task's touch is
   std::vector<std::uint32_t> layers_;
   std::uint32_t count_ = 0;
 };

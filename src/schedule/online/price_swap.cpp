@@ -9,6 +9,7 @@
 // cheapest at them. One decision: O(servers + layers) when it fits; else a bounded scan of the tenants of one full server. Loses
 // when evicting costs the user more than it is worth (--evictions-max 0 leaves only the recuts).
 #include <algorithm>
+#include <limits>
 #include <tuple>
 
 #include "schedule/online/families.h"
@@ -20,8 +21,8 @@ namespace {
 // Bounds on the work of one arrival, which keep it under 50 microseconds on any instance; larger ones gain nothing measurable.
 // k of the newcomer that are tried, cheapest first.
 constexpr std::size_t kCutsMax = 4;
-// Tenants looked at for a trade, all k of the newcomer together.
-constexpr std::size_t kVisitsMax = 800;
+// Tenants looked at, in one search for a partner.
+constexpr std::size_t kVisitsMax = 1500;
 // Full feasibility checks of a change of k: later candidates are dearer ones.
 constexpr std::size_t kRecutChecksMax = 8;
 // A deployed task changes its k at a re-plan only for a gain of this many task prices: less is noise of the prices.
@@ -127,7 +128,7 @@ class PriceSwap final : public OnlinePolicy {
     if (cuts_.size() > kCutsMax) cuts_.resize(kCutsMax);
   }
 
-  // Into excess_, by rising server; excess_[scanned_] has the fewest tenants, and one of them has to give way.
+  // Into excess_: the servers that the newcomer would overfill, those with the fewest tenants first.
   void find_excess(std::uint32_t index, std::uint32_t k) {
     const Instance& instance = deployment_.instance();
     const Task& task = instance.tasks[index];
@@ -139,48 +140,63 @@ class PriceSwap final : public OnlinePolicy {
       const double compute = deployment_.used_compute(touch.server) + unit.compute * cut.gflop_per_mb - 1 - kUtilisationSlack;
       if (bandwidth > 0 || compute > 0) excess_.push_back({touch.server, std::max(0.0, bandwidth), std::max(0.0, compute)});
     }
-    scanned_ = 0;
-    for (std::size_t i = 1; i < excess_.size(); ++i)
-      if (deployment_.tenants(excess_[i].server).size() < deployment_.tenants(excess_[scanned_].server).size()) scanned_ = i;
+    std::stable_sort(excess_.begin(), excess_.end(), [&](const Excess& a, const Excess& b) {
+      return deployment_.tenants(a.server).size() < deployment_.tenants(b.server).size();
+    });
   }
 
-  // True when `relief` (what a tenant would give back per unit) covers every excess.
-  bool relieves_all(std::uint32_t tenant, double ratio_relief, double gflop_relief) const {
-    const Instance& instance = deployment_.instance();
-    const Task& task = instance.tasks[tenant];
-    const auto touches = instance.touches_of(task);
-    std::size_t at = 0;
-    for (const Excess& excess : excess_) {
-      while (at < touches.size() && touches[at].server < excess.server) ++at;
-      if (at == touches.size() || touches[at].server != excess.server) return false;
-      const UnitDemand unit = deployment_.unit_demand(task, touches[at]);
-      if (excess.bandwidth > 0 && unit.bandwidth * ratio_relief < excess.bandwidth) return false;
-      if (excess.compute > 0 && unit.compute * gflop_relief < excess.compute) return false;
+  // Calls `visit(tenant, relief)` for every tenant of all overfull servers, where `relief` is how much of its ratio and its
+  // GFLOP/MB would have to go for the newcomer to fit. The lists are sorted alike, so one walk along them finds who is in all;
+  // most walks end soon, as few tasks share two given servers.
+  template <typename Visit>
+  void for_each_partner(Visit&& visit) {
+    cursors_.assign(excess_.size(), 0);
+    for (const Deployment::Tenant& tenant : deployment_.tenants(excess_.front().server)) {
+      if (visits_left_ == 0) return;
+      --visits_left_;
+      // Most are too small to help, whatever they do.
+      if (!could_relieve(tenant, excess_.front())) continue;
+      Layer relief = relief_of(tenant, excess_.front());
+      bool is_in_all = true;
+      for (std::size_t e = 1; e < excess_.size() && is_in_all; ++e) {
+        const auto tenants = deployment_.tenants(excess_[e].server);
+        while (cursors_[e] < tenants.size() && tenants[cursors_[e]].task < tenant.task) ++cursors_[e];
+        if (cursors_[e] == tenants.size()) return;
+        is_in_all = tenants[cursors_[e]].task == tenant.task && could_relieve(tenants[cursors_[e]], excess_[e]);
+        if (!is_in_all) break;
+        const Layer here = relief_of(tenants[cursors_[e]], excess_[e]);
+        relief = {std::max(relief.ratio, here.ratio), std::max(relief.gflop_per_mb, here.gflop_per_mb)};
+      }
+      if (is_in_all) visit(tenant, relief);
     }
-    return true;
+  }
+
+  static bool could_relieve(const Deployment::Tenant& tenant, const Excess& excess) {
+    return tenant.unit.bandwidth * tenant.held.ratio >= excess.bandwidth &&
+           tenant.unit.compute * tenant.held.gflop_per_mb >= excess.compute;
+  }
+
+  static Layer relief_of(const Deployment::Tenant& tenant, const Excess& excess) {
+    constexpr double kNone = -std::numeric_limits<double>::infinity();
+    return {.ratio = excess.bandwidth > 0 ? excess.bandwidth / tenant.unit.bandwidth : kNone,
+            .gflop_per_mb = excess.compute > 0 ? excess.compute / tenant.unit.compute : kNone};
   }
 
   Decision swap_for(std::uint32_t task, const TaskPrice& price) {
-    visits_left_ = kVisitsMax / (recuts_ ? 2 : 1);
+    visits_left_ = kVisitsMax;
     double dearest = 0;
     std::uint32_t victim = kNoLimit;
     std::uint32_t layers = 0;
     for (const PricedCut& cut : cuts_) {
       find_excess(task, cut.layers);
-      const Excess& full = excess_[scanned_];
-      for (const Deployment::Tenant& tenant : deployment_.tenants(full.server)) {
-        if (visits_left_ == 0) break;
-        --visits_left_;
-        const Layer& held = deployment_.layer(tenant.task, deployment_.layers_of(tenant.task));
-        const double held_price = price_[tenant.task].at(held);
-        if (held_price <= cut.price || held_price <= dearest) continue;
-        if (tenant.unit.bandwidth * held.ratio < full.bandwidth || tenant.unit.compute * held.gflop_per_mb < full.compute)
-          continue;
-        if (!relieves_all(tenant.task, held.ratio, held.gflop_per_mb)) continue;
+      for_each_partner([&](const Deployment::Tenant& tenant, const Layer& relief) {
+        if (tenant.held.ratio < relief.ratio || tenant.held.gflop_per_mb < relief.gflop_per_mb) return;
+        const double held_price = price_[tenant.task].at(tenant.held);
+        if (held_price <= cut.price || held_price <= dearest) return;
         dearest = held_price;
         victim = tenant.task;
         layers = cut.layers;
-      }
+      });
       // A cheaper k with a victim leaves more for those who come than a dearer one with a dearer victim.
       if (victim != kNoLimit) break;
     }
@@ -199,15 +215,10 @@ class PriceSwap final : public OnlinePolicy {
 
   Decision recut_for(std::uint32_t task, const TaskPrice& price) {
     candidates_.clear();
-    visits_left_ = kVisitsMax / 2;  // the other half is for the swap
+    visits_left_ = kVisitsMax;
     for (const PricedCut& cut : cuts_) {
       find_excess(task, cut.layers);
-      const Excess& full = excess_[scanned_];
-      for (const Deployment::Tenant& tenant : deployment_.tenants(full.server)) {
-        if (visits_left_ == 0) break;
-        --visits_left_;
-        gather_recuts(tenant, full, cut);
-      }
+      for_each_partner([&](const Deployment::Tenant& tenant, const Layer& relief) { gather_recuts(tenant, relief, cut); });
     }
     const std::size_t checked = std::min(kRecutChecksMax, candidates_.size());
     std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(checked), candidates_.end(),
@@ -217,34 +228,51 @@ class PriceSwap final : public OnlinePolicy {
                       });
     for (std::size_t i = 0; i < checked; ++i) {
       const RecutCandidate& candidate = candidates_[i];
-      const std::uint32_t before = deployment_.layers_of(candidate.tenant);
-      deployment_.remove(candidate.tenant);
-      if (deployment_.fits(task, candidate.layers)) {
-        deployment_.place(task, candidate.layers);
-        if (deployment_.fits(candidate.tenant, candidate.tenant_layers)) {
-          deployment_.place(candidate.tenant, candidate.tenant_layers);
-          price_[task] = price;
-          return {.layers = candidate.layers, .recut = {{candidate.tenant, candidate.tenant_layers}}};
-        }
-        deployment_.remove(task);
-      }
-      deployment_.place(candidate.tenant, before);
+      if (!fit_together(task, candidate)) continue;
+      deployment_.recut(candidate.tenant, candidate.tenant_layers);
+      place(task, candidate.layers, price);
+      return {.layers = candidate.layers, .recut = {{candidate.tenant, candidate.tenant_layers}}};
     }
     return {};
   }
 
-  void gather_recuts(const Deployment::Tenant& tenant, const Excess& full, const PricedCut& cut) {
-    const std::uint32_t held = deployment_.layers_of(tenant.task);
-    const std::vector<Layer>& layers = deployment_.instance().model_of(deployment_.instance().tasks[tenant.task]).layers;
-    const double held_price = price_[tenant.task].at(layers[held - 1]);
+  // Whether the tenant with its other k and the newcomer fit on all servers of the tenant. On the newcomer's others they do:
+  // those that were overfull are the tenant's too.
+  bool fit_together(std::uint32_t newcomer, const RecutCandidate& candidate) const {
+    const Instance& instance = deployment_.instance();
+    const Task& tenant = instance.tasks[candidate.tenant];
+    const Task& task = instance.tasks[newcomer];
+    const Layer& before = deployment_.layer(candidate.tenant, deployment_.layers_of(candidate.tenant));
+    const Layer& after = deployment_.layer(candidate.tenant, candidate.tenant_layers);
+    const Layer& cut = deployment_.layer(newcomer, candidate.layers);
+    const auto touches = instance.touches_of(task);
+    std::size_t at = 0;
+    for (const Touch& touch : instance.touches_of(tenant)) {
+      const UnitDemand unit = deployment_.unit_demand(tenant, touch);
+      double bandwidth = deployment_.used_bandwidth(touch.server) + unit.bandwidth * (after.ratio - before.ratio);
+      double compute = deployment_.used_compute(touch.server) + unit.compute * (after.gflop_per_mb - before.gflop_per_mb);
+      while (at < touches.size() && touches[at].server < touch.server) ++at;
+      if (at < touches.size() && touches[at].server == touch.server) {
+        const UnitDemand own = deployment_.unit_demand(task, touches[at]);
+        bandwidth += own.bandwidth * cut.ratio;
+        compute += own.compute * cut.gflop_per_mb;
+      }
+      if (bandwidth > 1 + kUtilisationSlack || compute > 1 + kUtilisationSlack) return false;
+    }
+    return true;
+  }
+
+  void gather_recuts(const Deployment::Tenant& tenant, const Layer& relief, const PricedCut& cut) {
+    // What another k may ask for at most.
+    const double ratio_max = tenant.held.ratio - relief.ratio;
+    const double gflop_max = tenant.held.gflop_per_mb - relief.gflop_per_mb;
+    if (ratio_max < 0 || gflop_max < 0) return;
+    const std::vector<Layer>& layers = tenant.model->layers;
     for (std::uint32_t k = 1; k <= layers.size(); ++k) {
-      if (k == held) continue;
-      const double ratio_relief = layers[held - 1].ratio - layers[k - 1].ratio;
-      const double gflop_relief = layers[held - 1].gflop_per_mb - layers[k - 1].gflop_per_mb;
-      if (full.bandwidth > 0 && tenant.unit.bandwidth * ratio_relief < full.bandwidth) continue;
-      if (full.compute > 0 && tenant.unit.compute * gflop_relief < full.compute) continue;
-      if (!relieves_all(tenant.task, ratio_relief, gflop_relief)) continue;
-      candidates_.push_back({price_[tenant.task].at(layers[k - 1]) - held_price + cut.price, tenant.task, k, cut.layers});
+      const Layer& other = layers[k - 1];
+      if (k == tenant.layers || other.ratio > ratio_max || other.gflop_per_mb > gflop_max) continue;
+      const TaskPrice& price = price_[tenant.task];
+      candidates_.push_back({price.at(other) - price.at(tenant.held) + cut.price, tenant.task, k, cut.layers});
     }
   }
 
@@ -261,7 +289,7 @@ class PriceSwap final : public OnlinePolicy {
   // Kept between arrivals for their memory only.
   std::vector<PricedCut> cuts_;
   std::vector<Excess> excess_;
-  std::size_t scanned_ = 0;
+  std::vector<std::size_t> cursors_;
   std::vector<RecutCandidate> candidates_;
 };
 
