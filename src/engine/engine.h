@@ -53,7 +53,7 @@ struct RunOutput {
   std::shared_ptr<void> owner;
 };
 
-// The time of one kernel of the engine's optimised graph, median over the profiled runs.
+// The time of one kernel of the engine's optimised graph: the lower quartile of the profiled runs.
 struct KernelTime {
   std::string name;  // of the fused node
   std::string op_type;

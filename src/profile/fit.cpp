@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/check.h"
@@ -228,6 +229,38 @@ SegmentFit fit_segments(const std::vector<Millis>& priors, const std::vector<Seg
     }
   }
   return fit;
+}
+
+double choose_ridge(const std::vector<Millis>& priors, const std::vector<SegmentSample>& samples) {
+  constexpr std::size_t kFolds = 5;
+  constexpr std::size_t kSamplesMin = 10;
+  // A few segments are not additive at all: how wrong they are must not decide.
+  constexpr double kErrorMax = 0.2;
+  std::vector<std::size_t> held_out;
+  for (std::size_t s = 0; s < samples.size(); ++s) {
+    const bool is_whole = samples[s].last + 1 - samples[s].first == priors.size();
+    if (samples[s].first != samples[s].last && !is_whole) held_out.push_back(s);
+  }
+  if (held_out.size() < kSamplesMin) return kRidgeDefault;
+  double best = kRidgeDefault;
+  double best_error = std::numeric_limits<double>::infinity();
+  for (const double ridge : {1e-5, 1e-4, 1e-3, 1e-2}) {
+    double error = 0;
+    for (std::size_t fold = 0; fold < kFolds; ++fold) {
+      std::vector<SegmentSample> kept = samples;
+      for (std::size_t i = fold; i < held_out.size(); i += kFolds) kept[held_out[i]].weight = 0;
+      const SegmentFit fit = fit_segments(priors, kept, {.ridge = ridge});
+      for (std::size_t i = fold; i < held_out.size(); i += kFolds) {
+        const SegmentSample& sample = samples[held_out[i]];
+        error += std::min(kErrorMax, std::abs(fit.predict(sample.first, sample.last) / sample.time - 1));
+      }
+    }
+    if (error < best_error) {
+      best_error = error;
+      best = ridge;
+    }
+  }
+  return best;
 }
 
 }  // namespace tideline

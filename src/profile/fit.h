@@ -28,10 +28,12 @@ struct SegmentFit {
   Millis predict(std::uint32_t first, std::uint32_t last) const;
 };
 
+inline constexpr double kRidgeDefault = 1e-4;
+
 struct FitOptions {
   // Strength of the ridge against one segment's relative error: 1e-3 lets a block's time move by its own size for the sake of one
-  // segment that would otherwise be 3 % off. Chosen on measured models: from 1e-4 to 1e-2 the errors are about the same.
-  double ridge = 1e-3;
+  // segment that would otherwise be 3 % off.
+  double ridge = kRidgeDefault;
   // Relative residuals above this count linearly: a segment that is not additive does not bend the others.
   double huber = 0.05;
 };
@@ -39,5 +41,10 @@ struct FitOptions {
 // `priors`: one time for each block, from the kernel profile. REQUIRES: samples are of existing blocks.
 SegmentFit fit_segments(const std::vector<Millis>& priors, const std::vector<SegmentSample>& samples,
                         const FitOptions& options = {});
+
+// The ridge that predicts segments best which the fit has not seen: how far the kernel profile can be trusted depends on the
+// model and on how quiet the host was. Five-fold cross-validation over the samples of several blocks; kRidgeDefault with fewer
+// than ten of those.
+double choose_ridge(const std::vector<Millis>& priors, const std::vector<SegmentSample>& samples);
 
 }  // namespace tideline

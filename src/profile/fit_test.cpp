@@ -96,5 +96,19 @@ TEST(Fit, NoiseIsLessThanThatOfTheMeasurements) {
   EXPECT_LT(fitted, 0.5 * simple);
 }
 
+TEST(Fit, TheRidgeFollowsHowGoodThePriorsAre) {
+  std::mt19937_64 random(5);
+  const SegmentFit model = random_model(30, random);
+  std::vector<SegmentSample> samples;
+  std::normal_distribution<double> noise(1, 0.05);
+  for (const SegmentSample& sample : singles_prefixes_suffixes(model)) {
+    samples.push_back({sample.first, sample.last, sample.time * noise(random)});
+  }
+  std::vector<Millis> wrong = model.blocks;
+  for (std::size_t k = 0; k < wrong.size(); ++k) wrong[k] *= k % 7 == 0 ? 6 : 0.2;
+  EXPECT_GT(choose_ridge(model.blocks, samples), choose_ridge(wrong, samples));
+  EXPECT_EQ(choose_ridge(model.blocks, {samples.begin(), samples.begin() + 3}), kRidgeDefault);
+}
+
 }  // namespace
 }  // namespace tideline

@@ -99,7 +99,10 @@ class Chooser {
       result.push_back(range);
       budget -= cost(range);
     };
+    const Millis half = budget / 2;
     for (std::uint32_t k = 0; k < n; ++k) add({k, k});
+    // Models of very many blocks: what the blocks take is not taken from the segments.
+    budget = std::max(budget, half);
     std::mt19937_64 random(seed);
     std::size_t cuts = 0;
     for (const std::uint32_t cut : spread_positions(n)) {
@@ -266,7 +269,8 @@ Result<Profile> measure_profile(Engine& engine, const Model& model, const Chain&
     // Input steps fuse with nothing and have no kernels: alone is what they cost.
     if (first == last && chain.blocks[first].step) priors[first] = timing.time;
   }
-  const SegmentFit fit = fit_segments(scaled_priors(std::move(priors), timings.whole.time), samples);
+  priors = scaled_priors(std::move(priors), timings.whole.time);
+  const SegmentFit fit = fit_segments(priors, samples, {.ridge = choose_ridge(priors, samples)});
   return to_profile(engine, chain, timings, fit, reference.memory_bytes);
 }
 

@@ -11,7 +11,7 @@ namespace tideline::ort {
 
 // A new, empty folder under the system's temporary folder.
 Result<std::string> make_profile_folder();
-// The median time of each kernel over the runs but the first, in the order of execution.
+// The lower quartile of each kernel's time over the runs but the first, in the order of execution.
 Result<std::vector<KernelTime>> read_kernel_profile(const std::string& trace_path, const std::string& optimized_model_path);
 
 }  // namespace tideline::ort
