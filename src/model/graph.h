@@ -23,7 +23,7 @@ struct GraphTensor {
   bool is_measured = false;           // false: shapes are not set yet, or the probe does not see it (a sequence, a dead tensor)
   Bytes bytes = 0;                    // of measured_shape; 0 for elements without a fixed size
   Bytes weight_bytes = 0;             // as stored, of an initialiser or a Constant node's value
-  std::uint64_t weight_elements = 0;  // of those, unless int64, bool or string: those are shapes, axes and indices
+  std::uint64_t weight_elements = 0;  // of those, unless int64, bool, string or a scalar: settings, not weights
   OpId producer = kNoOp;              // kNoOp: a model input or an initialiser
   bool is_initializer = false;
   bool is_constant = false;  // an initialiser, or made by a constant op

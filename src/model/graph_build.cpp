@@ -52,11 +52,11 @@ class Builder {
     return id;
   }
 
-  static void set_weight(GraphTensor& tensor, const TensorSize& size, int onnx_type) {
+  static void set_weight(GraphTensor& tensor, const TensorSize& size, int onnx_type, bool is_scalar) {
     using T = onnx::TensorProto;
     tensor.weight_bytes = tensor.bytes = size.bytes;
     tensor.is_measured = true;
-    const bool counts = onnx_type != T::INT64 && onnx_type != T::BOOL && onnx_type != T::STRING;
+    const bool counts = onnx_type != T::INT64 && onnx_type != T::BOOL && onnx_type != T::STRING && !is_scalar;
     tensor.weight_elements = counts ? size.elements : 0;
   }
 
@@ -71,7 +71,7 @@ class Builder {
     out_.weights[static_cast<std::size_t>(id)].tensor = &proto;
     tensor(id).measured_shape = tensor(id).spec.shape;
     tensor(id).is_initializer = tensor(id).is_constant = true;
-    set_weight(tensor(id), size, proto.data_type());
+    set_weight(tensor(id), size, proto.data_type(), proto.dims().empty());
     return {};
   }
 
@@ -87,7 +87,7 @@ class Builder {
     out_.weights[static_cast<std::size_t>(id)].sparse = &proto;
     tensor(id).measured_shape = tensor(id).spec.shape;
     tensor(id).is_initializer = tensor(id).is_constant = true;
-    set_weight(tensor(id), {values.elements, values.bytes + indices.bytes}, proto.values().data_type());
+    set_weight(tensor(id), {values.elements, values.bytes + indices.bytes}, proto.values().data_type(), false);
     return {};
   }
 
@@ -125,18 +125,18 @@ class Builder {
     for (const onnx::AttributeProto& attribute : node.attribute()) {
       if (attribute.has_t()) {
         TIDELINE_TRY(const TensorSize size, onnx_tensor_size(attribute.t()));
-        set_weight(made, size, attribute.t().data_type());
+        set_weight(made, size, attribute.t().data_type(), attribute.t().dims().empty());
         std::string name = made.spec.name;
         made.spec = spec_of_tensor(attribute.t());
         made.spec.name = std::move(name);
         made.measured_shape = made.spec.shape;
       } else if (attribute.has_sparse_tensor()) {
         TIDELINE_TRY(const TensorSize values, onnx_tensor_size(attribute.sparse_tensor().values()));
-        set_weight(made, values, attribute.sparse_tensor().values().data_type());
+        set_weight(made, values, attribute.sparse_tensor().values().data_type(), false);
       } else {
         const auto floats = static_cast<Bytes>(attribute.floats_size() + (attribute.has_f() ? 1 : 0));
         const auto ints = static_cast<Bytes>(attribute.ints_size() + (attribute.has_i() ? 1 : 0));
-        set_weight(made, {floats, 4 * floats + 8 * ints}, onnx::TensorProto::FLOAT);
+        set_weight(made, {floats, 4 * floats + 8 * ints}, onnx::TensorProto::FLOAT, attribute.floats_size() == 0);
       }
     }
     return {};
