@@ -60,8 +60,9 @@ TEST_P(PublishedCounts, AreOurs) {
   EXPECT_EQ(multiply_accumulates(model->graph()), counts->macs);
   for (const ZooEntry& entry : zoo_entries()) {
     if (entry.name != GetParam()) continue;
-    if (entry.published_parameters > 0)
+    if (entry.published_parameters > 0) {
       EXPECT_EQ(model->graph().parameters - counts->running_averages, entry.published_parameters);
+    }
     EXPECT_NEAR(static_cast<double>(multiply_accumulates(model->graph())), static_cast<double>(entry.published_macs),
                 static_cast<double>(entry.published_macs) * entry.macs_tolerance);
   }
