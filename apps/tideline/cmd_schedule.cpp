@@ -12,6 +12,7 @@
 #include "schedule/dual.h"
 #include "schedule/extended/extended.h"
 #include "schedule/generator.h"
+#include "schedule/measured/from_profiles.h"
 #include "schedule/online/run.h"
 #include "schedule/policy.h"
 #include "schedule/result_file.h"
@@ -44,6 +45,8 @@ struct Options {
   std::string generate;
   std::vector<std::string> models;
   std::uint32_t skip_tasks = 0;
+  std::vector<std::string> profiles;
+  std::string cluster;
 
   std::string certify;
   std::string instance;
@@ -263,6 +266,26 @@ Status run_generate(Context& context, const Options& options) {
   return {};
 }
 
+Status run_from_profiles(const Options& options) {
+  if (options.cluster.empty() || options.out.empty())
+    return Error{ErrorCode::kInvalidArgument, "[schedule] --from-profiles needs --cluster FILE (the edge nodes) and --out FILE"};
+  std::vector<Profile> profiles;
+  for (const std::string& path : options.profiles) {
+    TIDELINE_TRY(const std::string text, read_file(path, limits::kConfigFileBytesMax));
+    TIDELINE_TRY(Profile profile, parse_profile(text, path));
+    profiles.push_back(std::move(profile));
+  }
+  TIDELINE_TRY(const Cluster cluster, load_cluster(options.cluster));
+  TIDELINE_TRY(
+      const Instance instance,
+      instance_from_profiles(profiles, cluster,
+                             {.servers = options.generator.servers, .tasks = options.generator.tasks, .seed = options.seed}));
+  TIDELINE_CHECK_OK(write_file_atomic(options.out, write_instance(instance)));
+  fmt::print(stderr, "{}: {} tasks of {} measured models on {} servers; work is in milliseconds of the profiled host\n",
+             options.out, instance.tasks.size(), instance.models.size(), instance.servers.size());
+  return {};
+}
+
 Status run_certify(Context& context, const Options& options) {
   if (options.instance.empty())
     return Error{ErrorCode::kInvalidArgument,
@@ -292,6 +315,8 @@ Status run_certify(Context& context, const Options& options) {
 }
 
 Status run(Context& context, const Options& options) {
+  if (!options.profiles.empty() && options.file.empty() && options.generate.empty() && options.certify.empty())
+    return run_from_profiles(options);
   const int modes = (options.file.empty() ? 0 : 1) + (options.generate.empty() ? 0 : 1) + (options.certify.empty() ? 0 : 1);
   if (modes != 1)
     return Error{ErrorCode::kInvalidArgument,
@@ -347,6 +372,12 @@ void add_schedule_command(CLI::App& app, Context& context) {
   command.add_option("--cloud-gflops", options->cloud_gflop_s, "For --model extended: GFLOP/s that each task gets in the cloud")
       ->check(CLI::Range(1e-3, 1e12))
       ->capture_default_str();
+  command
+      .add_option("--from-profiles", options->profiles,
+                  "Make an instance of measured models instead: *.profile.json files of one host")
+      ->type_name("FILE...");
+  command.add_option("--cluster", options->cluster, "For --from-profiles: the cluster file whose edge nodes are the servers")
+      ->type_name("FILE");
   command
       .add_option("--history", options->history, "For online policies: an instance with tasks seen before on the same servers")
       ->type_name("FILE");
