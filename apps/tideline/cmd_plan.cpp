@@ -1,19 +1,47 @@
-// tideline plan: where each block should run.
+// tideline plan: where each block should run, and why.
 #include <memory>
 
+#include <fmt/format.h>
+
 #include "commands.h"
+#include "plan_inputs.h"
+#include "plan_print.h"
 #include "plan_table.h"
+#include "platform/files.h"
 
 namespace tideline::app {
 namespace {
 
 struct Options {
+  PlanInputArguments inputs;
+  std::string cluster;
   std::string table;
   std::string planner = "auto";
+  std::string plan_out;
 };
 
+Status plan_model(const Context& context, const Options& options) {
+  if (options.cluster.empty())
+    return Error{ErrorCode::kInvalidArgument, "say where the model can run: --cluster FILE (docs/formats/cluster.md)"};
+  TIDELINE_TRY(const Cluster cluster, load_cluster(options.cluster));
+  TIDELINE_TRY(const PlanInputs inputs, load_plan_inputs(context, cluster, options.inputs));
+  const PlanRequest request{.cost = {.cluster = &cluster, .profiles = inputs.by_node}, .cancel = context.interrupted};
+  PlanAnswer answer{.cost = &request.cost, .input_name = inputs.input_name};
+  TIDELINE_TRY(answer.chosen, run_planner(request, options.planner));
+  TIDELINE_TRY(answer.candidates, candidates(request));
+  if (!options.plan_out.empty()) TIDELINE_CHECK_OK(write_file_atomic(options.plan_out, write_plan(answer.chosen.plan)));
+  context.output == Output::kJson ? print_plan_json(answer) : print_plan_table(answer);
+  if (context.quiet) return {};
+  for (const std::string& note : inputs.notes) fmt::print(stderr, "note: {}\n", note);
+  if (!options.plan_out.empty()) fmt::print(stderr, "wrote {}\n", options.plan_out);
+  return {};
+}
+
 Status plan(const Context& context, const Options& options) {
-  if (options.table.empty()) return Error{ErrorCode::kInvalidArgument, "[plan] say what to plan: --table FILE"};
+  const bool has_model = !options.inputs.model.model.empty() || !options.inputs.profiles.empty() || !options.cluster.empty();
+  if (options.table.empty()) return plan_model(context, options);
+  if (has_model) return Error{ErrorCode::kInvalidArgument, "plan either a MODEL or a --table, not both"};
+  if (!options.plan_out.empty()) return Error{ErrorCode::kInvalidArgument, "--plan-out needs a MODEL: a table has no plan file"};
   return plan_table_file(context, options.table, options.planner);
 }
 
@@ -22,13 +50,23 @@ Status plan(const Context& context, const Options& options) {
 void add_plan_command(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("plan", "Find where each part of a model should run, and say why");
   const auto options = std::make_shared<Options>();
+  add_model_options(*command, options->inputs.model);
+  command->get_option("model")->required(false);
+  command->add_option("--cluster", options->cluster, "The nodes and links (docs/formats/cluster.md)")->type_name("FILE");
+  add_profile_options(*command, options->inputs);
+  command->add_option("--planner", options->planner, "auto, aaiot, chain-exact, exhaustive or native")->type_name("NAME");
+  command->add_option("--plan-out", options->plan_out, "Write the plan, for `tideline run --plan`")->type_name("FILE");
   command->add_option("--table", options->table, "Plan a table of measured times instead of a model (docs/formats/table.md)")
       ->type_name("FILE");
-  command->add_option("--planner", options->planner, "auto, aaiot, exhaustive or native")->type_name("NAME");
   add_output_option(*command, context);
   command->footer(
-      "Examples:\n  tideline plan --table examples/tables/alexnet.json\n  tideline plan --table t.json --planner exhaustive -o "
-      "json");
+      "Every candidate is shown with its terms; the answer is \"do not split\" when one node running everything is best.\n"
+      "MODEL may be left out when every node has a profile. No placement fits the memory limits: exit code 4.\n\n"
+      "Examples:\n"
+      "  tideline plan det.onnx --config ocr.yaml --input photo.jpg --cluster home.yaml --plan-out det.plan.json\n"
+      "  tideline plan --profile det.profile.json --cluster home.yaml -o json\n"
+      "  tideline plan det.onnx --profile camera=pi.profile.json --profile server=xeon.profile.json --cluster home.yaml\n"
+      "  tideline plan --table examples/tables/alexnet.json");
   on_run(*command, context, [&context, options] { return plan(context, *options); });
 }
 

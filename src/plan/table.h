@@ -88,7 +88,7 @@ struct TablePlanner {
 // Every planner for tables; defined in table_planners.cpp.
 std::span<const TablePlanner> table_planners();
 
-// Runs the planner of that name and checks its answer. "auto" takes aaiot for a chain and the exact planner for a graph.
+// Runs the planner of that name and checks its answer. "auto" takes aaiot for a chain and min-cut for a graph.
 // kNotFound for an unknown name; kUnsupported when the planner cannot solve this kind of table.
 Result<TablePlan> plan_table(const Table& table, std::string_view planner);
 
@@ -102,6 +102,7 @@ Result<TablePlan> best_table_split(const Table& table);
 // The planners, one file each.
 Result<TablePlan> plan_table_native(const Table& table);
 Result<TablePlan> plan_table_aaiot(const Table& table);
+Result<TablePlan> plan_table_mincut(const Table& table);
 Result<TablePlan> plan_table_exhaustive(const Table& table);
 
 }  // namespace tideline

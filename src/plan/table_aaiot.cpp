@@ -52,7 +52,7 @@ void fill(const Table& table, std::vector<double>& best, std::vector<std::uint8_
 Result<TablePlan> plan_table_aaiot(const Table& table) {
   if (!table.is_chain)
     return Error{ErrorCode::kUnsupported,
-                 "[plan] aaiot solves chains only, and the edges of this table are a graph: use --planner exhaustive"};
+                 "[plan] aaiot solves chains only, and the edges of this table are a graph: use --planner min-cut"};
   const std::size_t m = table.devices.size();
   const std::size_t n = table.op_names.size();
   // Only the last row of h is needed: the choices say the rest.

@@ -77,8 +77,8 @@ Result<TablePlan> plan_table_exhaustive(const Table& table) {
   for (const auto& [from, to] : table.edges) search.predecessors[to].push_back(from);
   const Error too_many{
       ErrorCode::kUnsupported,
-      fmt::format("[plan] exhaustive tries at most {} placements of {} ops on {} devices, and there are more{}",
-                  search.placements_max, table.op_count(), table.device_count(), table.is_chain ? ": use --planner aaiot" : "")};
+      fmt::format("[plan] exhaustive tries at most {} placements of {} ops on {} devices, and there are more: use --planner {}",
+                  search.placements_max, table.op_count(), table.device_count(), table.is_chain ? "aaiot" : "min-cut")};
   // A chain has C(n+m-1, m-1) placements: no need to start when there are too many.
   if (table.is_chain) {
     double count = 1;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::array kPlanners{
     TablePlanner{"aaiot", "AAIoT's dynamic programme: exact on a chain, O(devices x ops)", plan_table_aaiot},
+    TablePlanner{"min-cut", "one minimum cut: exact on any graph", plan_table_mincut},
     TablePlanner{"exhaustive", "tries every placement: the referee, for small tables", plan_table_exhaustive},
     TablePlanner{"native", "everything on the one best device", plan_table_native},
 };
@@ -38,7 +39,7 @@ Result<TablePlan> plan_table_native(const Table& table) {
 }
 
 Result<TablePlan> plan_table(const Table& table, std::string_view planner) {
-  if (planner == "auto") planner = table.is_chain ? "aaiot" : "exhaustive";
+  if (planner == "auto") planner = table.is_chain ? "aaiot" : "min-cut";
   std::vector<std::string_view> names{"auto"};
   for (const TablePlanner& candidate : kPlanners) {
     names.push_back(candidate.name);

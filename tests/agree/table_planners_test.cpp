@@ -18,6 +18,20 @@ struct Generator {
   std::uint32_t below(std::uint32_t limit) { return static_cast<std::uint32_t>(random() % limit); }
   double real(double low, double high) { return low + (high - low) * static_cast<double>(random() >> 11) * 0x1.0p-53; }
 
+  // Random edges among the ops of a chain's table, numbered in a random order.
+  Table graph(bool whole) {
+    Table table = this->table(whole);
+    const std::uint32_t n = table.op_count();
+    table.edges.clear();
+    std::shuffle(table.order.begin(), table.order.end(), random);
+    for (std::uint32_t i = 0; i < n; ++i)
+      for (std::uint32_t k = i + 1; k < n; ++k)
+        if (below(3) == 0) table.edges.emplace_back(table.order[i], table.order[k]);
+    std::sort(table.edges.begin(), table.edges.end());
+    table.is_chain = false;
+    return table;
+  }
+
   Table table(bool whole) {
     constexpr double kExactBandwidth[] = {250, 500, 1000, 2000, 4000};
     Table table;
@@ -67,6 +81,24 @@ TEST(TablePlannersAgree, AaiotIsExhaustive) {
   }
   // The tables are not all trivial.
   EXPECT_GT(splits, kTables / 10);
+}
+
+// The minimum cut against the referee: on chains, where AAIoT knows the answer too, and on graphs.
+TEST(TablePlannersAgree, MinCutIsExhaustive) {
+  Generator generator{std::mt19937_64(77)};
+  int splits = 0;
+  for (int round = 0; round < 4'000; ++round) {
+    const bool whole = round % 2 == 0;
+    const Table table = round % 4 == 3 ? generator.table(whole) : generator.graph(whole);
+    const auto cut = plan_table_mincut(table);
+    const auto referee = plan_table_exhaustive(table);
+    ASSERT_TRUE(cut && referee) << "round " << round;
+    if (whole) ASSERT_EQ(cut->devices, referee->devices) << "round " << round;
+    ASSERT_NEAR(cut->value.latency_ms, referee->value.latency_ms, 1e-9 * (1 + referee->value.latency_ms)) << "round " << round;
+    const auto [low, high] = std::minmax_element(cut->devices.begin(), cut->devices.end());
+    splits += *low != *high ? 1 : 0;
+  }
+  EXPECT_GT(splits, 400);
 }
 
 // AAIoT's answer against what any optimum must satisfy.

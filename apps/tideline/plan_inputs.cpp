@@ -1,0 +1,173 @@
+#include "plan_inputs.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "platform/files.h"
+#include "profile/measure.h"
+
+namespace tideline::app {
+namespace {
+
+Result<Profile> load_profile(const std::string& path) {
+  TIDELINE_TRY(const std::string text, read_file(path, limits::kConfigFileBytesMax));
+  return parse_profile(text, path);
+}
+
+// The file of each node; empty: none was given.
+Result<std::vector<std::string>> profile_files(const Cluster& cluster, const std::vector<std::string>& options) {
+  std::vector<std::string> files;
+  std::string everyone;
+  for (const Node& node : cluster.nodes) files.push_back(node.profile);
+  for (const std::string& option : options) {
+    const std::size_t equals = option.find('=');
+    const std::string name = option.substr(0, equals);
+    const auto node = std::find_if(cluster.nodes.begin(), cluster.nodes.end(), [&](const Node& n) { return n.name == name; });
+    if (equals != std::string::npos && node != cluster.nodes.end()) {
+      files[static_cast<std::size_t>(node - cluster.nodes.begin())] = option.substr(equals + 1);
+    } else if (everyone.empty()) {
+      everyone = option;
+    } else {
+      return Error{
+          ErrorCode::kInvalidArgument,
+          fmt::format("--profile {}: write NODE=FILE with a node of the cluster, or one FILE for all nodes", printable(option))};
+    }
+  }
+  for (std::string& file : files)
+    if (file.empty()) file = everyone;
+  return files;
+}
+
+std::string input_name_of(const Chain& chain) {
+  if (!chain.input || chain.blocks.empty() || !chain.blocks[0].step) return "the input tensor";
+  switch (chain.input->encoding) {
+    case ImageEncoding::kJpeg: return "the JPEG";
+    case ImageEncoding::kPng: return "the PNG";
+    case ImageEncoding::kAny: break;
+  }
+  return "the image file";
+}
+
+// Only the model's identity is compared when nothing on the command line says how it is cut: the profile knows that.
+bool says_how_to_cut(const ModelArguments& arguments) {
+  return !arguments.shapes.empty() || arguments.cut_width != 1 || !arguments.input.empty();
+}
+
+Status check_model(const Context& context, const PlanInputArguments& arguments, PlanInputs& inputs) {
+  const Profile& profile = *inputs.profiles.front();
+  const auto other = [&](std::string_view what) {
+    return Error{ErrorCode::kInvalidArgument, fmt::format("the profile ({}) and {} {}: measure it again with `tideline profile`",
+                                                          printable(profile.model_name), arguments.model.model, what)};
+  };
+  if (!says_how_to_cut(arguments.model)) {
+    TIDELINE_TRY(const Model model, Model::load(arguments.model.model));
+    if (model.sha256() != profile.model_sha256) return other("are different models");
+    return {};
+  }
+  TIDELINE_TRY(const LoadedModel loaded, load_model(context, arguments.model));
+  if (loaded.chain.model_sha256 != profile.model_sha256) return other("are different models");
+  if (loaded.chain.sha256 != profile.chain_sha256 || loaded.chain.cuts.size() != profile.cuts.size())
+    return other("are cut differently (shapes, input section or cut width)");
+  inputs.input_name = input_name_of(loaded.chain);
+  // Bytes at the cuts are those of the input given now, for instance of this image's file.
+  for (const auto& each : inputs.profiles)
+    for (std::size_t cut = 0; cut < each->cuts.size(); ++cut) each->cuts[cut].bytes = loaded.chain.cuts[cut].bytes;
+  return {};
+}
+
+Result<Profile> measure(const Context& context, const PlanInputArguments& arguments, LoadedModel& loaded, int threads) {
+  std::unique_ptr<Engine> own;
+  if (threads != arguments.model.threads) {
+    TIDELINE_TRY(own, make_engine({.threads = threads}));
+  }
+  constexpr std::size_t kSteps = 100;
+  Progress progress(context, fmt::format("Measuring ({} thread{})", threads, threads == 1 ? "" : "s"), kSteps);
+  MeasureOptions options{.time = Millis{arguments.profile_seconds * 1e3}, .cancel = &context.interrupted};
+  options.progress = [&](double done, std::string_view what) {
+    progress.advance_to(static_cast<std::size_t>(std::clamp(done, 0.0, 1.0) * kSteps), what);
+  };
+  return measure_profile(own ? *own : *loaded.engine, loaded.model, loaded.chain, loaded.sample, options);
+}
+
+Status measure_missing(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments, PlanInputs& inputs) {
+  if (arguments.model.model.empty())
+    return Error{ErrorCode::kInvalidArgument, "name the MODEL to measure, or give a --profile for every node"};
+  TIDELINE_TRY(LoadedModel loaded, load_model(context, arguments.model));
+  inputs.input_name = input_name_of(loaded.chain);
+  std::map<int, const Profile*> measured;
+  for (std::size_t node = 0; node < cluster.nodes.size(); ++node) {
+    if (inputs.by_node[node] != nullptr) continue;
+    const int threads = cluster.nodes[node].threads;
+    if (!measured.contains(threads)) {
+      TIDELINE_TRY(Profile profile, measure(context, arguments, loaded, threads));
+      inputs.profiles.push_back(std::make_unique<Profile>(std::move(profile)));
+      measured[threads] = inputs.profiles.back().get();
+    }
+    inputs.by_node[node] = measured[threads];
+  }
+  if (arguments.profile_out.empty()) {
+    inputs.notes.push_back(
+        "measured on this host just now; keep it with --profile-out FILE and give it with --profile FILE next time");
+    return {};
+  }
+  if (measured.size() > 1)
+    return Error{
+        ErrorCode::kInvalidArgument,
+        "--profile-out keeps one profile, but the nodes have different numbers of threads: use `tideline profile` for each"};
+  TIDELINE_CHECK_OK(write_file_atomic(arguments.profile_out, write_profile(*measured.begin()->second)));
+  inputs.notes.push_back(fmt::format("wrote {0}; give it with --profile {0} next time", arguments.profile_out));
+  return {};
+}
+
+}  // namespace
+
+void add_profile_options(CLI::App& command, PlanInputArguments& arguments) {
+  command
+      .add_option(
+          "--profile", arguments.profiles,
+          "Measured times: one *.profile.json for all nodes, or NODE=FILE (repeatable); without: measured now on this host")
+      ->type_name("FILE")
+      ->take_all();
+  command.add_option("--profile-out", arguments.profile_out, "Where to keep a profile that had to be measured")
+      ->type_name("FILE");
+  command.add_option("--profile-time", arguments.profile_seconds, "About how long to measure, in seconds")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str()
+      ->type_name("SECONDS");
+}
+
+Result<PlanInputs> load_plan_inputs(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments) {
+  TIDELINE_TRY(const std::vector<std::string> files, profile_files(cluster, arguments.profiles));
+  PlanInputs inputs{.input_name = "the input"};
+  std::map<std::string, const Profile*> loaded;
+  for (std::size_t node = 0; node < cluster.nodes.size(); ++node) {
+    const Profile* profile = nullptr;
+    if (!files[node].empty()) {
+      if (!loaded.contains(files[node])) {
+        TIDELINE_TRY(Profile read, load_profile(files[node]));
+        inputs.profiles.push_back(std::make_unique<Profile>(std::move(read)));
+        loaded[files[node]] = inputs.profiles.back().get();
+      }
+      profile = loaded[files[node]];
+      if (profile->threads != cluster.nodes[node].threads)
+        inputs.notes.push_back(fmt::format("{} was measured with {} threads, but {} has {}", files[node], profile->threads,
+                                           cluster.nodes[node].name, cluster.nodes[node].threads));
+    }
+    inputs.by_node.push_back(profile);
+  }
+  const bool is_complete = std::find(inputs.by_node.begin(), inputs.by_node.end(), nullptr) == inputs.by_node.end();
+  if (!is_complete) {
+    TIDELINE_CHECK_OK(measure_missing(context, cluster, arguments, inputs));
+  } else {
+    if (!inputs.profiles[0]->blocks.empty() && inputs.profiles[0]->blocks[0].name == to_string(InputStep::kDecode))
+      inputs.input_name = "the image file";
+    if (!arguments.model.model.empty()) TIDELINE_CHECK_OK(check_model(context, arguments, inputs));
+  }
+  return inputs;
+}
+
+}  // namespace tideline::app

@@ -1,0 +1,187 @@
+#include "plan_print.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace tideline::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const Profile& profile_of(const PlanAnswer& answer) { return *answer.cost->profiles[0]; }
+
+// "everything on server: sends the JPEG (197 kB)"; "camera 0-3 | server 4-30: sends 25.1 kB after relu4".
+std::string label_of(const PlanAnswer& answer, const Plan& plan, const Estimate& estimate) {
+  if (plan.segments.size() == 1) {
+    const std::string where = "everything on " + plan.segments[0].node;
+    if (estimate.hops.empty()) return where + ": sends nothing";
+    return fmt::format("{}: sends {} ({})", where, answer.input_name, format_bytes(profile_of(answer).cuts[0].bytes));
+  }
+  std::string where = "split";
+  std::string sends;
+  for (std::size_t i = 0; i < plan.segments.size(); ++i) {
+    const PlanSegment& segment = plan.segments[i];
+    where += fmt::format("{} {} {}-{}", i == 0 ? "" : " |", segment.node, segment.first_block, segment.last_block);
+    if (i + 1 == plan.segments.size()) continue;
+    sends += fmt::format("{}{} after {}", i == 0 ? "" : ", ", format_bytes(profile_of(answer).cuts[segment.last_block + 1].bytes),
+                         profile_of(answer).blocks[segment.last_block].name);
+  }
+  return where + ": sends " + sends;
+}
+
+Json segments_json(const Plan& plan) {
+  Json list = Json::array();
+  for (const PlanSegment& segment : plan.segments)
+    list.push_back({{"node", segment.node}, {"first_block", segment.first_block}, {"last_block", segment.last_block}});
+  return list;
+}
+
+Json value_json(const Estimate& estimate) {
+  return {{"latency_ms", estimate.latency.count()},
+          {"compute_ms", estimate.compute.count()},
+          {"transfer_ms", estimate.transfer.count()}};
+}
+
+Json stages_json(const Estimate& estimate) {
+  Json list = Json::array();
+  for (const StageEstimate& stage : estimate.stages) {
+    Json entry{{"node", stage.node}};
+    entry["first_block"] = stage.has_segment ? Json(stage.first_block) : Json(nullptr);
+    entry["last_block"] = stage.has_segment ? Json(stage.last_block) : Json(nullptr);
+    entry["compute_ms"] = stage.compute.count();
+    entry["memory_bytes"] = stage.memory_bytes;
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+Json hops_json(const Estimate& estimate) {
+  Json list = Json::array();
+  for (const HopEstimate& hop : estimate.hops)
+    list.push_back({{"from", hop.from},
+                    {"to", hop.to},
+                    {"bytes", hop.bytes},
+                    {"result_bytes", hop.result_bytes},
+                    {"rtt_ms", hop.rtt.count()},
+                    {"forward_ms", hop.forward.count()},
+                    {"back_ms", hop.back.count()},
+                    {"overhead_ms", hop.overhead.count()},
+                    {"total_ms", hop.total().count()}});
+  return list;
+}
+
+const Candidate* split_of(const PlanAnswer& answer) {
+  for (const Candidate& candidate : answer.candidates)
+    if (candidate.kind == Candidate::Kind::kSplit) return &candidate;
+  return nullptr;
+}
+
+bool is_chosen(const PlanAnswer& answer, const Candidate& candidate) {
+  return candidate.plan.segments == answer.chosen.plan.segments;
+}
+
+bool do_not_split(const PlanAnswer& answer) { return answer.chosen.plan.segments.size() == 1; }
+
+void print_stages(const PlanAnswer& answer) {
+  const Estimate& estimate = answer.chosen.estimate;
+  const std::vector<BlockProfile>& blocks = profile_of(answer).blocks;
+  for (std::size_t i = 0; i < estimate.stages.size(); ++i) {
+    const StageEstimate& stage = estimate.stages[i];
+    if (i > 0) {
+      const HopEstimate& hop = estimate.hops[i - 1];
+      const Link& link = answer.cost->cluster->links[i - 1];
+      fmt::print("  {:<16} {:<45} {:>10}\n", "   |",
+                 fmt::format("{} up, {} back at {}, rtt {}", format_bytes(hop.bytes), format_bytes(hop.result_bytes),
+                             format_bandwidth(link.bytes_per_s), format_millis(hop.rtt)),
+                 format_millis(hop.total()));
+    }
+    if (!stage.has_segment) {
+      fmt::print("  {:<16} passes it on\n", stage.node);
+      continue;
+    }
+    const std::string names = stage.first_block == stage.last_block
+                                  ? blocks[stage.first_block].name
+                                  : fmt::format("{} .. {}", blocks[stage.first_block].name, blocks[stage.last_block].name);
+    fmt::print("  {:<16} {:<45} {:>10}  {}\n", stage.node,
+               fmt::format("blocks {}-{} ({:.34})", stage.first_block, stage.last_block, names), format_millis(stage.compute),
+               format_bytes(stage.memory_bytes));
+  }
+}
+
+void print_candidates(const PlanAnswer& answer) {
+  fmt::print("\n  {:<62} {:>10} {:>10} {:>10}\n", "candidate", "latency", "compute", "transfer");
+  for (const Candidate& candidate : answer.candidates) {
+    const Estimate& estimate = candidate.estimate;
+    const std::string label = label_of(answer, candidate.plan, estimate);
+    fmt::print("{} {:<62} {:>10} {:>10} {:>10}{}\n", is_chosen(answer, candidate) ? '*' : ' ', label,
+               format_millis(estimate.latency), format_millis(estimate.compute), format_millis(estimate.transfer),
+               estimate.infeasible.empty() ? "" : "  not possible: " + estimate.infeasible);
+  }
+}
+
+}  // namespace
+
+void print_plan_json(const PlanAnswer& answer) {
+  Json candidates = Json::array();
+  for (const Candidate& candidate : answer.candidates) {
+    Json entry{{"kind", candidate.kind == Candidate::Kind::kNative ? "native" : "split"},
+               {"label", label_of(answer, candidate.plan, candidate.estimate)},
+               {"segments", segments_json(candidate.plan)}};
+    entry.update(value_json(candidate.estimate));
+    entry["stages"] = stages_json(candidate.estimate);
+    entry["hops"] = hops_json(candidate.estimate);
+    entry["infeasible"] = candidate.estimate.infeasible.empty() ? Json(nullptr) : Json(candidate.estimate.infeasible);
+    entry["chosen"] = is_chosen(answer, candidate);
+    candidates.push_back(std::move(entry));
+  }
+  const PlanResult& chosen = answer.chosen;
+  Json json{{"planner", chosen.plan.planner},
+            {"segments", segments_json(chosen.plan)},
+            {"estimate", value_json(chosen.estimate)},
+            {"do_not_split", do_not_split(answer)}};
+  const Candidate* split = split_of(answer);
+  json["best_split_loss_ms"] = do_not_split(answer) && split != nullptr
+                                   ? Json((split->estimate.latency - chosen.estimate.latency).count())
+                                   : Json(nullptr);
+  json["stages"] = stages_json(chosen.estimate);
+  json["hops"] = hops_json(chosen.estimate);
+  json["candidates"] = std::move(candidates);
+  json["stats"] = {
+      {"considered", chosen.stats.considered}, {"pruned_memory", chosen.stats.pruned_memory}, {"note", chosen.stats.note}};
+  json["model"] = {{"name", profile_of(answer).model_name},
+                   {"sha256", chosen.plan.model_sha256.hex()},
+                   {"chain_sha256", chosen.plan.chain_sha256.hex()},
+                   {"blocks", profile_of(answer).blocks.size()}};
+  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+void print_plan_table(const PlanAnswer& answer) {
+  const Estimate& estimate = answer.chosen.estimate;
+  fmt::print("{}: {} = {} compute + {} transfer, planned by {}\n", profile_of(answer).model_name, format_millis(estimate.latency),
+             format_millis(estimate.compute), format_millis(estimate.transfer), answer.chosen.plan.planner);
+  if (!answer.chosen.stats.note.empty()) fmt::print("({})\n", answer.chosen.stats.note);
+  print_stages(answer);
+  print_candidates(answer);
+  const Candidate* split = split_of(answer);
+  if (do_not_split(answer)) {
+    fmt::print("\nDo not split: everything on {} is best.", answer.chosen.plan.segments[0].node);
+    if (split != nullptr)
+      fmt::print(" The best split would take {} longer.", format_millis(split->estimate.latency - estimate.latency));
+    fmt::print("\n");
+    return;
+  }
+  const Candidate* native = nullptr;
+  for (const Candidate& candidate : answer.candidates)
+    if (candidate.kind == Candidate::Kind::kNative && candidate.estimate.infeasible.empty() &&
+        (native == nullptr || candidate.estimate.latency < native->estimate.latency))
+      native = &candidate;
+  if (native != nullptr)
+    fmt::print("\nSplit: {} faster than everything on {}.\n", format_millis(native->estimate.latency - estimate.latency),
+               native->plan.segments[0].node);
+  else
+    fmt::print("\nSplit: no node can run everything.\n");
+}
+
+}  // namespace tideline::app

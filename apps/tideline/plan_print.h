@@ -1,0 +1,21 @@
+// How a plan for a model is shown: to people as a breakdown and a list of candidates, to programs as JSON (docs/formats/plan.md).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "plan/planner.h"
+
+namespace tideline::app {
+
+struct PlanAnswer {
+  const CostInput* cost = nullptr;
+  std::string input_name;  // "the JPEG"
+  PlanResult chosen;
+  std::vector<Candidate> candidates;
+};
+
+void print_plan_json(const PlanAnswer& answer);
+void print_plan_table(const PlanAnswer& answer);
+
+}  // namespace tideline::app
