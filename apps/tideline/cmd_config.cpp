@@ -9,9 +9,11 @@
 #include "base/yaml.h"
 #include "cluster/cluster.h"
 #include "commands.h"
+#include "model/input_section.h"
 #include "plan/plan.h"
 #include "plan/table.h"
 #include "platform/files.h"
+#include "profile/profile.h"
 
 namespace tideline::app {
 namespace {
@@ -55,6 +57,25 @@ Json to_json(const Table& table) {
           {"result_bytes", table.result_bytes}};
 }
 
+Json to_json(const ModelConfig& config) {
+  Json shapes = Json::object();
+  for (const TensorSpec& spec : config.shapes) shapes[spec.name] = spec.shape;
+  return {{"input", config.input ? Json::parse(write_input_section(*config.input)) : Json(nullptr)},
+          {"shapes", std::move(shapes)}};
+}
+
+Json to_json(const Profile& profile) {
+  return {{"model", profile.model_name},
+          {"model_sha256", profile.model_sha256.hex()},
+          {"chain_sha256", profile.chain_sha256.hex()},
+          {"host", profile.host},
+          {"threads", profile.threads},
+          {"engine", profile.engine},
+          {"date", profile.date},
+          {"blocks", profile.blocks.size()},
+          {"whole_ms", profile.whole.count()}};
+}
+
 bool has_any(const nlohmann::json& document, std::initializer_list<const char*> keys) {
   for (const char* key : keys)
     if (document.contains(key)) return true;
@@ -72,12 +93,18 @@ Result<Validated> validate_json(const std::string& text, const std::string& path
     TIDELINE_TRY(const Table table, parse_table(text, path));
     return Validated{"table", to_json(table)};
   }
+  if (has_any(document, {"blocks", "cuts"})) {
+    TIDELINE_TRY(const Profile profile, parse_profile(text, path));
+    return Validated{"profile", to_json(profile)};
+  }
   if (has_any(document, {"nodes"})) {
     TIDELINE_TRY(const Cluster cluster, parse_cluster(text, path));
     return Validated{"cluster", to_json(cluster)};
   }
   return Error{ErrorCode::kInvalidArgument,
-               path + ": not a kind of file that is known here: a cluster has the key nodes, a plan segments, a table ops"};
+               path +
+                   ": not a kind of file that is known here: a cluster has the key nodes, a plan segments, a profile blocks, a "
+                   "table ops"};
 }
 
 Result<Validated> validate_file(const std::string& path) {
@@ -90,7 +117,13 @@ Result<Validated> validate_file(const std::string& path) {
     TIDELINE_TRY(const Cluster cluster, parse_cluster(text, path));
     return Validated{"cluster", to_json(cluster)};
   }
-  return Error{ErrorCode::kInvalidArgument, path + ": not a kind of file that is known here: a cluster has the key nodes"};
+  if (map.optional("input").present() || map.optional("shapes").present()) {
+    TIDELINE_TRY(const ModelConfig config, parse_model_config(text, path));
+    return Validated{"model", to_json(config)};
+  }
+  return Error{
+      ErrorCode::kInvalidArgument,
+      path + ": not a kind of file that is known here: a cluster has the key nodes, a model's configuration input or shapes"};
 }
 
 Status validate(const Context& context, const std::string& path) {

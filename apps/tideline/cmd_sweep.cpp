@@ -1,20 +1,39 @@
 // tideline sweep: allocation and response time against bandwidth (AAIoT, Figure 3).
+#include <array>
+#include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <memory>
+
+#include <cstdlib>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "commands.h"
+#include "plan_inputs.h"
 #include "platform/files.h"
 #include "sweep_data.h"
+#include "zoo/zoo.h"
 
 namespace tideline::app {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
+// AAIoT's four devices. Its paper measures a Raspberry Pi 3, an i5-4210H, an i7-6700 and a GTX 1080, about 2, 30, 80 and 3000
+// GFLOP/s on a network such as AlexNet; the host that is measured stands for the i7.
+constexpr std::array<std::pair<const char*, double>, 4> kPaperDevices{
+    {{"Raspberry Pi", 80.0 / 2}, {"mobile PC", 80.0 / 30}, {"desktop PC", 1}, {"server (GPU)", 80.0 / 3000}}};
+
 struct Options {
+  PlanInputArguments inputs;
+  std::string cluster;
+  std::string devices;
+  std::string slowdown;
+  std::string rtt = "0";
+  std::string input_bytes;
   std::string table;
   std::string planner = "auto";
   std::string from = "10kbit/s";
@@ -88,16 +107,130 @@ Status write_files(const Options& options, const Sweep& sweep, report::SweepFigu
   return write_file_atomic(options.out + "/sweep.json", json + "\n");
 }
 
-Status sweep(const Context& context, const Options& options) {
+// A zoo network as a file that is gone when this is.
+class ZooFile {
+ public:
+  static Result<std::unique_ptr<ZooFile>> write(const std::string& name) {
+    TIDELINE_TRY(const std::string onnx, zoo_model(name, 1));
+    std::string folder = (std::filesystem::temp_directory_path() / "tideline-XXXXXX").string();
+    if (::mkdtemp(folder.data()) == nullptr)
+      return Error{ErrorCode::kNotFound, "cannot make a folder for the model beside " + folder + ": set TMPDIR"};
+    auto file = std::make_unique<ZooFile>(folder, folder + "/" + name + ".onnx");
+    TIDELINE_CHECK_OK(write_file_atomic(file->path_, onnx));
+    return file;
+  }
+  ZooFile(std::string folder, std::string path) : folder_(std::move(folder)), path_(std::move(path)) {}
+  ZooFile(const ZooFile&) = delete;
+  ZooFile& operator=(const ZooFile&) = delete;
+  ~ZooFile() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string folder_;
+  std::string path_;
+};
+
+Result<std::vector<double>> factors_of(const std::string& text) {
+  std::vector<double> factors;
+  for (const std::string& part : split(text, ',')) {
+    double factor = 0;
+    const auto [end, status] = std::from_chars(part.data(), part.data() + part.size(), factor);
+    if (status != std::errc() || end != part.data() + part.size() || !(factor > 0) || factor > 1e6)
+      return Error{ErrorCode::kInvalidArgument,
+                   "--slowdown is factors above 0, such as 40,2.67,1,0.027; found " + printable(text)};
+    factors.push_back(factor);
+  }
+  return factors;
+}
+
+Result<Cluster> cluster_of(const Options& options) {
+  if (!options.cluster.empty()) return load_cluster(options.cluster);
+  Cluster cluster;
+  for (const auto& [name, slowdown] : kPaperDevices)
+    cluster.nodes.push_back({.name = name, .threads = options.inputs.model.threads, .slowdown = slowdown});
+  if (!options.slowdown.empty()) {
+    TIDELINE_TRY(const std::vector<double> factors, factors_of(options.slowdown));
+    const bool is_paper = factors.size() == kPaperDevices.size();
+    cluster.nodes.clear();
+    for (std::size_t i = 0; i < factors.size(); ++i)
+      cluster.nodes.push_back({.name = is_paper ? kPaperDevices[i].first : fmt::format("device {}", i + 1),
+                               .threads = options.inputs.model.threads,
+                               .slowdown = factors[i]});
+  }
+  if (!options.devices.empty()) {
+    const std::vector<std::string> names = split(options.devices, ',');
+    if (names.size() != cluster.nodes.size())
+      return Error{ErrorCode::kInvalidArgument, fmt::format("--devices names {} devices, but there are {} slowdown factors",
+                                                            names.size(), cluster.nodes.size())};
+    for (std::size_t i = 0; i < names.size(); ++i) cluster.nodes[i].name = names[i];
+  }
+  TIDELINE_TRY(const Millis rtt, parse_duration(options.rtt));
+  for (std::uint32_t i = 1; i < cluster.nodes.size(); ++i)
+    cluster.links.push_back(
+        {.from = static_cast<NodeId>(i - 1), .to = static_cast<NodeId>(i), .bytes_per_s = 1, .back_bytes_per_s = 1, .rtt = rtt});
+  return cluster;
+}
+
+std::string model_note(const Cluster& cluster, const PlanInputs& inputs) {
+  const Profile& profile = *inputs.by_node[0];
+  std::string factors;
+  for (const Node& node : cluster.nodes)
+    factors += fmt::format("{}{} x{:.3g}", factors.empty() ? "" : ", ", node.name, node.slowdown);
+  std::string rtt;
+  for (const Link& link : cluster.links) rtt += fmt::format("{}{:g}", rtt.empty() ? "" : ", ", link.rtt.count());
+  return fmt::format(
+      "{} measured on {} with {} thread{}: {}. Its times stretched: {}.\n"
+      "Sends {} ({}); round trips {} ms; every link has the bandwidth of the axis, both ways.",
+      profile.model_name, profile.host, profile.threads, profile.threads == 1 ? "" : "s", format_millis(profile.whole), factors,
+      inputs.input_name, format_bytes(profile.cuts[0].bytes), rtt.empty() ? "none" : rtt);
+}
+
+Result<Sweep> sweep_profiled(const Context& context, const Options& options, report::SweepFigure& figure) {
   TIDELINE_TRY(const SweepRange range, range_of(options));
-  report::SweepFigure figure;
-  if (options.table.empty()) return Error{ErrorCode::kInvalidArgument, "[sweep] say what to sweep: --table FILE"};
+  TIDELINE_TRY(const Cluster cluster, cluster_of(options));
+  PlanInputArguments arguments = options.inputs;
+  std::unique_ptr<ZooFile> zoo;
+  if (arguments.model.model.empty() && arguments.profiles.empty()) arguments.model.model = "alexnet";
+  const bool is_zoo =
+      !std::filesystem::exists(arguments.model.model) && arguments.model.model.find_first_of("/.") == std::string::npos;
+  if (!arguments.model.model.empty() && is_zoo) {
+    TIDELINE_TRY(zoo, ZooFile::write(arguments.model.model));
+    arguments.model.model = zoo->path();
+  }
+  TIDELINE_TRY(const PlanInputs inputs, load_plan_inputs(context, cluster, arguments));
+  if (!options.input_bytes.empty()) {
+    TIDELINE_TRY(const Bytes bytes, parse_bytes(options.input_bytes));
+    for (const auto& profile : inputs.profiles) profile->cuts[0].bytes = bytes;
+  }
+  TIDELINE_TRY(Sweep result, sweep_model(context, cluster, inputs.by_node, range, options.planner));
+  figure.title = fmt::format("{}: where the layers run, against bandwidth", inputs.by_node[0]->model_name);
+  figure.note = model_note(cluster, inputs);
+  if (!context.quiet)
+    for (const std::string& note : inputs.notes) fmt::print(stderr, "note: {}\n", note);
+  return result;
+}
+
+Result<Sweep> sweep_file(const Context& context, const Options& options, report::SweepFigure& figure) {
+  if (!options.inputs.model.model.empty() || !options.inputs.profiles.empty() || !options.cluster.empty() ||
+      !options.slowdown.empty())
+    return Error{ErrorCode::kInvalidArgument, "sweep either a MODEL or a --table, not both"};
+  TIDELINE_TRY(const SweepRange range, range_of(options));
   TIDELINE_TRY(Table table, load_table(options.table));
-  TIDELINE_TRY(const Sweep result, sweep_table(context, std::move(table), range, options.planner));
-  figure.title = options.title.empty() ? "Where the layers run, against bandwidth" : options.title;
+  figure.title = "Where the layers run, against bandwidth";
   figure.note = fmt::format("Times of {}. Every link has the bandwidth of the axis; the result returns over the same links.",
-                            options.table);
-  if (!options.out.empty()) TIDELINE_CHECK_OK(write_files(options, result, std::move(figure)));
+                            std::filesystem::path(options.table).filename().string());
+  return sweep_table(context, std::move(table), range, options.planner);
+}
+
+Status sweep(const Context& context, const Options& options) {
+  report::SweepFigure figure;
+  TIDELINE_TRY(const Sweep result,
+               options.table.empty() ? sweep_profiled(context, options, figure) : sweep_file(context, options, figure));
+  if (!options.title.empty()) figure.title = options.title;
+  if (!options.out.empty()) TIDELINE_CHECK_OK(write_files(options, result, figure));
   if (context.output == Output::kJson)
     fmt::print("{}\n", to_json(result).dump(-1, ' ', false, Json::error_handler_t::replace));
   else
@@ -112,8 +245,30 @@ Status sweep(const Context& context, const Options& options) {
 void add_sweep_command(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("sweep", "Show where the layers run and how long they take, against bandwidth");
   const auto options = std::make_shared<Options>();
-  command->add_option("--table", options->table, "A table of measured times (docs/formats/table.md)")->type_name("FILE");
-  command->add_option("--planner", options->planner, "auto, aaiot, exhaustive or native")->type_name("NAME");
+  add_model_options(*command, options->inputs.model);
+  command->get_option("model")->required(false)->description(
+      "An .onnx file or a network of `tideline zoo`; alexnet when left out");
+  command->add_option("--cluster", options->cluster, "Nodes with their slowdown, and round-trip times; bandwidths are swept")
+      ->type_name("FILE");
+  command
+      ->add_option(
+          "--slowdown", options->slowdown,
+          "Devices as factors on the measured times, from the sensor up; without: 40,2.67,1,0.0267, the paper's four devices")
+      ->type_name("F,F,..")
+      ->excludes("--cluster");
+  command->add_option("--devices", options->devices, "Their names")->type_name("NAME,..")->excludes("--cluster");
+  command->add_option("--rtt", options->rtt, "Round-trip time of every link")
+      ->capture_default_str()
+      ->type_name("TIME")
+      ->excludes("--cluster");
+  command
+      ->add_option("--input-bytes", options->input_bytes,
+                   "Size of what is sent when everything runs above, instead of the measured one")
+      ->type_name("SIZE");
+  add_profile_options(*command, options->inputs);
+  command->add_option("--table", options->table, "Sweep a table of measured times instead (docs/formats/table.md)")
+      ->type_name("FILE");
+  command->add_option("--planner", options->planner, "auto, aaiot, chain-exact, exhaustive or native")->type_name("NAME");
   command->add_option("--from", options->from, "Lowest bandwidth")->type_name("RATE")->capture_default_str();
   command->add_option("--to", options->to, "Highest bandwidth")->type_name("RATE")->capture_default_str();
   command->add_option("--points", options->points, "Bandwidths between them, evenly on a logarithmic axis")
@@ -121,7 +276,15 @@ void add_sweep_command(CLI::App& app, Context& context) {
   command->add_option("--out", options->out, "Folder for sweep.svg, sweep.csv and sweep.json")->type_name("DIR");
   command->add_option("--title", options->title, "Title of the figure");
   add_output_option(*command, context);
-  command->footer("Examples:\n  tideline sweep --table examples/tables/alexnet.json --out figures");
+  command->footer(
+      "Without a cluster, four devices stand for AAIoT's: this host is the desktop PC (i7-6700, about 80 GFLOP/s), a Raspberry "
+      "Pi 3\n"
+      "is 40 times slower, the mobile PC 2.67 times, and the server's GPU 37.5 times faster (2, 30, 80 and 3000 GFLOP/s).\n\n"
+      "Examples:\n"
+      "  tideline sweep --out figures                                AAIoT's Figure 3 on the zoo's AlexNet\n"
+      "  tideline sweep det.onnx --config ocr.yaml --input photo.jpg --cluster home.yaml --out figures\n"
+      "  tideline sweep squeezenet --slowdown 8,2,1 --devices camera,gateway,server --rtt 4ms\n"
+      "  tideline sweep --table examples/tables/alexnet.json --from 1Mbit/s --to 1Gbit/s --points 31");
   on_run(*command, context, [&context, options] { return sweep(context, *options); });
 }
 

@@ -10,25 +10,33 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::size_t kLabelWidth = 58;
+
 const Profile& profile_of(const PlanAnswer& answer) { return *answer.cost->profiles[0]; }
 
-// "everything on server: sends the JPEG (197 kB)"; "camera 0-3 | server 4-30: sends 25.1 kB after relu4".
-std::string label_of(const PlanAnswer& answer, const Plan& plan, const Estimate& estimate) {
+// What runs where, and what travels for it.
+struct Label {
+  std::string where;  // "everything on server"; "split camera 0-3 | server 4-30"
+  std::string sends;  // "sends the JPEG (197 kB)"; "sends 25.1 kB after relu4"
+};
+
+Label label_of(const PlanAnswer& answer, const Plan& plan, const Estimate& estimate) {
   if (plan.segments.size() == 1) {
-    const std::string where = "everything on " + plan.segments[0].node;
-    if (estimate.hops.empty()) return where + ": sends nothing";
-    return fmt::format("{}: sends {} ({})", where, answer.input_name, format_bytes(profile_of(answer).cuts[0].bytes));
+    Label label{.where = "everything on " + plan.segments[0].node, .sends = "sends nothing"};
+    if (!estimate.hops.empty())
+      label.sends = fmt::format("sends {} ({})", answer.input_name, format_bytes(profile_of(answer).cuts[0].bytes));
+    return label;
   }
-  std::string where = "split";
-  std::string sends;
+  Label label{.where = "split", .sends = "sends"};
   for (std::size_t i = 0; i < plan.segments.size(); ++i) {
     const PlanSegment& segment = plan.segments[i];
-    where += fmt::format("{} {} {}-{}", i == 0 ? "" : " |", segment.node, segment.first_block, segment.last_block);
+    label.where += fmt::format("{} {} {}-{}", i == 0 ? "" : " |", segment.node, segment.first_block, segment.last_block);
     if (i + 1 == plan.segments.size()) continue;
-    sends += fmt::format("{}{} after {}", i == 0 ? "" : ", ", format_bytes(profile_of(answer).cuts[segment.last_block + 1].bytes),
-                         profile_of(answer).blocks[segment.last_block].name);
+    label.sends +=
+        fmt::format("{} {} after {}", i == 0 ? "" : ",", format_bytes(profile_of(answer).cuts[segment.last_block + 1].bytes),
+                    profile_of(answer).blocks[segment.last_block].name);
   }
-  return where + ": sends " + sends;
+  return label;
 }
 
 Json segments_json(const Plan& plan) {
@@ -111,13 +119,16 @@ void print_stages(const PlanAnswer& answer) {
 }
 
 void print_candidates(const PlanAnswer& answer) {
-  fmt::print("\n  {:<62} {:>10} {:>10} {:>10}\n", "candidate", "latency", "compute", "transfer");
+  fmt::print("\n  {:<{}} {:>10} {:>10} {:>10}\n", "candidate", kLabelWidth, "latency", "compute", "transfer");
   for (const Candidate& candidate : answer.candidates) {
     const Estimate& estimate = candidate.estimate;
-    const std::string label = label_of(answer, candidate.plan, estimate);
-    fmt::print("{} {:<62} {:>10} {:>10} {:>10}{}\n", is_chosen(answer, candidate) ? '*' : ' ', label,
-               format_millis(estimate.latency), format_millis(estimate.compute), format_millis(estimate.transfer),
+    const Label label = label_of(answer, candidate.plan, estimate);
+    const std::string text = fmt::format("{}: {}", label.where, label.sends);
+    const bool fits = text.size() <= kLabelWidth;
+    fmt::print("{} {:<{}} {:>10} {:>10} {:>10}{}\n", is_chosen(answer, candidate) ? '*' : ' ', fits ? text : label.where,
+               kLabelWidth, format_millis(estimate.latency), format_millis(estimate.compute), format_millis(estimate.transfer),
                estimate.infeasible.empty() ? "" : "  not possible: " + estimate.infeasible);
+    if (!fits) fmt::print("      {}\n", label.sends);
   }
 }
 
@@ -126,8 +137,9 @@ void print_candidates(const PlanAnswer& answer) {
 void print_plan_json(const PlanAnswer& answer) {
   Json candidates = Json::array();
   for (const Candidate& candidate : answer.candidates) {
+    const Label label = label_of(answer, candidate.plan, candidate.estimate);
     Json entry{{"kind", candidate.kind == Candidate::Kind::kNative ? "native" : "split"},
-               {"label", label_of(answer, candidate.plan, candidate.estimate)},
+               {"label", label.where + ": " + label.sends},
                {"segments", segments_json(candidate.plan)}};
     entry.update(value_json(candidate.estimate));
     entry["stages"] = stages_json(candidate.estimate);

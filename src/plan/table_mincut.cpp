@@ -2,13 +2,9 @@
 // in practice some milliseconds for a hundred ops on four devices. Gives up beyond kVariablesMax with kUnsupported.
 //
 // One yes-or-no variable for each op and link: is the op beyond the link? "No" is the source's side of the cut.
-#include <algorithm>
-#include <limits>
-
 #include <fmt/format.h>
-#include <boost/graph/adjacency_list.hpp>
-#include <boost/graph/boykov_kolmogorov_max_flow.hpp>
 
+#include "plan/max_flow.h"
 #include "plan/table.h"
 
 namespace tideline {

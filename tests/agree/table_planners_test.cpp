@@ -93,7 +93,9 @@ TEST(TablePlannersAgree, MinCutIsExhaustive) {
     const auto cut = plan_table_mincut(table);
     const auto referee = plan_table_exhaustive(table);
     ASSERT_TRUE(cut && referee) << "round " << round;
-    if (whole) ASSERT_EQ(cut->devices, referee->devices) << "round " << round;
+    if (whole) {
+      ASSERT_EQ(cut->devices, referee->devices) << "round " << round;
+    }
     ASSERT_NEAR(cut->value.latency_ms, referee->value.latency_ms, 1e-9 * (1 + referee->value.latency_ms)) << "round " << round;
     const auto [low, high] = std::minmax_element(cut->devices.begin(), cut->devices.end());
     splits += *low != *high ? 1 : 0;
