@@ -180,12 +180,16 @@ std::string model_note(const Cluster& cluster, const PlanInputs& inputs) {
   for (const Node& node : cluster.nodes)
     factors += fmt::format("{}{} x{:.3g}", factors.empty() ? "" : ", ", node.name, node.slowdown);
   std::string rtt;
-  for (const Link& link : cluster.links) rtt += fmt::format("{}{:g}", rtt.empty() ? "" : ", ", link.rtt.count());
+  bool is_zero = true;
+  for (const Link& link : cluster.links) {
+    rtt += fmt::format("{}{:g}", rtt.empty() ? "" : ", ", link.rtt.count());
+    is_zero = is_zero && link.rtt.count() == 0;
+  }
   return fmt::format(
       "{} measured on {} with {} thread{}: {}. Its times stretched: {}.\n"
-      "Sends {} ({}); round trips {} ms; every link has the bandwidth of the axis, both ways.",
+      "Sends {} ({}); {}; every link has the bandwidth of the axis, both ways.",
       profile.model_name, profile.host, profile.threads, profile.threads == 1 ? "" : "s", format_millis(profile.whole), factors,
-      inputs.input_name, format_bytes(profile.cuts[0].bytes), rtt.empty() ? "none" : rtt);
+      inputs.input_name, format_bytes(profile.cuts[0].bytes), is_zero ? "no round-trip times" : "round trips of " + rtt + " ms");
 }
 
 Result<Sweep> sweep_profiled(const Context& context, const Options& options, report::SweepFigure& figure) {

@@ -28,10 +28,7 @@ std::string shortened(std::string_view text, std::size_t max) {
   return fmt::format("{}..{}", text.substr(0, max / 2 - 1), text.substr(text.size() - (max - max / 2 - 1)));
 }
 
-std::string time_text(double ms) {
-  if (ms >= 999) return fmt::format("{:g} s", ms / 1e3);
-  return fmt::format("{:g} ms", ms);
-}
+std::string time_text(double ms) { return ms >= 999 ? number_text(ms / 1e3, 1) + " s" : fmt::format("{:g} ms", ms); }
 
 struct LogScale {
   Scale scale;
