@@ -1,0 +1,257 @@
+// Goal: plan, sweep and config do on the command line what they promise: the JSON keys that others script against, the exit
+// codes, and one sentence for each wrong input. Method: the real binary, files in a folder of the test's own, profiles made up by
+// hand.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "plan/plan.h"
+#include "profile/profile.h"
+
+namespace tideline {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+struct Outcome {
+  int exit_code = -1;
+  std::string out;
+  std::string err;
+  nlohmann::json json() const { return nlohmann::json::parse(out, nullptr, false); }
+};
+
+std::string slurp(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class PlanCli : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* binary = std::getenv("TIDELINE_BINARY");
+    const char* source = std::getenv("TIDELINE_SOURCE_DIR");
+    ASSERT_NE(binary, nullptr) << "run by ctest";
+    ASSERT_NE(source, nullptr) << "run by ctest";
+    binary_ = binary;
+    source_ = source;
+    std::string name = (fs::temp_directory_path() / "tideline-plan-cli-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+
+  Outcome run(const std::string& arguments) const {
+    const fs::path out = folder_ / "stdout";
+    const fs::path err = folder_ / "stderr";
+    const int status =
+        std::system(("'" + binary_ + "' " + arguments + " >'" + out.string() + "' 2>'" + err.string() + "'").c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, slurp(out), slurp(err)};
+  }
+
+  std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_ / name, std::ios::binary) << text;
+    return (folder_ / name).string();
+  }
+  std::string table(const std::string& name) const { return source_ + "/examples/tables/" + name; }
+
+  // Four blocks of 10 ms; the cut after block 0 is small, so with a slow first node a split wins.
+  Profile profile() const {
+    Profile profile{.model_name = "toy",
+                    .model_sha256 = sha256("m"),
+                    .chain_sha256 = sha256("c"),
+                    .host = "h",
+                    .engine = "e",
+                    .date = "2026-01-01T00:00:00Z"};
+    for (int i = 0; i < 4; ++i)
+      profile.blocks.push_back({.name = "b" + std::to_string(i), .time = Millis{10}, .parameter_bytes = 1'000'000});
+    for (const Bytes bytes : {1'000'000u, 1'000u, 500'000u, 500'000u, 1'000u}) profile.cuts.push_back({.bytes = bytes});
+    profile.whole = Millis{40};
+    return profile;
+  }
+  std::string cluster(const std::string& extra = "") const {
+    return write("cluster.yaml", "nodes:\n  - {name: camera, tier: device, address: 'h:1', slowdown: 10" + extra +
+                                     "}\n  - {name: server, tier: cloud, address: 'h:2'" + extra +
+                                     "}\nlinks:\n  - {from: camera, to: server, bandwidth: 8Mbit/s, rtt: 5ms}\n");
+  }
+
+  std::string binary_;
+  std::string source_;
+  fs::path folder_;
+};
+
+TEST_F(PlanCli, TableOfAChain) {
+  const Outcome outcome = run("plan --table " + table("alexnet.json") + " -o json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto json = outcome.json();
+  EXPECT_EQ(json["planner"], "aaiot");
+  EXPECT_THAT(json["device"].get<std::vector<int>>(), ElementsAre(0, 0, 1, 1, 1, 1, 1, 1, 1, 1));
+  EXPECT_NEAR(json["latency_ms"].get<double>(), 373, 1);
+  EXPECT_EQ(json["candidates"].size(), 5u);
+  const auto referee = run("plan --table " + table("alexnet.json") + " --planner exhaustive -o json").json();
+  EXPECT_EQ(referee["planner"], "exhaustive");
+  EXPECT_EQ(referee["device"], json["device"]);
+  EXPECT_EQ(referee["latency_ms"], json["latency_ms"]);
+}
+
+TEST_F(PlanCli, TableOfAGraph) {
+  const auto cut = run("plan --table " + table("diamond.json") + " -o json").json();
+  EXPECT_EQ(cut["planner"], "min-cut");
+  EXPECT_EQ(cut["device"], run("plan --table " + table("diamond.json") + " --planner exhaustive -o json").json()["device"]);
+  const Outcome refused = run("plan --table " + table("diamond.json") + " --planner aaiot");
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_THAT(refused.err, HasSubstr("min-cut"));
+}
+
+TEST_F(PlanCli, ModelSplits) {
+  const std::string profile_file = write("toy.profile.json", write_profile(profile()));
+  const std::string plan_file = (folder_ / "toy.plan.json").string();
+  const Outcome outcome =
+      run("plan --profile " + profile_file + " --cluster " + cluster() + " --plan-out " + plan_file + " -o json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto json = outcome.json();
+  EXPECT_EQ(json["planner"], "aaiot");
+  ASSERT_EQ(json["segments"].size(), 2u);
+  EXPECT_EQ(json["segments"][0], (nlohmann::json{{"node", "camera"}, {"first_block", 0}, {"last_block", 0}}));
+  EXPECT_EQ(json["segments"][1], (nlohmann::json{{"node", "server"}, {"first_block", 1}, {"last_block", 3}}));
+  // 10 * 10 + 30 ms of compute; 5 ms, 1 kB up and 1 kB back at 1 MB/s.
+  EXPECT_NEAR(json["estimate"]["compute_ms"].get<double>(), 130, 1e-9);
+  EXPECT_NEAR(json["estimate"]["transfer_ms"].get<double>(), 7, 1e-9);
+  EXPECT_NEAR(json["estimate"]["latency_ms"].get<double>(), 137, 1e-9);
+  EXPECT_EQ(json["do_not_split"], false);
+  ASSERT_EQ(json["candidates"].size(), 3u);
+  EXPECT_EQ(json["candidates"][1]["label"], "everything on server: sends the input (1 MB)");
+  EXPECT_EQ(json["candidates"][2]["chosen"], true);
+  EXPECT_EQ(json["hops"][0]["bytes"], 1000);
+  const auto plan = parse_plan(slurp(plan_file), plan_file);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->segments.size(), 2u);
+}
+
+TEST_F(PlanCli, ModelDoesNotSplit) {
+  Profile small = profile();
+  small.cuts[0].bytes = 900;
+  const std::string arguments = "plan --profile " + write("p.json", write_profile(small)) + " --cluster " + cluster();
+  const auto json = run(arguments + " -o json").json();
+  EXPECT_EQ(json["do_not_split"], true);
+  EXPECT_EQ(json["segments"].size(), 1u);
+  EXPECT_GT(json["best_split_loss_ms"].get<double>(), 0);
+  EXPECT_THAT(run(arguments).out, HasSubstr("Do not split: everything on server is best."));
+}
+
+TEST_F(PlanCli, MemoryLimits) {
+  const std::string profile_file = write("p.json", write_profile(profile()));
+  const auto json = run("plan --profile " + profile_file + " --cluster " + cluster(", memory: 2500kB") + " -o json").json();
+  EXPECT_EQ(json["planner"], "chain-exact");
+  EXPECT_EQ(json["segments"][0]["last_block"], 1);
+  EXPECT_THAT(json["candidates"][1]["infeasible"].get<std::string>(), HasSubstr("server: needs 4 MB, has 2.5 MB"));
+  const Outcome none = run("plan --profile " + profile_file + " --cluster " + cluster(", memory: 1500kB") + " -o json");
+  EXPECT_EQ(none.exit_code, 4);
+  EXPECT_EQ(none.json()["ok"], false);
+  EXPECT_THAT(none.err, HasSubstr("camera: needs 4 MB, has 1.5 MB; server: needs 4 MB, has 1.5 MB"));
+}
+
+TEST_F(PlanCli, WrongInputsEndWithOneSentence) {
+  const std::string good = write("p.json", write_profile(profile()));
+  Profile foreign = profile();
+  foreign.chain_sha256 = sha256("other");
+  const std::string other = write("other.json", write_profile(foreign));
+  const std::string yaml = cluster();
+  struct Case {
+    std::string arguments;
+    int exit_code;
+    std::string sentence;
+  };
+  const std::vector<Case> cases{
+      {"plan", 3, "--cluster"},
+      {"plan --planer x", 2, "planer"},
+      {"plan --table /nonexistent.json", 3, "/nonexistent.json"},
+      {"plan --table " + write("bad.json", "{\"devices\": [\"a\"], \"ops\": [], \"input_bytes\": 1}"), 3, "at least one op"},
+      {"plan --table " + table("alexnet.json") + " --cluster " + yaml, 3, "not both"},
+      {"plan --table " + table("alexnet.json") + " --planner aiot", 3, "did you mean 'aaiot'"},
+      {"plan --cluster " + yaml, 3, "name the MODEL"},
+      {"plan --cluster /nonexistent.yaml --profile " + good, 3, "/nonexistent.yaml"},
+      {"plan --cluster " + yaml + " --profile /nonexistent.json", 3, "/nonexistent.json"},
+      {"plan --cluster " + yaml + " --profile " + yaml, 3, "cluster.yaml"},
+      {"plan --cluster " + yaml + " --profile " + good + " --profile " + good, 3, "NODE=FILE"},
+      {"plan --cluster " + yaml + " --profile " + good + " --profile server=" + other, 3, "different models"},
+      {"plan --cluster " + yaml + " --profile " + good + " --planner fast", 3, "no planner is named"},
+      {"plan /nonexistent.onnx --cluster " + yaml + " --profile " + good, 3, "/nonexistent.onnx"},
+      {"sweep --table " + table("alexnet.json") + " --from 1Gbit/s --to 1Mbit/s", 3, "--from"},
+      {"sweep --table " + table("alexnet.json") + " --from 10", 3, "unit"},
+      {"sweep --table " + table("alexnet.json") + " --points 1", 3, "--points"},
+      {"sweep --table " + table("alexnet.json") + " --slowdown 1,2", 3, "not both"},
+      {"sweep --profile " + good + " --slowdown 1,x", 3, "--slowdown"},
+      {"sweep --profile " + good + " --slowdown 1,2 --devices a", 3, "--devices"},
+      {"sweep no-such-network", 3, "no-such-network"},
+      {"config validate /nonexistent", 3, "/nonexistent"},
+      {"config validate " + write("x.yaml", "a: 1\n"), 3, "not a kind of file"},
+      {"config validate " + write("x.json", "{\"a\": 1}"), 3, "not a kind of file"},
+      {"config validate " + write("y.json", "[1"), 3, "y.json"},
+      {"config validate " + write("z.yaml", "nodes:\n  - {name: a, tier: edge, address: 'h:1', thread: 1}\n"), 3, "z.yaml:2:"},
+  };
+  for (const Case& wrong : cases) {
+    const Outcome outcome = run(wrong.arguments);
+    EXPECT_EQ(outcome.exit_code, wrong.exit_code) << wrong.arguments << "\n" << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(wrong.sentence)) << wrong.arguments;
+    EXPECT_EQ(outcome.out, "") << wrong.arguments;
+  }
+}
+
+TEST_F(PlanCli, SweepWritesTableAndFigure) {
+  const std::string out = (folder_ / "figures").string();
+  const Outcome outcome = run("sweep --table " + table("alexnet.json") + " --points 21 --out " + out + " -o json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto points = outcome.json()["points"];
+  ASSERT_EQ(points.size(), 21u);
+  EXPECT_NEAR(points.front()["bandwidth_bit_s"].get<double>(), 1e4, 1e-6);
+  EXPECT_NEAR(points.back()["bandwidth_bit_s"].get<double>(), 1e9, 1e-3);
+  double before = 1e300;
+  for (const auto& point : points) {
+    EXPECT_LE(point["latency_ms"].get<double>(), before * (1 + 1e-12));
+    before = point["latency_ms"];
+    for (const auto& single : point["single_ms"]) EXPECT_LE(before, single.get<double>() * (1 + 1e-12));
+  }
+  EXPECT_THAT(slurp(out + "/sweep.svg"), HasSubstr("raspberry-pi"));
+  const std::string csv = slurp(out + "/sweep.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 22);
+}
+
+TEST_F(PlanCli, SweepOfAProfile) {
+  const Outcome outcome =
+      run("sweep --profile " + write("p.json", write_profile(profile())) + " --slowdown 10,1 --devices a,b --points 5 -o json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.json()["devices"], (nlohmann::json{"a", "b"}));
+  EXPECT_EQ(outcome.json()["points"][0]["single_ms"][0], 400);
+}
+
+// Every example is right.
+TEST_F(PlanCli, ExamplesAreValid) {
+  int checked = 0;
+  for (const char* folder : {"clusters", "tables", "models"}) {
+    if (!fs::exists(source_ + "/examples/" + folder)) continue;
+    for (const auto& entry : fs::directory_iterator(source_ + "/examples/" + folder)) {
+      if (!entry.is_regular_file()) continue;
+      const Outcome outcome = run("config validate -o json " + entry.path().string());
+      EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+      EXPECT_EQ(outcome.json()["ok"], true);
+      ++checked;
+    }
+  }
+  EXPECT_GE(checked, 3);
+}
+
+}  // namespace
+}  // namespace tideline
