@@ -57,6 +57,25 @@ Result<std::vector<Profile>> profiles_for(const Context& context, const RunArgum
   return profiles;
 }
 
+// The plan of --cuts. A node whose range is empty passes on.
+Result<Plan> plan_by_hand(const std::vector<std::uint32_t>& cuts, const LoadedModel& loaded, const Cluster& cluster) {
+  if (cuts.size() >= cluster.nodes.size())
+    return Error{ErrorCode::kInvalidArgument, fmt::format("--cuts: {} cuts need {} nodes, the cluster has {}", cuts.size(),
+                                                          cuts.size() + 1, cluster.nodes.size())};
+  const std::uint32_t count = loaded.chain.block_count();
+  Plan plan{.planner = "by hand", .model_sha256 = loaded.model.sha256(), .chain_sha256 = loaded.chain.sha256};
+  std::uint32_t next = 0;
+  for (std::size_t i = 0; i <= cuts.size(); ++i) {
+    const std::uint32_t end = i < cuts.size() ? cuts[i] : count;
+    if (end < next || end > count)
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("--cuts: {} is out of order or above the {} blocks of the model", end, count)};
+    if (end > next) plan.segments.push_back({cluster.nodes[i].name, next, end - 1});
+    next = end;
+  }
+  return plan;
+}
+
 void print_candidates(const std::vector<Candidate>& all, const Chain& chain) {
   fmt::print("{:<44} {:>11} {:>11} {:>11}\n", "plan (predicted)", "latency", "compute", "transfer");
   for (const Candidate& candidate : all) {
@@ -94,7 +113,14 @@ Result<ChosenPlan> choose_plan(Context& context, const RunArguments& arguments, 
     request.cost.profiles.push_back(&profile);
   }
   request.cancel = context.interrupted;
-  if (!arguments.plan.empty()) {
+  if (!arguments.cuts.empty()) {
+    TIDELINE_TRY(chosen.plan, plan_by_hand(arguments.cuts, loaded, cluster));
+  }
+  if (!chosen.plan.segments.empty()) {
+    if (context.output == Output::kTable) {
+      TIDELINE_TRY(const std::vector<Candidate> all, candidates(request));
+      print_candidates(all, loaded.chain);
+    }
     TIDELINE_TRY(chosen.estimate, estimate(request.cost, chosen.plan));
     return chosen;
   }

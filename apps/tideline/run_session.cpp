@@ -91,6 +91,13 @@ void add_run_options(CLI::App& command, RunArguments& arguments) {
       ->take_all()
       ->type_name("[NODE=]FILE");
   command.add_option("--planner", arguments.planner, "Only this planner (see `tideline plan --help`)")->type_name("NAME");
+  command
+      .add_option(
+          "--cuts", arguments.cuts,
+          "Place by hand: the first block of each next node. 3,40 gives blocks 0..2 to the first node, 3..39 to the second")
+      ->delimiter(',')
+      ->type_name("K,K,...")
+      ->excludes("--plan");
   command.add_flag("--split", arguments.split, "The best plan over two nodes or more, even where not splitting is better");
   command.add_option("-n,--requests", arguments.requests, "Requests to measure")
       ->check(CLI::Range(1U, 10'000'000U))

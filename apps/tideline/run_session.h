@@ -19,6 +19,7 @@ struct RunArguments {
   std::string plan;                   // a *.plan.json; empty: plan now
   std::vector<std::string> profiles;  // FILE or NODE=FILE; empty: measure this host now
   std::string planner;                // empty: the best of all
+  std::vector<std::uint32_t> cuts;    // place by hand: the first block of each next node
   bool split = false;                 // the best plan over two nodes or more, even when a native one would win
   std::uint32_t requests = 20;
   std::uint32_t warmup = 3;

@@ -15,6 +15,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kAnswerTimeout{30'000};
+constexpr std::chrono::milliseconds kFarewell{200};
 constexpr std::size_t kStagesPerCallerMax = 64;
 constexpr std::size_t kSegmentPieceSlot = 0;
 
@@ -149,6 +150,8 @@ void NodeServer::serve(Connection_& connection) {
   } catch (const std::exception& error) {
     log(LogLevel::kError, fmt::format("connection {} ended: {}", connection.channel.connection().peer(), error.what()));
   }
+  // An ERROR that ended the connection must arrive before the end of the stream does.
+  if (!stopping_) connection.channel.connection().finish(deadline_in(kFarewell));
   connection.channel.shutdown();
   connection.caller.reset();
 }
