@@ -34,6 +34,7 @@ struct OcrModel {
   const char* file;
   const char* config;
 };
+void PrintTo(const OcrModel& ocr, std::ostream* out) { *out << ocr.name; }
 
 // "TIDELINE 2026" in a font of 5x7 dots, black on white, filling the picture's width.
 Image picture_of_text(std::uint32_t width, std::uint32_t height) {
