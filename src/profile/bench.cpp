@@ -131,7 +131,8 @@ Result<std::vector<SegmentTiming>> SegmentBench::measure(const std::vector<Segme
   const Millis reference(typical(reference_->samples));
   std::vector<SegmentTiming> timings;
   for (const Loaded* loaded : all) {
-    timings.push_back({loaded->range, Millis(typical(loaded->samples)), Millis(half_quartiles(loaded->samples)), reference});
+    timings.push_back({loaded->range, Millis(typical(loaded->samples)), Millis(half_quartiles(loaded->samples)), reference,
+                       relative_error(reference_->samples)});
   }
   return timings;
 }

@@ -27,9 +27,10 @@ struct SegmentRange {
 
 struct SegmentTiming {
   SegmentRange range;
-  Millis time{0};       // lower quartile of its runs
-  Millis spread{0};     // half the distance between the quartiles
-  Millis reference{0};  // lower quartile of the whole model's runs in between
+  Millis time{0};              // lower quartile of its runs
+  Millis spread{0};            // half the distance between the quartiles
+  Millis reference{0};         // lower quartile of the whole model's runs in between
+  double reference_error = 0;  // its relative standard error
 };
 
 class SegmentBench {

@@ -151,6 +151,13 @@ class Chooser {
   std::size_t ops_ = 0;
 };
 
+// `ratio` of two times of the reference as far as it is more than chance: dividing by noise would only add noise.
+double real_drift(double ratio, double relative_error) {
+  const double drift = std::log(std::max(ratio, 1e-9));
+  if (std::abs(drift) <= 2 * relative_error) return 1;
+  return std::exp(drift * (1 - std::pow(2 * relative_error / drift, 2)));
+}
+
 // All timings with the reference at its median over the batches: what slowed a batch down slowed its reference down too.
 struct Timings {
   std::vector<SegmentTiming> segments;
@@ -162,9 +169,11 @@ Timings normalized(std::vector<SegmentTiming> timings, std::uint32_t blocks) {
   for (const SegmentTiming& timing : timings) references.push_back(timing.reference.count());
   const Millis reference(median_of(references));
   Timings result;
+  std::vector<double> errors;
   std::vector<double> spreads;
   for (SegmentTiming& timing : timings) {
-    const double drift = timing.reference / reference;
+    const double drift = real_drift(timing.reference / reference, timing.reference_error);
+    errors.push_back(timing.reference_error);
     timing.time /= drift;
     timing.spread /= drift;
     if (timing.range.last + 1 - timing.range.first == blocks) {
@@ -173,7 +182,7 @@ Timings normalized(std::vector<SegmentTiming> timings, std::uint32_t blocks) {
       result.segments.push_back(timing);
     }
   }
-  result.whole = {{0, blocks - 1}, reference, Millis(median_of(spreads)), reference};
+  result.whole = {{0, blocks - 1}, reference, Millis(median_of(spreads)), reference, median_of(errors)};
   return result;
 }
 
@@ -294,7 +303,7 @@ Result<ProfileCheck> check_profile(Engine& engine, const Model& model, const Cha
                measure_batches(bench, chooser, {ranges.begin(), ranges.end()}, blocks, options, kProgressCuts));
 
   ProfileCheck check;
-  check.drift = timings.whole.time / std::max(profile.whole, Millis(1e-9));
+  check.drift = real_drift(timings.whole.time / std::max(profile.whole, Millis(1e-9)), timings.whole.reference_error);
   std::vector<double> errors;
   std::vector<double> raw_errors;
   std::vector<SegmentTiming> all = timings.segments;
