@@ -108,7 +108,7 @@ Status up(const LocalArguments& arguments, Context& context) {
 
 Status run(const LocalArguments& arguments, Context& context) {
   const ScratchFolder scratch;
-  TIDELINE_TRY(LoadedModel loaded, load_model(context, arguments.run.model));
+  TIDELINE_TRY(LoadedModel loaded, load_model(context, arguments.run.inputs.model));
   // Plan before the nodes come up: profiling wants the machine for itself.
   TIDELINE_TRY(const Cluster file, load_cluster(arguments.cluster));
   TIDELINE_TRY(const ChosenPlan chosen, choose_plan(context, arguments.run, loaded, file));
@@ -152,7 +152,7 @@ void add_local_command(CLI::App& app, Context& context) {
   auto* run_command = local->add_subcommand("run", "Start the nodes, run a model over them as `tideline run` does, and end them");
   const auto run_arguments = std::make_shared<LocalArguments>();
   add_local_options(*run_command, *run_arguments);
-  add_model_options(*run_command, run_arguments->run.model);
+  add_model_options(*run_command, run_arguments->run.inputs.model);
   add_run_options(*run_command, run_arguments->run);
   add_output_option(*run_command, context);
   run_command->footer("Example:\n  tideline local run cluster.yaml det.onnx --config det.yaml --input photo.jpg -n 20 --verify");

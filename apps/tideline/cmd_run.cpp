@@ -9,7 +9,7 @@ namespace {
 
 Status run(const RunArguments& arguments, Context& context) {
   TIDELINE_TRY(const Cluster cluster, load_cluster(arguments.cluster));
-  TIDELINE_TRY(LoadedModel loaded, load_model(context, arguments.model));
+  TIDELINE_TRY(LoadedModel loaded, load_model(context, arguments.inputs.model));
   TIDELINE_TRY(const ChosenPlan chosen, choose_plan(context, arguments, loaded, cluster));
   const auto transport = make_tcp_transport({});
   TIDELINE_TRY(const RunReport report, run_requests(context, arguments, loaded, cluster, *transport, chosen));
@@ -23,7 +23,7 @@ Status run(const RunArguments& arguments, Context& context) {
 void add_run_command(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("run", "Run a model over a cluster whose nodes are up, and say where the time went");
   const auto arguments = std::make_shared<RunArguments>();
-  add_model_options(*command, arguments->model);
+  add_model_options(*command, arguments->inputs.model);
   command->add_option("--cluster", arguments->cluster, "The cluster file (docs/formats/cluster.md)")
       ->required()
       ->type_name("FILE");

@@ -57,21 +57,17 @@ bool says_how_to_cut(const ModelArguments& arguments) {
   return !arguments.shapes.empty() || arguments.cut_width != 1 || !arguments.input.empty();
 }
 
-Status check_model(const Context& context, const PlanInputArguments& arguments, PlanInputs& inputs) {
-  const Profile& profile = *inputs.profiles.front();
-  const auto other = [&](std::string_view what) {
-    return Error{ErrorCode::kInvalidArgument, fmt::format("the profile ({}) and {} {}: measure it again with `tideline profile`",
-                                                          printable(profile.model_name), arguments.model.model, what)};
-  };
-  if (!says_how_to_cut(arguments.model)) {
-    TIDELINE_TRY(const Model model, Model::load(arguments.model.model));
-    if (model.sha256() != profile.model_sha256) return other("are different models");
-    return {};
+Error other_model(const PlanInputArguments& arguments, const Profile& profile, std::string_view what) {
+  return Error{ErrorCode::kInvalidArgument, fmt::format("the profile ({}) and {} {}: measure it again with `tideline profile`",
+                                                        printable(profile.model_name), arguments.model.model, what)};
+}
+
+Status check_chain(const PlanInputArguments& arguments, const LoadedModel& loaded, PlanInputs& inputs) {
+  for (const auto& profile : inputs.profiles) {
+    if (loaded.chain.model_sha256 != profile->model_sha256) return other_model(arguments, *profile, "are different models");
+    if (loaded.chain.sha256 != profile->chain_sha256 || loaded.chain.cuts.size() != profile->cuts.size())
+      return other_model(arguments, *profile, "are cut differently (shapes, input section or cut width)");
   }
-  TIDELINE_TRY(const LoadedModel loaded, load_model(context, arguments.model));
-  if (loaded.chain.model_sha256 != profile.model_sha256) return other("are different models");
-  if (loaded.chain.sha256 != profile.chain_sha256 || loaded.chain.cuts.size() != profile.cuts.size())
-    return other("are cut differently (shapes, input section or cut width)");
   inputs.input_name = input_name_of(loaded.chain);
   // Bytes at the cuts are those of the input given now, for instance of this image's file.
   for (const auto& each : inputs.profiles)
@@ -79,7 +75,19 @@ Status check_model(const Context& context, const PlanInputArguments& arguments, 
   return {};
 }
 
-Result<Profile> measure(const Context& context, const PlanInputArguments& arguments, LoadedModel& loaded, int threads) {
+Status check_model(const Context& context, const PlanInputArguments& arguments, const LoadedModel* loaded, PlanInputs& inputs) {
+  if (loaded != nullptr) return check_chain(arguments, *loaded, inputs);
+  if (says_how_to_cut(arguments.model)) {
+    TIDELINE_TRY(const LoadedModel own, load_model(context, arguments.model));
+    return check_chain(arguments, own, inputs);
+  }
+  TIDELINE_TRY(const Model model, Model::load(arguments.model.model));
+  const Profile& profile = *inputs.profiles.front();
+  if (model.sha256() != profile.model_sha256) return other_model(arguments, profile, "are different models");
+  return {};
+}
+
+Result<Profile> measure(const Context& context, const PlanInputArguments& arguments, const LoadedModel& loaded, int threads) {
   std::unique_ptr<Engine> own;
   if (threads != arguments.model.threads) {
     TIDELINE_TRY(own, make_engine({.threads = threads}));
@@ -93,10 +101,8 @@ Result<Profile> measure(const Context& context, const PlanInputArguments& argume
   return measure_profile(own ? *own : *loaded.engine, loaded.model, loaded.chain, loaded.sample, options);
 }
 
-Status measure_missing(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments, PlanInputs& inputs) {
-  if (arguments.model.model.empty())
-    return Error{ErrorCode::kInvalidArgument, "name the MODEL to measure, or give a --profile for every node"};
-  TIDELINE_TRY(LoadedModel loaded, load_model(context, arguments.model));
+Status measure_missing(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments,
+                       const LoadedModel& loaded, PlanInputs& inputs) {
   inputs.input_name = input_name_of(loaded.chain);
   std::map<int, const Profile*> measured;
   for (std::size_t node = 0; node < cluster.nodes.size(); ++node) {
@@ -140,7 +146,10 @@ void add_profile_options(CLI::App& command, PlanInputArguments& arguments) {
       ->type_name("SECONDS");
 }
 
-Result<PlanInputs> load_plan_inputs(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments) {
+namespace {
+
+Result<PlanInputs> load_inputs(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments,
+                               const LoadedModel* model) {
   TIDELINE_TRY(const std::vector<std::string> files, profile_files(cluster, arguments.profiles));
   PlanInputs inputs{.input_name = "the input"};
   std::map<std::string, const Profile*> loaded;
@@ -160,14 +169,30 @@ Result<PlanInputs> load_plan_inputs(const Context& context, const Cluster& clust
     inputs.by_node.push_back(profile);
   }
   const bool is_complete = std::find(inputs.by_node.begin(), inputs.by_node.end(), nullptr) == inputs.by_node.end();
-  if (!is_complete) {
-    TIDELINE_CHECK_OK(measure_missing(context, cluster, arguments, inputs));
+  if (!is_complete && model != nullptr) {
+    TIDELINE_CHECK_OK(measure_missing(context, cluster, arguments, *model, inputs));
+  } else if (!is_complete) {
+    if (arguments.model.model.empty())
+      return Error{ErrorCode::kInvalidArgument, "name the MODEL to measure, or give a --profile for every node"};
+    TIDELINE_TRY(const LoadedModel own, load_model(context, arguments.model));
+    TIDELINE_CHECK_OK(measure_missing(context, cluster, arguments, own, inputs));
   } else {
     if (!inputs.profiles[0]->blocks.empty() && inputs.profiles[0]->blocks[0].name == to_string(InputStep::kDecode))
       inputs.input_name = "the image file";
-    if (!arguments.model.model.empty()) TIDELINE_CHECK_OK(check_model(context, arguments, inputs));
+    if (!arguments.model.model.empty()) TIDELINE_CHECK_OK(check_model(context, arguments, model, inputs));
   }
   return inputs;
+}
+
+}  // namespace
+
+Result<PlanInputs> load_plan_inputs(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments) {
+  return load_inputs(context, cluster, arguments, nullptr);
+}
+
+Result<PlanInputs> load_plan_inputs(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments,
+                                    const LoadedModel& loaded) {
+  return load_inputs(context, cluster, arguments, &loaded);
 }
 
 }  // namespace tideline::app

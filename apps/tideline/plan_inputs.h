@@ -35,5 +35,8 @@ struct PlanInputs {
 // For each node: --profile NODE=FILE, else the cluster file's, else --profile FILE, else the model is measured on this host with
 // the node's threads. kInvalidArgument when a profile is of another model than MODEL, or cut differently than the options say.
 Result<PlanInputs> load_plan_inputs(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments);
+// The same for a caller that has loaded arguments.model already.
+Result<PlanInputs> load_plan_inputs(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments,
+                                    const LoadedModel& loaded);
 
 }  // namespace tideline::app

@@ -189,11 +189,14 @@ void print_plan_table(const PlanAnswer& answer) {
     if (candidate.kind == Candidate::Kind::kNative && candidate.estimate.infeasible.empty() &&
         (native == nullptr || candidate.estimate.latency < native->estimate.latency))
       native = &candidate;
-  if (native != nullptr)
+  if (native == nullptr)
+    fmt::print("\nSplit: no node can run everything.\n");
+  else if (native->estimate.latency < estimate.latency)  // only a plan that was not chosen for its latency
+    fmt::print("\nNot the best plan: everything on {} would be {} faster.\n", native->plan.segments[0].node,
+               format_millis(estimate.latency - native->estimate.latency));
+  else
     fmt::print("\nSplit: {} faster than everything on {}.\n", format_millis(native->estimate.latency - estimate.latency),
                native->plan.segments[0].node);
-  else
-    fmt::print("\nSplit: no node can run everything.\n");
 }
 
 }  // namespace tideline::app

@@ -12,6 +12,8 @@ namespace {
 
 // Graph optimisers fuse differently across a cut, so the last bits may differ; this much of the largest magnitude is rounding.
 constexpr double kTolerance = 1e-4;
+// ... and this much whatever the magnitude: an answer of almost nothing has no digits to lose.
+constexpr double kToleranceAbsolute = 1e-6;
 
 template <typename T>
 void compare_elements(const Tensor& reference, const Tensor& output, Verification& verification) {
@@ -38,7 +40,7 @@ void compare_elements(const Tensor& reference, const Tensor& output, Verificatio
     if (std::isfinite(static_cast<double>(a))) scale = std::max(scale, std::abs(static_cast<double>(a)));
   }
   verification.max_abs_diff = std::max(verification.max_abs_diff, worst);
-  if (!comparable || worst > kTolerance * scale) verification.within_tolerance = false;
+  if (!comparable || worst > kTolerance * scale + kToleranceAbsolute) verification.within_tolerance = false;
 }
 
 double field_median(const std::vector<RunAnswer>& answers, std::size_t stage, Millis StageReport::*field) {

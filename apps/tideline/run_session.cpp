@@ -24,8 +24,8 @@ std::vector<TensorView> views_of(const std::vector<Tensor>& tensors) {
 Result<std::vector<Request>> read_requests(const RunArguments& arguments, const LoadedModel& loaded) {
   std::vector<Request> requests;
   std::vector<std::string> files{""};
-  if (!arguments.model.input.empty()) {
-    TIDELINE_TRY(files, input_files(loaded, arguments.model.input));
+  if (!arguments.inputs.model.input.empty()) {
+    TIDELINE_TRY(files, input_files(loaded, arguments.inputs.model.input));
   }
   for (const std::string& file : files) {
     Request request;
@@ -85,11 +85,7 @@ Status save_outputs(const std::string& folder, const RunAnswer& answer) {
 void add_run_options(CLI::App& command, RunArguments& arguments) {
   command.add_option("--plan", arguments.plan, "A plan file of `tideline plan --plan-out`; without it, plans now")
       ->type_name("FILE");
-  command
-      .add_option("--profile", arguments.profiles,
-                  "A profile for all nodes (FILE) or for one (NODE=FILE), repeatable; without: measures this host")
-      ->take_all()
-      ->type_name("[NODE=]FILE");
+  add_profile_options(command, arguments.inputs);
   command.add_option("--planner", arguments.planner, "Only this planner (see `tideline plan --help`)")->type_name("NAME");
   command
       .add_option(

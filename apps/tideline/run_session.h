@@ -8,19 +8,19 @@
 
 #include "command.h"
 #include "model_options.h"
+#include "plan_inputs.h"
 #include "run_report.h"
 #include "transport/transport.h"
 
 namespace tideline::app {
 
 struct RunArguments {
-  ModelArguments model;
+  PlanInputArguments inputs;  // the model, its input, and profiles
   std::string cluster;
-  std::string plan;                   // a *.plan.json; empty: plan now
-  std::vector<std::string> profiles;  // FILE or NODE=FILE; empty: measure this host now
-  std::string planner;                // empty: the best of all
-  std::vector<std::uint32_t> cuts;    // place by hand: the first block of each next node
-  bool split = false;                 // the best plan over two nodes or more, even when a native one would win
+  std::string plan;  // a *.plan.json; empty: plan now
+  std::string planner = "auto";
+  std::vector<std::uint32_t> cuts;  // place by hand: the first block of each next node
+  bool split = false;               // the best plan over two nodes or more, even when a native one would win
   std::uint32_t requests = 20;
   std::uint32_t warmup = 3;
   std::string timeout = "30s";
@@ -36,7 +36,7 @@ struct ChosenPlan {
   std::optional<Estimate> estimate;  // absent when there is no profile to predict from
 };
 
-// Reads --plan, or profiles and plans as `tideline plan` does; prints the candidates on standard error's side when asked to.
+// --plan or --cuts, otherwise what `tideline plan` answers. Prints the plan and its candidates, unless the output is JSON.
 Result<ChosenPlan> choose_plan(Context& context, const RunArguments& arguments, const LoadedModel& loaded,
                                const Cluster& cluster);
 
