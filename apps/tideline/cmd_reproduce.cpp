@@ -70,7 +70,7 @@ std::string footer() {
   std::string text = "Figures:\n";
   for (const sim::FigureEntry& figure : sim::figures()) text += fmt::format("  {:<14} {}\n", figure.name, figure.summary);
   return text +
-         "Seeds 1-10 were used for tuning, 101-120 were not looked at before; the figure shows the latter.\n"
+         "Seeds 1-10 were used for tuning, 101-120 had no part in it; the figure shows the latter.\n"
          "Examples:\n"
          "  tideline reproduce li2018-fig4a --out figures\n"
          "  tideline reproduce li2018-fig4b --out figures --seeds 20\n"

@@ -15,7 +15,8 @@
 namespace tideline::schedule {
 namespace {
 
-constexpr std::uint64_t kSeedFirst = 101;
+// Nothing was set on these: constants were chosen on seeds below 105.
+constexpr std::uint64_t kSeedFirst = 301;
 constexpr int kSeeds = 5;
 constexpr std::uint32_t kTasks = 1000;
 constexpr std::uint32_t kServers = 50;

@@ -16,6 +16,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kAnswerTimeout{30'000};
 constexpr std::chrono::milliseconds kFarewell{200};
+// Of one segment; a package may hold hundreds of megabytes, or constants that take for ever to fold.
+constexpr std::chrono::seconds kLoadTimeout{100};
 constexpr std::size_t kStagesPerCallerMax = 64;
 constexpr std::size_t kSegmentPieceSlot = 0;
 
@@ -328,7 +330,7 @@ Result<std::shared_ptr<LoadedSegment>> NodeServer::load(const Sha256& hash) {
                              format_bytes(package.size()), format_bytes(loaded_bytes), format_bytes(options_.memory_bytes))};
   auto segment = std::make_shared<LoadedSegment>();
   segment->package_bytes = package.size();
-  TIDELINE_TRY(segment->session, engine_.load(package, {}));
+  TIDELINE_TRY(segment->session, engine_.load(package, {.deadline = deadline_in(kLoadTimeout)}));
   const std::lock_guard lock(mutex_);
   loaded_[hash] = segment;
   return segment;

@@ -10,7 +10,7 @@
 namespace tideline::schedule {
 namespace {
 
-// Shares of the remaining latency for computing: eighths. Sixteenths admit less than half a percent more and double the work.
+// Shares of the remaining latency for computing: eighths, so that a model has at most eight times its cuts.
 constexpr int kShareParts = 8;
 // Four hundred megabytes of choices.
 constexpr std::size_t kChoicesMax = 10'000'000;

@@ -18,7 +18,7 @@
 namespace tideline::schedule {
 namespace {
 
-// Bounds on the work of one arrival, which keep it under 50 microseconds on any instance; larger ones gain nothing measurable.
+// Bounds on the work of one arrival, which keep it to tens of microseconds on any instance.
 // k of the newcomer that are tried, cheapest first.
 constexpr std::size_t kCutsMax = 4;
 // Tenants looked at, in one search for a partner.

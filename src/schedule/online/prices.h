@@ -10,8 +10,8 @@
 
 namespace tideline::schedule {
 
-// Policies that learn again do so ten times on the way to the horizon, and not more often than every hundred arrivals: more gains
-// nothing measurable, and on a thousand servers one run of the dual takes seconds.
+// Policies that learn again do so ten times on the way to the horizon, and not more often than every hundred arrivals: on a
+// thousand servers one run of the dual takes seconds.
 inline constexpr std::uint32_t kRelearnPeriodMin = 100;
 inline constexpr std::uint32_t relearn_period(std::uint32_t horizon) { return std::max(kRelearnPeriodMin, horizon / 10); }
 
