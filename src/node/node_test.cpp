@@ -1,0 +1,217 @@
+// Goal: nodes in one process over the loopback transport answer many callers at once rightly, and the segment store keeps its
+// promises. Method: no processes and no real clock to wait for, so that the sanitizers can watch every thread.
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "engine/engine.h"
+#include "engine/probe.h"
+#include "model/segment.h"
+#include "node/client.h"
+#include "node/compute_slot.h"
+#include "node/node.h"
+#include "node/segment_store.h"
+#include "zoo/zoo.h"
+
+namespace tideline {
+namespace {
+
+std::string fresh_folder() {
+  std::string name = std::filesystem::temp_directory_path().string() + "/tideline-node-XXXXXX";
+  return ::mkdtemp(name.data()) != nullptr ? name : "";
+}
+
+class StoreTest : public ::testing::Test {
+ protected:
+  ~StoreTest() override { std::filesystem::remove_all(folder_); }
+  std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+  std::string folder_ = fresh_folder();
+};
+
+TEST_F(StoreTest, PiecesBecomeASegmentUnderItsHash) {
+  const auto store = SegmentStore::open(folder_, 1'000'000);
+  ASSERT_TRUE(store);
+  const std::string text = "hello, segment";
+  const Sha256 hash = sha256(text);
+  EXPECT_TRUE((*store)->put(hash, text.size(), 0, bytes(text.substr(0, 5))));
+  EXPECT_FALSE((*store)->has(hash));
+  EXPECT_EQ(*(*store)->resume_at(hash), 5u);
+  // From the wrong place: refused, and nothing changes.
+  EXPECT_EQ((*store)->put(hash, text.size(), 7, bytes(text.substr(7))).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_TRUE((*store)->put(hash, text.size(), 5, bytes(text.substr(5))));
+  EXPECT_TRUE((*store)->has(hash));
+  EXPECT_EQ(*(*store)->read(hash), text);
+}
+
+TEST_F(StoreTest, AnUploadGoesOnAfterARestart) {
+  const std::string text = "hello, segment";
+  const Sha256 hash = sha256(text);
+  {
+    const auto store = SegmentStore::open(folder_, 1'000'000);
+    EXPECT_TRUE((*store)->put(hash, text.size(), 0, bytes(text.substr(0, 5))));
+  }
+  const auto store = SegmentStore::open(folder_, 1'000'000);
+  EXPECT_EQ(*(*store)->resume_at(hash), 5u);
+  EXPECT_TRUE((*store)->put(hash, text.size(), 5, bytes(text.substr(5))));
+  EXPECT_EQ(*(*store)->read(hash), text);
+}
+
+TEST_F(StoreTest, LimitsAndLiesAreRefused) {
+  const auto store = SegmentStore::open(folder_, 10);
+  const std::string text = "hello, segment";
+  EXPECT_EQ((*store)->put(sha256(text), text.size(), 0, bytes(text)).error().code, ErrorCode::kOverloaded);
+  EXPECT_EQ((*store)->put(sha256("x"), 3, 0, bytes("abc")).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(*(*store)->resume_at(sha256("x")), 0u);
+  EXPECT_EQ((*store)->put(sha256("x"), 3, 2, bytes("abc")).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ((*store)->read(sha256("y")).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(StoreTest, ADamagedFileIsNoticedAndDeleted) {
+  const auto store = SegmentStore::open(folder_, 1'000'000);
+  const std::string text = "hello, segment";
+  const Sha256 hash = sha256(text);
+  ASSERT_TRUE((*store)->put(hash, text.size(), 0, bytes(text)));
+  std::ofstream(folder_ + "/" + hash.hex() + ".segment") << "hello, segmenT";
+  EXPECT_EQ((*store)->read(hash).error().code, ErrorCode::kCorrupt);
+  EXPECT_FALSE((*store)->has(hash));
+}
+
+TEST(ComputeSlotTest, FirstComeFirstServedWithinLimits) {
+  ComputeSlot slot;
+  const CancelToken never;
+  ASSERT_TRUE(slot.acquire(kNoDeadline, never, 1));
+  EXPECT_EQ(slot.acquire(deadline_in(std::chrono::milliseconds(5)), never, 1).error().code, ErrorCode::kDeadlineExceeded);
+  CancelToken cancelled;
+  cancelled.cancel();
+  EXPECT_EQ(slot.acquire(kNoDeadline, cancelled, 1).error().code, ErrorCode::kCancelled);
+  std::thread waiting([&] {
+    EXPECT_TRUE(slot.acquire(kNoDeadline, never, 5));
+    slot.release();
+  });
+  // With one waiting already, a second is refused; without it, it would wait: cancelled so that the test ends either way.
+  while (true) {
+    CancelToken soon;
+    std::thread canceller([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      soon.cancel();
+    });
+    const Status refused = slot.acquire(kNoDeadline, soon, 1);
+    canceller.join();
+    ASSERT_FALSE(refused);
+    if (refused.error().code == ErrorCode::kOverloaded) break;
+  }
+  slot.release();
+  waiting.join();
+}
+
+class NodesTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto engine = make_engine({.threads = 1});
+    ASSERT_TRUE(engine);
+    engine_ = std::move(*engine);
+    const auto onnx = zoo_model("lenet5", 1);
+    auto model = Model::parse(*onnx, "lenet5", "");
+    ASSERT_TRUE(model);
+    ASSERT_TRUE(probe_shapes(*engine_, *model));
+    chain_ = *make_chain(model->graph(), model->sha256(), {});
+    inputs_ = std::move(*seeded_inputs(*model, 3));
+    model_ = std::make_unique<Model>(std::move(*model));
+    for (const char* name : {"camera", "gateway", "server"}) {
+      const std::uint16_t port = static_cast<std::uint16_t>(nodes_.size() + 1);
+      NodeOptions options;
+      options.name = name;
+      options.listen = {"127.0.0.1", port};
+      options.store_folder = folder_ + "/" + name;
+      auto node = NodeServer::start(options, *transport_, *transport_, *engine_);
+      ASSERT_TRUE(node) << node.error().message;
+      nodes_.push_back(std::move(*node));
+      cluster_.nodes.push_back({.name = name, .host = "127.0.0.1", .port = port});
+    }
+    for (std::uint32_t j = 0; j < 2; ++j) cluster_.links.push_back({.from = NodeId{j}, .to = NodeId{j + 1}, .bytes_per_s = 1e9});
+  }
+  ~NodesTest() override {
+    nodes_.clear();
+    std::filesystem::remove_all(folder_);
+  }
+  Plan plan() const {
+    Plan plan{.planner = "test", .model_sha256 = model_->sha256(), .chain_sha256 = chain_.sha256};
+    const std::uint32_t third = chain_.block_count() / 3;
+    plan.segments = {
+        {"camera", 0, third - 1}, {"gateway", third, 2 * third - 1}, {"server", 2 * third, chain_.block_count() - 1}};
+    return plan;
+  }
+  std::vector<TensorView> views() const {
+    std::vector<TensorView> all;
+    for (const Tensor& input : inputs_) all.push_back(view(input));
+    return all;
+  }
+
+  std::string folder_ = fresh_folder();
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Transport> transport_ = make_loopback_transport();
+  std::unique_ptr<Model> model_;
+  Chain chain_;
+  std::vector<Tensor> inputs_;
+  Cluster cluster_;
+  std::vector<std::unique_ptr<NodeServer>> nodes_;
+};
+
+TEST_F(NodesTest, ManyCallersAtOnceGetTheSameAnswer) {
+  ClusterClient client(*transport_, cluster_);
+  const auto deployed = client.deploy(*model_, chain_, plan(), CancelToken(), [](const std::string&, Bytes, Bytes) {});
+  ASSERT_TRUE(deployed) << deployed.error().message;
+  const auto first = client.run(views(), {});
+  ASSERT_TRUE(first) << first.error().message;
+  const auto expected = first->outputs[0].data.span();
+  std::atomic<int> right{0};
+  std::vector<std::thread> callers;
+  for (int c = 0; c < 4; ++c)
+    callers.emplace_back([&] {
+      for (int i = 0; i < 10; ++i) {
+        const auto answer = client.run(views(), {});
+        if (answer && std::equal(expected.begin(), expected.end(), answer->outputs[0].data.span().begin())) ++right;
+      }
+    });
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(right, 40);
+}
+
+TEST_F(NodesTest, AnOldPlanStaysUntilItsCallerGoes) {
+  ClusterClient one(*transport_, cluster_);
+  ClusterClient other(*transport_, cluster_);
+  ASSERT_TRUE(one.deploy(*model_, chain_, plan(), CancelToken(), [](const std::string&, Bytes, Bytes) {}));
+  Plan alone = plan();
+  alone.segments = {{"server", 0, chain_.block_count() - 1}};
+  ASSERT_TRUE(other.deploy(*model_, chain_, alone, CancelToken(), [](const std::string&, Bytes, Bytes) {}));
+  EXPECT_TRUE(one.run(views(), {}));
+  EXPECT_TRUE(other.run(views(), {}));
+}
+
+TEST_F(NodesTest, AStoppedNodeIsAnErrorAndNotAHang) {
+  ClusterClient client(*transport_, cluster_);
+  ASSERT_TRUE(client.deploy(*model_, chain_, plan(), CancelToken(), [](const std::string&, Bytes, Bytes) {}));
+  nodes_[2].reset();
+  const auto answer = client.run(views(), {.timeout = std::chrono::seconds(10)});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, ErrorCode::kDisconnected) << answer.error().message;
+}
+
+TEST_F(NodesTest, PlansThatDoNotFitAreRefusedBeforeAnythingIsSent) {
+  ClusterClient client(*transport_, cluster_);
+  Plan wrong = plan();
+  std::swap(wrong.segments[0].node, wrong.segments[1].node);
+  EXPECT_EQ(client.deploy(*model_, chain_, wrong, CancelToken(), [](const std::string&, Bytes, Bytes) {}).error().code,
+            ErrorCode::kInvalidArgument);
+  wrong = plan();
+  wrong.segments.pop_back();
+  EXPECT_FALSE(client.deploy(*model_, chain_, wrong, CancelToken(), [](const std::string&, Bytes, Bytes) {}));
+  EXPECT_EQ(client.run(views(), {}).error().code, ErrorCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace tideline
