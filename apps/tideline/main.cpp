@@ -1,4 +1,5 @@
 // The tideline binary: builds the command line, runs one subcommand, returns its exit code.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -7,6 +8,7 @@
 #include <fmt/format.h>
 #include <pthread.h>
 
+#include "base/text.h"
 #include "commands.h"
 
 namespace tideline::app {
@@ -28,6 +30,19 @@ void watch_signals(const CancelToken& interrupted) {
     sigwait(&signals, &signal);
     std::_Exit(kExitInterrupted);
   }).detach();
+}
+
+// "tideline: there is no command 'plna'; did you mean 'plan'?", or nothing when the first word is a command.
+std::string unknown_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return "";
+  const std::string word = argv[1];
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  if (std::find(names.begin(), names.end(), word) != names.end()) return "";
+  const std::vector<std::string_view> candidates(names.begin(), names.end());
+  const std::string_view near = nearest(word, candidates);
+  return fmt::format("tideline: there is no command '{}'{}; see tideline --help\n", printable(word),
+                     near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
 }
 
 int run(int argc, char** argv) {
@@ -60,6 +75,10 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
+    if (const std::string word = unknown_command(app, argc, argv); !word.empty()) {
+      fmt::print(stderr, "{}", word);
+      return kExitUsage;
+    }
     app.exit(error);
     return kExitUsage;
   }
