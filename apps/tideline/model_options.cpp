@@ -209,7 +209,8 @@ Result<std::vector<Tensor>> read_input(const LoadedModel& loaded, const std::str
     for (std::size_t i = 0; i < specs.size(); ++i) {
       // Names come from the model, and a model may be hostile.
       if (specs[i].name.find('/') != std::string::npos)
-        return Error{ErrorCode::kInvalidArgument, "the input " + printable(specs[i].name) + " has a name that cannot be a file's"};
+        return Error{ErrorCode::kInvalidArgument,
+                     "the input " + printable(specs[i].name) + " has a name that cannot be a file's"};
       TIDELINE_TRY(tensors[i], read_npy_file(path + "/" + specs[i].name + ".npy", specs[i]));
     }
     return tensors;
