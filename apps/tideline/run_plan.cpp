@@ -15,7 +15,7 @@ Result<Plan> plan_by_hand(const std::vector<std::uint32_t>& cuts, const LoadedMo
     return Error{ErrorCode::kInvalidArgument, fmt::format("--cuts: {} cuts need {} nodes, the cluster has {}", cuts.size(),
                                                           cuts.size() + 1, cluster.nodes.size())};
   const std::uint32_t count = loaded.chain.block_count();
-  Plan plan{.planner = "by hand", .model_sha256 = loaded.model.sha256(), .chain_sha256 = loaded.chain.sha256};
+  Plan plan{.planner = "hand", .model_sha256 = loaded.model.sha256(), .chain_sha256 = loaded.chain.sha256};
   std::uint32_t next = 0;
   for (std::size_t i = 0; i <= cuts.size(); ++i) {
     const std::uint32_t end = i < cuts.size() ? cuts[i] : count;
