@@ -1,5 +1,6 @@
 #include "local/local_cluster.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -26,8 +27,11 @@ constexpr int kStartTimeoutMs = 20'000;
 // What an Ethernet frame of a full TCP segment weighs against its payload at MTU 1500 with time stamps: tbf counts
 // frames, a link's bandwidth counts payload.
 constexpr double kFramePerPayload = 1514.0 / 1448.0;
-// One frame: a larger bucket would let the start of every message through unshaped.
-constexpr int kBurstBytes = 1600;
+// The bucket lets the start of every message through unshaped, so it is small: one frame, or what the link carries in this time
+// where frames follow each other faster than the kernel's timers keep up with (at 100 Mbit/s, one frame of bucket costs 9 % of
+// the rate).
+constexpr double kBurstBytesMin = 1600;
+constexpr double kBurstSeconds = 0.0008;
 
 std::string namespace_name(int index, std::size_t node) { return fmt::format("tl{}-{}", index, node); }
 // Each cluster on this machine has one /24: link j uses the addresses 4j+1 and 4j+2, node i's deployment pair 129+4i and 130+4i.
@@ -70,8 +74,9 @@ Status run_line(std::string_view line) { return run_program(split(line, ' ')); }
 
 Status shape(const std::string& space, const std::string& device, double bytes_per_s) {
   // The queue holds a few megabytes, so that a bulk sender is slowed by its window and not by drops.
-  return run_line(fmt::format("tc -n {} qdisc add dev {} root tbf rate {:.0f}bit burst {} limit 16000000", space, device,
-                              bytes_per_s * 8 * kFramePerPayload, kBurstBytes));
+  const double rate = bytes_per_s * kFramePerPayload;
+  return run_line(fmt::format("tc -n {} qdisc add dev {} root tbf rate {:.0f}bit burst {:.0f} limit 16000000", space, device,
+                              rate * 8, std::max(kBurstBytesMin, rate * kBurstSeconds)));
 }
 
 // "host:port" out of the one line that a daemon prints when it is ready.
