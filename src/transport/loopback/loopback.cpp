@@ -8,6 +8,7 @@
 #include <mutex>
 #include <vector>
 
+#include "transport/receive_parts.h"
 #include "transport/transport.h"
 #include "transport/wait.h"
 
@@ -93,21 +94,7 @@ class LoopbackConnection final : public Connection {
     return {};
   }
 
-  Status receive(Pieces pieces, SteadyTime deadline) override {
-    bool begun = false;
-    for (auto piece : pieces) {
-      while (!piece.empty()) {
-        auto got = receive_some(piece, deadline);
-        if (!got) {
-          if (begun) shutdown();
-          return std::move(got).error();
-        }
-        begun = true;
-        piece = piece.subspan(*got);
-      }
-    }
-    return {};
-  }
+  Status receive(Pieces pieces, SteadyTime deadline) override { return receive_parts(*this, pieces, deadline); }
 
   Result<std::size_t> receive_some(std::span<std::byte> into, SteadyTime deadline) override {
     receive_calls_.fetch_add(1, std::memory_order_relaxed);

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "transport/receive_parts.h"
 #include "transport/shaped/link.h"
 #include "transport/wait.h"
 
@@ -82,21 +83,7 @@ class ShapedConnection final : public Connection {
     return {};
   }
 
-  Status receive(Pieces pieces, SteadyTime deadline) override {
-    bool begun = false;
-    for (auto piece : pieces) {
-      while (!piece.empty()) {
-        auto got = receive_some(piece, deadline);
-        if (!got) {
-          if (begun) shutdown();
-          return std::move(got).error();
-        }
-        begun = true;
-        piece = piece.subspan(*got);
-      }
-    }
-    return {};
-  }
+  Status receive(Pieces pieces, SteadyTime deadline) override { return receive_parts(*this, pieces, deadline); }
 
   Result<std::size_t> receive_some(std::span<std::byte> into, SteadyTime deadline) override {
     receive_calls_.fetch_add(1, std::memory_order_relaxed);
