@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "schedule/dual.h"
 #include "schedule/policy.h"
 #include "schedule/random.h"
 #include "schedule/result_file.h"
@@ -68,19 +67,6 @@ TEST(Certify, RefusesEveryBrokenProof) {
   EXPECT_NE(refused([](Schedule& s) { s.multipliers.compute.pop_back(); }).find("9 numbers for 10 servers"), std::string::npos);
   EXPECT_NE(refused([](Schedule& s) { s.multipliers = {}; }).find("no multipliers"), std::string::npos);
   EXPECT_NE(refused([](Schedule& s) { std::fill(s.layers.begin(), s.layers.end(), 1u); }).find("constraint"), std::string::npos);
-}
-
-TEST(Dual, RemainingCapacitiesGiveTheBoundOfTheRest) {
-  // Half of everything left is the same as servers of half the size.
-  const Instance instance = tight_instance("c2", 10, 120, 6);
-  Instance half = instance;
-  for (Server& server : half.servers) {
-    server.bandwidth_mbit_s /= 2;
-    server.capacity_gflop_s /= 2;
-  }
-  const std::vector<double> left(10, 0.5);
-  const auto rest = solve_dual(instance, CutTable(instance), {.bandwidth_left = left, .compute_left = left});
-  EXPECT_NEAR(rest.upper_bound, solve_dual(half, CutTable(half), {}).upper_bound, 1e-4);
 }
 
 TEST(ResultFile, WhatIsWrittenReadsBackAndLiesAreRefused) {

@@ -12,9 +12,22 @@ namespace {
 constexpr std::size_t kBlock = 64;
 // A tile of the update: 4 x 8 doubles of accumulators in registers.
 constexpr std::size_t kTileRows = 4;
-constexpr std::size_t kTileColumns = 8;
+// Four numbers that the compiler adds and multiplies at once, on whatever registers there are.
+using Lanes = double __attribute__((vector_size(32)));
+constexpr std::size_t kLanes = 4;
+constexpr std::size_t kTileLanes = 2;
+constexpr std::size_t kTileColumns = kTileLanes * kLanes;
 constexpr double kPivotFloor = 1e-13;  // of the largest diagonal element
 constexpr double kPivotHuge = 1e100;
+
+// The same operations in the same order, so the same digits, on wider registers where the processor has them. (A
+// sanitizer's start-up cannot choose between versions of a function.)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
+#define TIDELINE_WIDE __attribute__((target_clones("avx2", "default")))
+#else
+#define TIDELINE_WIDE
+#endif
 
 // The block [begin, end) of the diagonal, column by column.
 void factor_diagonal(double* a, std::size_t size, std::size_t begin, std::size_t end, double pivot_min) {
@@ -46,29 +59,30 @@ void solve_panel(double* a, std::size_t size, std::size_t begin, std::size_t end
 }
 
 // C -= A * B^T on one tile; `packed` holds B^T, kTileColumns numbers per k, so that the inner loop is a vector operation.
-void update_tile(double* a, std::size_t size, std::size_t begin, std::size_t depth, std::size_t i, std::size_t rows,
-                 std::size_t j, std::size_t columns, const double* packed) {
-  double sum[kTileRows][kTileColumns] = {};
+inline void update_tile(double* a, std::size_t size, std::size_t begin, std::size_t depth, std::size_t i, std::size_t rows,
+                        std::size_t j, std::size_t columns, const Lanes* packed) {
+  Lanes sum[kTileRows][kTileLanes] = {};
   const double* source[kTileRows];
   for (std::size_t r = 0; r < kTileRows; ++r) source[r] = a + (i + std::min(r, rows - 1)) * size + begin;
   for (std::size_t k = 0; k < depth; ++k) {
-    const double* const b = packed + k * kTileColumns;
+    const Lanes* const b = packed + k * kTileLanes;
     for (std::size_t r = 0; r < kTileRows; ++r)
-      for (std::size_t c = 0; c < kTileColumns; ++c) sum[r][c] += source[r][k] * b[c];
+      for (std::size_t c = 0; c < kTileLanes; ++c) sum[r][c] += source[r][k] * b[c];
   }
   for (std::size_t r = 0; r < rows; ++r)
-    for (std::size_t c = 0; c < columns; ++c) a[(i + r) * size + j + c] -= sum[r][c];
+    for (std::size_t c = 0; c < columns; ++c) a[(i + r) * size + j + c] -= sum[r][c / kLanes][c % kLanes];
 }
 
 // The lower triangle behind the block, for column tiles number thread, thread + threads, ...: an even share for each thread.
-void update_trailing(double* a, std::size_t size, std::size_t begin, std::size_t end, unsigned thread, unsigned threads) {
+TIDELINE_WIDE void update_trailing(double* a, std::size_t size, std::size_t begin, std::size_t end, unsigned thread,
+                                   unsigned threads) {
   const std::size_t depth = end - begin;
-  double packed[kBlock * kTileColumns];
+  Lanes packed[kBlock * kTileLanes];
   for (std::size_t j = end + thread * kTileColumns; j < size; j += threads * kTileColumns) {
     const std::size_t columns = std::min(kTileColumns, size - j);
     for (std::size_t c = 0; c < kTileColumns; ++c) {
       const double* const row = a + (j + std::min(c, columns - 1)) * size + begin;
-      for (std::size_t k = 0; k < depth; ++k) packed[k * kTileColumns + c] = row[k];
+      for (std::size_t k = 0; k < depth; ++k) packed[k * kTileLanes + c / kLanes][c % kLanes] = row[k];
     }
     for (std::size_t i = j; i < size; i += kTileRows)
       update_tile(a, size, begin, depth, i, std::min(kTileRows, size - i), j, columns, packed);

@@ -1,521 +1,161 @@
 #include "schedule/dual.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
-#include "schedule/cholesky.h"
+#include "schedule/interior_point.h"
 #include "schedule/parallel.h"
+#include "schedule/price_list.h"
+#include "schedule/random.h"
 
 namespace tideline::schedule {
-
-PriceList::PriceList(const Instance& instance, const Multipliers& multipliers) {
-  price_.reserve(instance.servers.size());
-  for (std::size_t i = 0; i < instance.servers.size(); ++i)
-    price_.push_back({.per_mbit_s = multipliers.bandwidth[i] / (instance.bandwidth_share * instance.servers[i].bandwidth_mbit_s),
-                      .per_gflop_s = multipliers.compute[i] / instance.servers[i].capacity_gflop_s});
-}
-
-std::uint32_t PriceList::cheapest(const TaskPrices& prices, std::span<const Cut> cuts) {
-  std::uint32_t best = 0;
-  for (std::uint32_t c = 1; c < cuts.size(); ++c)
-    if (prices.cost(cuts[c]) < prices.cost(cuts[best])) best = c;
-  return best;
-}
-
 namespace {
 
-constexpr int kIterationsMax = 80;
-// The bound is rounded down to whole tasks: digits beyond a ten-thousandth of a task prove nothing more.
-constexpr double kGapTasks = 1e-4;
-// How far towards the boundary a step goes.
-constexpr double kStepShare = 0.9995;
-// Of the centrality correctors (the values Gondzio recommends, with a bolder growth).
-constexpr int kCorrectorsMax = 2;
-constexpr double kLongStep = 0.9;  // long enough already
-constexpr double kStepGrowth = 0.3;
-constexpr double kStepGainMin = 0.03;
-constexpr double kCentralMin = 0.1, kCentralMax = 10;
-// A resource with nothing left keeps this much, so that the method has an inside to walk through.
-constexpr double kLeftMin = 1e-7;
+// Tasks of the sample, per server: with fewer its prices are noise, with more it costs as much as what it saves.
+constexpr std::size_t kSamplePerServer = 40;
+constexpr std::size_t kSampleMin = 4000;
+// Sifting pays from so many samples on.
+constexpr std::size_t kSiftFrom = 3;
+// Prices that fit a sample to the last digit fit its noise.
+constexpr double kSampleGap = 0.02;
+// How near to the optimum sifting ends. Rounding gives away a hundred times as much.
+constexpr double kSiftGap = 1e-5;
+// The first part holds this many times the tasks that the sample's prices would deploy. Later prices are much better: what
+// costs more than this at them stays out.
+constexpr double kFirstPart = 2;
+constexpr float kCostMax = 1.05f;
 
-// The linear relaxation in the form the method works on:
-//   maximise sum x_jk   with   sum_jk a_jk x_jk + w = right   (2E rows),   sum_k x_jk + t_j = 1,   x, w, t >= 0
-//   minimise right.lambda + sum s_j   with   a_jk.lambda + s_j - z_jk = 1,   lambda, s, z >= 0
-// and a_jk = ratio_k * u_j (on bandwidth rows) + gflop_per_mb_k * v_j (on compute rows). Rows 2i and 2i+1 belong to server i.
-// Newton's equations for x z = w lambda = t s = mu, with dz, dx, ds, dt and dw eliminated in this order, leave
-//   [ sum_j (sum_k theta a a^T - (sum_k theta a)(sum_k theta a)^T / D_j) + diag(w / lambda) ] dlambda = ...
-// with theta = x / z and D_j = sum_k theta + t / s. The bracket of a task is (u_j v_j) M_j (u_j v_j)^T with M_j 2 x 2.
-class InteriorPoint {
+// The dual of a growing part of the tasks. Those that cost too much at the prices so far stay out; one pass tells at which prices
+// they would want in after all.
+class Sifter {
  public:
-  InteriorPoint(const Instance& instance, const CutTable& cuts, const DualOptions& options)
+  Sifter(const Instance& instance, const CutTable& cuts, const DualOptions& options)
       : instance_(instance),
         cuts_(cuts),
         options_(options),
-        rows_(2 * instance.servers.size()),
-        threads_(instance.touches.size() < 4000 ? 1 : thread_count(options.threads)) {
-    start();
-  }
+        threads_(thread_count(options.threads)),
+        end_(std::chrono::steady_clock::now() + options.time_limit),
+        cost_(instance.tasks.size()),
+        is_in_part_(instance.tasks.size(), false) {}
 
-  DualResult run() {
-    const auto begin = std::chrono::steady_clock::now();
-    DualResult result;
-    while (result.iterations < kIterationsMax) {
-      const Progress now = assemble();
-      if (now.bound < best_bound_) {
-        best_bound_ = now.bound;
-        best_lambda_ = lambda_;
-      }
-      // Complementarity is the gap once both sides are feasible; the primal residual stands for the rest.
-      if (now.complementarity + now.primal_residual * best_bound_ < std::max(options_.gap * best_bound_, kGapTasks)) {
-        result.converged = true;
+  DualResult run(std::size_t sample_size) {
+    result_.upper_bound = std::numeric_limits<double>::infinity();
+    price_all(solve_sample(sample_size));
+    choose_first(sample_size);
+    const double gap = std::max(options_.gap, kSiftGap) / 2;
+    while (!over()) {
+      const DualResult part = solve(part_, 1, std::max(gap * result_.upper_bound, options_.gap_tasks / 2));
+      ++result_.sifts;
+      const double bound = price_all(part.multipliers);
+      // The part's optimum is a solution of the whole, with everyone else out.
+      if (part.converged && bound - part.upper_bound <= std::max(gap * bound, options_.gap_tasks / 2)) {
+        result_.converged = true;
         break;
       }
-      if (options_.cancel.cancelled() || std::chrono::steady_clock::now() - begin > options_.time_limit) break;
-      if (!step(now)) break;
-      ++result.iterations;
+      if (!add_to_part(kCostMax)) break;
     }
-    finish(result);
-    return result;
+    return std::move(result_);
   }
 
  private:
-  struct Pair {
-    double bandwidth = 0;
-    double compute = 0;
-  };
-  // Of one task: everything the two right sides and the back-substitution need.
-  struct TaskState {
-    double s = 0.5, t = 0.5;
-    double ds = 0, dt = 0;
-    double target = 0;  // what s * t should become, less the second-order term
-    TaskPrices prices;
-  };
-  struct Column {
-    double x = 0, z = 0;
-    double dx = 0, dz = 0;
-    double target = 0;  // of x * z
-  };
-  struct Progress {
-    double bound = 0;
-    double complementarity = 0;
-    double primal_residual = 0;
-  };
-  // What a thread sums up.
-  struct Sums {
-    std::vector<double> matrix;
-    std::vector<double> right_side;
-    double bound = 0;
-    double complementarity = 0;
-    double primal_residual = 0;
-    double step_primal = 1, step_dual = 1;
-    double after_step = 0;
-  };
-  enum class Phase { kPredictor, kCorrector };  // the predictor aims at products of 0, the corrector at the targets
+  bool over() const { return options_.cancel.cancelled() || std::chrono::steady_clock::now() > end_; }
 
-  std::span<const Cut> cuts_of(std::size_t j) const { return cuts_.of(instance_.tasks[j]); }
+  double left(const std::vector<double>& of, std::size_t server) const { return of.empty() ? 1 : of[server]; }
 
-  void start() {
-    const std::size_t tasks = instance_.tasks.size();
-    unit_.resize(instance_.servers.size());
-    right_.resize(rows_, 1);
+  // Into cost_ what every task costs at these prices. Returns U, and keeps the prices when theirs is the best so far.
+  double price_all(const Multipliers& multipliers) {
+    const PriceList list(instance_, multipliers);
+    std::vector<double> worth(threads_, 0);
+    parallel_for(threads_, instance_.tasks.size(), [&](unsigned thread, std::size_t begin, std::size_t end) {
+      for (std::size_t j = begin; j < end; ++j) {
+        const auto cuts = cuts_.of(instance_.tasks[j]);
+        const TaskPrices prices = list.of(instance_, instance_.tasks[j]);
+        const double cost = prices.cost(cuts[PriceList::cheapest(prices, cuts)]);
+        cost_[j] = static_cast<float>(cost);
+        worth[thread] += std::max(0.0, 1 - cost);
+      }
+    });
+    double bound = std::accumulate(worth.begin(), worth.end(), 0.0);
+    for (std::size_t i = 0; i < instance_.servers.size(); ++i)
+      bound +=
+          multipliers.bandwidth[i] * left(options_.bandwidth_left, i) + multipliers.compute[i] * left(options_.compute_left, i);
+    if (bound < result_.upper_bound) {
+      result_.upper_bound = bound;
+      result_.multipliers = multipliers;
+    }
+    return bound;
+  }
+
+  // The prices of a random sample (always the same one), on as small a share of the servers.
+  Multipliers solve_sample(std::size_t size) {
+    const double share = static_cast<double>(size) / static_cast<double>(instance_.tasks.size());
+    Random random(size);
+    std::vector<std::uint32_t> sample;
+    for (std::uint32_t j = 0; j < instance_.tasks.size(); ++j)
+      if (random.unit() < share) sample.push_back(j);
+    if (sample.empty()) sample.push_back(0);
+    return solve(sample, share, kSampleGap * static_cast<double>(size)).multipliers;
+  }
+
+  void choose_first(std::size_t size_min) {
+    const auto affordable = static_cast<double>(std::count_if(cost_.begin(), cost_.end(), [](float cost) { return cost <= 1; }));
+    const std::size_t size = std::min(std::max(size_min, static_cast<std::size_t>(kFirstPart * affordable)), cost_.size()) - 1;
+    std::vector<float> costs = cost_;
+    std::nth_element(costs.begin(), costs.begin() + static_cast<std::ptrdiff_t>(size), costs.end());
+    (void)add_to_part(costs[size]);
+  }
+
+  // False: there is none to add.
+  bool add_to_part(float cost_max) {
+    const std::size_t before = part_.size();
+    for (std::uint32_t j = 0; j < cost_.size(); ++j) {
+      if (is_in_part_[j] || cost_[j] > cost_max) continue;
+      is_in_part_[j] = true;
+      part_.push_back(j);
+    }
+    return part_.size() > before;
+  }
+
+  // These tasks alone, on `share` of what is left.
+  DualResult solve(std::span<const std::uint32_t> tasks, double share, double gap_tasks) {
+    Instance part{.bandwidth_share = instance_.bandwidth_share,
+                  .servers = instance_.servers,
+                  .models = instance_.models,
+                  .tasks = {},
+                  .touches = {}};
+    part.tasks.reserve(tasks.size());
+    for (const std::uint32_t j : tasks) {
+      Task task = instance_.tasks[j];
+      const auto touches = instance_.touches_of(task);
+      task.first_touch = part.touches.size();
+      part.touches.insert(part.touches.end(), touches.begin(), touches.end());
+      part.tasks.push_back(task);
+    }
+    DualOptions options{.threads = options_.threads,
+                        .time_limit = end_ - std::chrono::steady_clock::now(),
+                        .gap = 0,
+                        .gap_tasks = gap_tasks,
+                        .cancel = options_.cancel};
     for (std::size_t i = 0; i < instance_.servers.size(); ++i) {
-      unit_[i] = {.bandwidth = 1 / (instance_.bandwidth_share * instance_.servers[i].bandwidth_mbit_s),
-                  .compute = 1 / instance_.servers[i].capacity_gflop_s};
-      if (!options_.bandwidth_left.empty()) right_[2 * i] = std::max(options_.bandwidth_left[i], kLeftMin);
-      if (!options_.compute_left.empty()) right_[2 * i + 1] = std::max(options_.compute_left[i], kLeftMin);
+      options.bandwidth_left.push_back(share * left(options_.bandwidth_left, i));
+      options.compute_left.push_back(share * left(options_.compute_left, i));
     }
-    first_column_.resize(tasks + 1, 0);
-    for (std::size_t j = 0; j < tasks; ++j) first_column_[j + 1] = first_column_[j] + cuts_of(j).size();
-    columns_.resize(first_column_.back());
-    task_.resize(tasks);
-    // A start inside: every task half in, prices that add up to a tenth of the tasks.
-    lambda_.assign(rows_, std::max(0.5, static_cast<double>(tasks) / 10) / static_cast<double>(rows_));
-    slack_.assign(rows_, 0);
-    delta_lambda_.assign(rows_, 0);
-    delta_slack_.assign(rows_, 0);
-    target_.assign(rows_, 0);
-    for (std::size_t r = 0; r < rows_; ++r) slack_[r] = 0.5 * right_[r];
-    sums_.resize(threads_);
-    compute_prices(lambda_, &TaskState::prices);
-    for (std::size_t j = 0; j < tasks; ++j) {
-      const auto cuts = cuts_of(j);
-      for (std::size_t c = 0; c < cuts.size(); ++c) {
-        Column& column = columns_[first_column_[j] + c];
-        column.x = 0.5 / static_cast<double>(cuts.size());
-        column.z = std::max(0.5, task_[j].prices.cost(cuts[c]) + task_[j].s - 1);
-      }
-    }
-  }
-
-  TaskPrices prices_of(const Task& task, const std::vector<double>& lambda) const {
-    TaskPrices prices;
-    for (const Touch& touch : instance_.touches_of(task)) {
-      const Pair& unit = unit_[touch.server];
-      prices.of_output += lambda[2 * touch.server] * unit.bandwidth * touch.data_mb_s;
-      prices.of_work += lambda[2 * touch.server + 1] * unit.compute * touch.data_mb_s;
-    }
-    prices.of_output *= 8 / task.latency_s;
-    return prices;
-  }
-
-  void compute_prices(const std::vector<double>& lambda, TaskPrices TaskState::*target) {
-    parallel_for(threads_, task_.size(), [&](unsigned, std::size_t begin, std::size_t end) {
-      for (std::size_t j = begin; j < end; ++j) task_[j].*target = prices_of(instance_.tasks[j], lambda);
-    });
-  }
-
-  double mu_count() const { return static_cast<double>(columns_.size() + task_.size() + rows_); }
-
-  // One pass over the tasks: the matrix, the predictor's right side, and how far we are.
-  Progress assemble() {
-    parallel_for(threads_, task_.size(), [&](unsigned thread, std::size_t begin, std::size_t end) {
-      Sums& sums = sums_[thread];
-      sums = Sums{.matrix = std::move(sums.matrix), .right_side = std::move(sums.right_side)};
-      sums.matrix.assign(rows_ * rows_, 0);
-      sums.right_side.assign(rows_, 0);
-      for (std::size_t j = begin; j < end; ++j) {
-        task_[j].prices = prices_of(instance_.tasks[j], lambda_);
-        assemble_matrix(j, sums);
-        assemble_right_side(j, Phase::kPredictor, sums);
-        measure(j, sums);
-      }
-    });
-    Progress progress;
-    for (const Sums& sums : sums_) {
-      progress.bound += sums.bound;
-      progress.complementarity += sums.complementarity;
-      progress.primal_residual = std::max(progress.primal_residual, sums.primal_residual);
-    }
-    for (std::size_t r = 0; r < rows_; ++r) {
-      progress.bound += lambda_[r] * right_[r];
-      progress.complementarity += lambda_[r] * slack_[r];
-    }
-    return progress;
-  }
-
-  void measure(std::size_t j, Sums& sums) {
-    const TaskState& task = task_[j];
-    const auto cuts = cuts_of(j);
-    double cheapest = std::numeric_limits<double>::infinity();
-    double share = 0;
-    for (std::size_t c = 0; c < cuts.size(); ++c) {
-      const Column& column = columns_[first_column_[j] + c];
-      cheapest = std::min(cheapest, task.prices.cost(cuts[c]));
-      sums.complementarity += column.x * column.z;
-      share += column.x;
-    }
-    sums.complementarity += task.s * task.t;
-    sums.bound += std::max(0.0, 1 - cheapest);
-    sums.primal_residual = std::max(sums.primal_residual, std::abs(1 - share - task.t));
-  }
-
-  void assemble_matrix(std::size_t j, Sums& sums) const {
-    const TaskState& state = task_[j];
-    const Task& task = instance_.tasks[j];
-    const auto cuts = cuts_of(j);
-    double theta_sum = state.t / state.s, r = 0, l = 0, rr = 0, rl = 0, ll = 0;
-    for (std::size_t c = 0; c < cuts.size(); ++c) {
-      const Column& column = columns_[first_column_[j] + c];
-      const double theta = column.x / column.z;
-      const double ratio = cuts[c].ratio * 8 / task.latency_s;
-      const double work = cuts[c].gflop_per_mb;
-      theta_sum += theta;
-      r += theta * ratio;
-      l += theta * work;
-      rr += theta * ratio * ratio;
-      rl += theta * ratio * work;
-      ll += theta * work * work;
-    }
-    rr -= r * r / theta_sum;
-    rl -= r * l / theta_sum;
-    ll -= l * l / theta_sum;
-    const auto touches = instance_.touches_of(task);
-    for (std::size_t a = 0; a < touches.size(); ++a) {
-      const Pair& unit_a = unit_[touches[a].server];
-      const double u = touches[a].data_mb_s * unit_a.bandwidth, v = touches[a].data_mb_s * unit_a.compute;
-      const double u_rr = u * rr, u_rl = u * rl, v_rl = v * rl, v_ll = v * ll;
-      double* const row_u = sums.matrix.data() + 2 * touches[a].server * rows_;
-      double* const row_v = row_u + rows_;
-      for (std::size_t b = 0; b <= a; ++b) {
-        const std::uint32_t server = touches[b].server;
-        const double ub = touches[b].data_mb_s * unit_[server].bandwidth, vb = touches[b].data_mb_s * unit_[server].compute;
-        row_u[2 * server] += u_rr * ub;
-        row_u[2 * server + 1] += u_rl * vb;
-        row_v[2 * server] += v_rl * ub;
-        row_v[2 * server + 1] += v_ll * vb;
-      }
-    }
-  }
-
-  // h_jk and g_j of the elimination: dx_jk = h_jk - theta (a_jk.dlambda + ds_j).
-  double h_of(const TaskState& task, const Column& column, const Cut& cut, Phase phase) const {
-    const double residual = 1 - (task.prices.cost(cut) + task.s - column.z);
-    const double target = phase == Phase::kPredictor ? 0 : column.target;
-    return (target - column.x * column.z + column.x * residual) / column.z;
-  }
-
-  double g_of(std::size_t j, Phase phase, std::span<const double> h) const {
-    const TaskState& task = task_[j];
-    double g = 0, share = 0;
-    for (std::size_t c = 0; c < h.size(); ++c) {
-      g += h[c];
-      share += columns_[first_column_[j] + c].x;
-    }
-    const double target = phase == Phase::kPredictor ? 0 : task.target;
-    return g + (target - task.s * task.t) / task.s - (1 - share - task.t);
-  }
-
-  // Calls body(h, g, theta_sum) of one task.
-  template <typename Body>
-  void eliminate(std::size_t j, Phase phase, const Body& body) const {
-    const TaskState& task = task_[j];
-    const auto cuts = cuts_of(j);
-    thread_local std::vector<double> h;
-    h.resize(cuts.size());
-    double theta_sum = task.t / task.s;
-    for (std::size_t c = 0; c < cuts.size(); ++c) {
-      const Column& column = columns_[first_column_[j] + c];
-      h[c] = h_of(task, column, cuts[c], phase);
-      theta_sum += column.x / column.z;
-    }
-    body(std::span<const double>(h), g_of(j, phase, h), theta_sum);
-  }
-
-  void assemble_right_side(std::size_t j, Phase phase, Sums& sums) const {
-    eliminate(j, phase, [&](std::span<const double> h, double g, double theta_sum) {
-      const Task& task = instance_.tasks[j];
-      const auto cuts = cuts_of(j);
-      double output = 0, work = 0;
-      for (std::size_t c = 0; c < cuts.size(); ++c) {
-        const Column& column = columns_[first_column_[j] + c];
-        const double weight = h[c] + column.x - column.x / column.z * g / theta_sum;
-        output += weight * cuts[c].ratio;
-        work += weight * cuts[c].gflop_per_mb;
-      }
-      output *= 8 / task.latency_s;
-      for (const Touch& touch : instance_.touches_of(task)) {
-        const Pair& unit = unit_[touch.server];
-        sums.right_side[2 * touch.server] += output * unit.bandwidth * touch.data_mb_s;
-        sums.right_side[2 * touch.server + 1] += work * unit.compute * touch.data_mb_s;
-      }
-    });
-  }
-
-  // dlambda from the factored matrix, dw from dlambda.
-  void solve_rows(const Cholesky& factors, Phase phase) {
-    std::vector<double> side(rows_, 0);
-    std::vector<double> target(rows_);
-    for (std::size_t r = 0; r < rows_; ++r) {
-      for (const Sums& sums : sums_) side[r] += sums.right_side[r];
-      target[r] = (phase == Phase::kPredictor ? 0 : target_[r]) - slack_[r] * lambda_[r];
-      side[r] += target[r] / lambda_[r] + slack_[r] - right_[r];
-    }
-    factors.solve(side);
-    for (std::size_t r = 0; r < rows_; ++r) {
-      delta_lambda_[r] = side[r];
-      delta_slack_[r] = (target[r] - slack_[r] * side[r]) / lambda_[r];
-    }
-  }
-
-  // The other directions by back-substitution, and how long a step stays inside.
-  void directions(Phase phase) {
-    parallel_for(threads_, task_.size(), [&](unsigned thread, std::size_t begin, std::size_t end) {
-      Sums& sums = sums_[thread];
-      sums.step_primal = sums.step_dual = std::numeric_limits<double>::infinity();
-      for (std::size_t j = begin; j < end; ++j) task_directions(j, phase, sums);
-    });
-  }
-
-  static void limit(double& step, double value, double delta) {
-    if (delta < 0) step = std::min(step, -value / delta);
-  }
-
-  void task_directions(std::size_t j, Phase phase, Sums& sums) {
-    const TaskPrices delta = prices_of(instance_.tasks[j], delta_lambda_);
-    const auto cuts = cuts_of(j);
-    eliminate(j, phase, [&](std::span<const double> h, double g, double theta_sum) {
-      TaskState& task = task_[j];
-      double weighted = 0;
-      for (std::size_t c = 0; c < cuts.size(); ++c) {
-        const Column& column = columns_[first_column_[j] + c];
-        weighted += column.x / column.z * delta.cost(cuts[c]);
-      }
-      const double s_target = (phase == Phase::kPredictor ? 0 : task.target) - task.s * task.t;
-      const double ds = (g - weighted) / theta_sum;
-      for (std::size_t c = 0; c < cuts.size(); ++c) {
-        Column& column = columns_[first_column_[j] + c];
-        const double price_change = delta.cost(cuts[c]) + ds;
-        const double residual = 1 - (task.prices.cost(cuts[c]) + task.s - column.z);
-        column.dx = h[c] - column.x / column.z * price_change;
-        column.dz = price_change - residual;
-        limit(sums.step_primal, column.x, column.dx);
-        limit(sums.step_dual, column.z, column.dz);
-      }
-      task.ds = ds;
-      task.dt = (s_target - task.t * ds) / task.s;
-      limit(sums.step_dual, task.s, task.ds);
-      limit(sums.step_primal, task.t, task.dt);
-    });
-  }
-
-  std::array<double, 2> step_lengths() const {
-    double primal = std::numeric_limits<double>::infinity(), dual = primal;
-    for (const Sums& sums : sums_) {
-      primal = std::min(primal, sums.step_primal);
-      dual = std::min(dual, sums.step_dual);
-    }
-    for (std::size_t r = 0; r < rows_; ++r) {
-      limit(primal, slack_[r], delta_slack_[r]);
-      limit(dual, lambda_[r], delta_lambda_[r]);
-    }
-    return {std::min(1.0, kStepShare * primal), std::min(1.0, kStepShare * dual)};
-  }
-
-  double complementarity_after(double primal, double dual) {
-    parallel_for(threads_, task_.size(), [&](unsigned thread, std::size_t begin, std::size_t end) {
-      double sum = 0;
-      for (std::size_t c = first_column_[begin]; c < first_column_[end]; ++c)
-        sum += (columns_[c].x + primal * columns_[c].dx) * (columns_[c].z + dual * columns_[c].dz);
-      for (std::size_t j = begin; j < end; ++j) sum += (task_[j].t + primal * task_[j].dt) * (task_[j].s + dual * task_[j].ds);
-      sums_[thread].after_step = sum;
-    });
-    double sum = 0;
-    for (const Sums& sums : sums_) sum += sums.after_step;
-    for (std::size_t r = 0; r < rows_; ++r)
-      sum += (slack_[r] + primal * delta_slack_[r]) * (lambda_[r] + dual * delta_lambda_[r]);
-    return sum;
-  }
-
-  // The directions towards the targets.
-  void solve_corrector(const Cholesky& factors) {
-    parallel_for(threads_, task_.size(), [&](unsigned thread, std::size_t begin, std::size_t end) {
-      sums_[thread].right_side.assign(rows_, 0);
-      for (std::size_t j = begin; j < end; ++j) assemble_right_side(j, Phase::kCorrector, sums_[thread]);
-    });
-    solve_rows(factors, Phase::kCorrector);
-    directions(Phase::kCorrector);
-  }
-
-  // Sets the target of every pair (value, dual value) to rule(value after a full primal step, dual value after a full dual step,
-  // product of the two steps, target so far).
-  template <typename Rule>
-  void set_targets(const Rule& rule, double primal = 1, double dual = 1) {
-    parallel_for(threads_, task_.size(), [&](unsigned, std::size_t begin, std::size_t end) {
-      for (std::size_t c = first_column_[begin]; c < first_column_[end]; ++c) {
-        Column& column = columns_[c];
-        column.target = rule(column.x + primal * column.dx, column.z + dual * column.dz, column.dx * column.dz, column.target);
-      }
-      for (std::size_t j = begin; j < end; ++j) {
-        TaskState& task = task_[j];
-        task.target = rule(task.t + primal * task.dt, task.s + dual * task.ds, task.dt * task.ds, task.target);
-      }
-    });
-    for (std::size_t r = 0; r < rows_; ++r)
-      target_[r] = rule(slack_[r] + primal * delta_slack_[r], lambda_[r] + dual * delta_lambda_[r],
-                        delta_slack_[r] * delta_lambda_[r], target_[r]);
-  }
-
-  // Gondzio's centrality correctors: ask for a longer step, pull the products that it would leave far from the target back
-  // towards it, and keep the new directions when the step has become longer. Each costs two passes over the tasks, a
-  // small part of what a matrix costs, and together they save a third of the matrices.
-  std::array<double, 2> centred(const Cholesky& factors, std::array<double, 2> steps, double mu) {
-    for (int corrector = 0; corrector < kCorrectorsMax && std::min(steps[0], steps[1]) < kLongStep; ++corrector) {
-      const auto columns = columns_;
-      const auto tasks = task_;
-      const auto delta_lambda = delta_lambda_, delta_slack = delta_slack_;
-      set_targets(
-          [mu](double value, double dual_value, double, double target) {
-            const double product = value * dual_value;
-            const double pull = std::clamp(product, kCentralMin * mu, kCentralMax * mu) - product;
-            return target + std::max(pull, -kCentralMax * mu);
-          },
-          std::min(1.0, steps[0] + kStepGrowth), std::min(1.0, steps[1] + kStepGrowth));
-      solve_corrector(factors);
-      const auto longer = step_lengths();
-      if (longer[0] + longer[1] < steps[0] + steps[1] + kStepGainMin) {
-        columns_ = columns;
-        task_ = tasks;
-        delta_lambda_ = delta_lambda;
-        delta_slack_ = delta_slack;
-        break;
-      }
-      steps = longer;
-    }
-    return steps;
-  }
-
-  // One predictor and corrector. False when no progress is possible any more.
-  bool step(const Progress& now) {
-    std::vector<double>& matrix = sums_[0].matrix;
-    for (std::size_t t = 1; t < sums_.size(); ++t)
-      for (std::size_t e = 0; e < matrix.size(); ++e) matrix[e] += sums_[t].matrix[e];
-    for (std::size_t r = 0; r < rows_; ++r) matrix[r * rows_ + r] += slack_[r] / lambda_[r];
-    const Cholesky factors(matrix, rows_, threads_);
-
-    solve_rows(factors, Phase::kPredictor);
-    directions(Phase::kPredictor);
-    auto [primal, dual] = step_lengths();
-    const double mu = now.complementarity / mu_count();
-    const double ratio = complementarity_after(primal, dual) / now.complementarity;
-    const double target = mu * ratio * ratio * ratio;
-
-    set_targets([target](double, double, double second_order, double) { return target - second_order; });
-    solve_corrector(factors);
-    const auto steps = centred(factors, step_lengths(), target);
-    primal = steps[0];
-    dual = steps[1];
-    if (!(primal > 1e-10 || dual > 1e-10)) return false;
-    move(primal, dual);
-    return true;
-  }
-
-  void move(double primal, double dual) {
-    parallel_for(threads_, task_.size(), [&](unsigned, std::size_t begin, std::size_t end) {
-      for (std::size_t c = first_column_[begin]; c < first_column_[end]; ++c) {
-        columns_[c].x += primal * columns_[c].dx;
-        columns_[c].z += dual * columns_[c].dz;
-      }
-      for (std::size_t j = begin; j < end; ++j) {
-        task_[j].t += primal * task_[j].dt;
-        task_[j].s += dual * task_[j].ds;
-      }
-    });
-    for (std::size_t r = 0; r < rows_; ++r) {
-      slack_[r] += primal * delta_slack_[r];
-      lambda_[r] += dual * delta_lambda_[r];
-    }
-  }
-
-  void finish(DualResult& result) {
-    result.upper_bound = best_bound_;
-    for (std::size_t r = 0; r < rows_; r += 2) {
-      result.multipliers.bandwidth.push_back(best_lambda_[r]);
-      result.multipliers.compute.push_back(best_lambda_[r + 1]);
-    }
-    result.share.resize(task_.size());
-    for (std::size_t j = 0; j < task_.size(); ++j) {
-      double share = 0;
-      for (std::size_t c = first_column_[j]; c < first_column_[j + 1]; ++c) share += columns_[c].x;
-      result.share[j] = static_cast<float>(std::clamp(share, 0.0, 1.0));
-    }
+    DualResult solved = solve_interior_point(part, cuts_, options);
+    result_.iterations += solved.iterations;
+    return solved;
   }
 
   const Instance& instance_;
   const CutTable& cuts_;
   const DualOptions& options_;
-  const std::size_t rows_;
   const unsigned threads_;
-  std::vector<Pair> unit_;  // one over the available bandwidth and compute of each server
-  std::vector<double> right_;
-  std::vector<double> lambda_, slack_, delta_lambda_, delta_slack_, target_;
-  std::vector<std::size_t> first_column_;
-  std::vector<Column> columns_;
-  std::vector<TaskState> task_;
-  std::vector<Sums> sums_;
-  double best_bound_ = std::numeric_limits<double>::infinity();
-  std::vector<double> best_lambda_;
+  const std::chrono::steady_clock::time_point end_;
+  std::vector<float> cost_;
+  std::vector<std::uint32_t> part_;
+  std::vector<bool> is_in_part_;
+  DualResult result_;
 };
 
 }  // namespace
@@ -528,7 +168,10 @@ DualResult solve_dual(const Instance& instance, const CutTable& cuts, const Dual
     nothing.converged = true;
     return nothing;
   }
-  return InteriorPoint(instance, cuts, options).run();
+  const std::size_t sample =
+      options.sample_size > 0 ? options.sample_size : std::max(kSampleMin, kSamplePerServer * instance.servers.size());
+  if (instance.tasks.size() < kSiftFrom * sample) return solve_interior_point(instance, cuts, options);
+  return Sifter(instance, cuts, options).run(sample);
 }
 
 }  // namespace tideline::schedule

@@ -9,6 +9,7 @@
 #include <array>
 #include <numeric>
 
+#include "schedule/dual.h"
 #include "schedule/exhaustive.h"
 #include "schedule/greedy.h"
 #include "schedule/parallel.h"

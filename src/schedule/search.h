@@ -13,9 +13,9 @@
 #include <span>
 #include <vector>
 
-#include "schedule/dual.h"
 #include "schedule/instance.h"
 #include "schedule/parts.h"
+#include "schedule/price_list.h"
 #include "schedule/random.h"
 #include "schedule/room.h"
 
