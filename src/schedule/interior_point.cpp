@@ -164,7 +164,8 @@ class InteriorPoint {
       panels_.back().end = i + 1;
       panel_of[i] = static_cast<std::uint32_t>(panels_.size() - 1);
     }
-    for (const Touch& touch : instance_.touches) ++panels_[panel_of[touch.server]].end_visit;
+    for (const Task& task : instance_.tasks)
+      for (const Touch& touch : instance_.touches_of(task)) ++panels_[panel_of[touch.server]].end_visit;
     std::size_t visits = 0;
     for (Panel& panel : panels_) {
       panel.first_visit = visits;

@@ -42,8 +42,9 @@ std::vector<Cut> pareto_cuts(const TaskModel& model);
 class CutTable {
  public:
   explicit CutTable(const Instance& instance);
-  std::span<const Cut> of(const Task& task) const {
-    return std::span(cuts_).subspan(first_[task.model], first_[task.model + 1] - first_[task.model]);
+  std::span<const Cut> of(const Task& task) const { return of_model(task.model); }
+  std::span<const Cut> of_model(std::uint32_t model) const {
+    return std::span(cuts_).subspan(first_[model], first_[model + 1] - first_[model]);
   }
   std::size_t cuts_max() const { return cuts_max_; }
 

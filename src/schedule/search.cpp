@@ -30,7 +30,6 @@ SearchSpace::SearchSpace(const Instance& of_instance, const CutTable& of_cuts, c
       prices(instance.tasks.size()),
       cost(instance.tasks.size()),
       first(instance.servers.size() + 1, 0),
-      tasks(instance.touches.size()),
       edge(instance.servers.size()) {
   const PriceList list(instance, multipliers);
   parallel_for(threads, instance.tasks.size(), [&](unsigned, std::size_t begin, std::size_t end) {
@@ -50,8 +49,10 @@ SearchSpace::SearchSpace(const Instance& of_instance, const CutTable& of_cuts, c
     tasks_max += part_max.back();
   }
 
-  for (const Touch& touch : instance.touches) ++first[touch.server + 1];
+  for (const Task& task : instance.tasks)
+    for (const Touch& touch : instance.touches_of(task)) ++first[touch.server + 1];
   for (std::size_t i = 0; i < instance.servers.size(); ++i) first[i + 1] += first[i];
+  tasks.resize(first.back());
   std::vector<std::uint64_t> next(first.begin(), first.end() - 1);
   for (std::uint32_t j = 0; j < instance.tasks.size(); ++j)
     for (const Touch& touch : instance.touches_of(instance.tasks[j])) tasks[next[touch.server]++] = j;

@@ -5,6 +5,7 @@
 // layers fit", "what do they cost") take one pass over the task's servers, not one pass per layer.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -29,15 +30,20 @@ struct UnitDemand {
   double compute = 0;
 };
 
+// What a deployed task uses of a server: shares of V * b_i and of c_i.
+struct Use {
+  double bandwidth = 0;
+  double compute = 0;
+  bool is_gone() const { return bandwidth < 0; }
+};
+
 class Deployment {
  public:
-  // A deployed task, seen from one of its servers: all that a search for room reads, side by side.
-  struct Tenant {
-    std::uint32_t task = 0;
-    std::uint32_t layers = 0;
-    UnitDemand unit;
-    Layer held;  // layers of model
-    const TaskModel* model = nullptr;
+  // The deployed tasks of a server by rising number, and what each uses of it, side by side for a fast scan. A task that was
+  // removed keeps its place for a while, with a use that is_gone(): closing every gap at once would move half of 25 lists.
+  struct Tenants {
+    std::span<const std::uint32_t> tasks;
+    std::span<const Use> uses;
   };
 
   explicit Deployment(const Instance& instance);
@@ -49,8 +55,7 @@ class Deployment {
   const std::vector<std::uint32_t>& layers() const { return layers_; }
   double used_bandwidth(std::uint32_t server) const { return used_bandwidth_[server]; }
   double used_compute(std::uint32_t server) const { return used_compute_[server]; }
-  // By rising task.
-  std::span<const Tenant> tenants(std::uint32_t server) const { return tenants_[server]; }
+  Tenants tenants(std::uint32_t server) const { return {.tasks = tenants_[server], .uses = uses_[server]}; }
 
   UnitDemand unit_demand(const Task& task, const Touch& touch) const {
     return {.bandwidth = touch.data_mb_s * per_mb_bandwidth_[touch.server] / task.latency_s,
@@ -75,12 +80,23 @@ class Deployment {
   void recut(std::uint32_t task, std::uint32_t layers);
 
  private:
+  Use use_of(const UnitDemand& unit, const Layer& cut) const {
+    return {.bandwidth = unit.bandwidth * cut.ratio, .compute = unit.compute * cut.gflop_per_mb};
+  }
+  void move_in(std::uint32_t server, std::uint32_t task, const Use& use);
+  Use move_out(std::uint32_t server, std::uint32_t task);
+  void close_gaps(std::uint32_t server);
+  // Where the task is or belongs among the tenants of a server.
+  std::size_t position(std::uint32_t server, std::uint32_t task) const;
+
   const Instance* instance_;
   std::vector<double> per_mb_bandwidth_;  // 8 / (V b_i)
   std::vector<double> per_mb_compute_;    // 1 / c_i
   std::vector<double> used_bandwidth_;
   std::vector<double> used_compute_;
-  std::vector<std::vector<Tenant>> tenants_;
+  std::vector<std::vector<std::uint32_t>> tenants_;
+  std::vector<std::vector<Use>> uses_;
+  std::vector<std::uint32_t> gone_;  // per server, how many of its tenants
   std::vector<std::uint32_t> layers_;
   std::uint32_t count_ = 0;
 };

@@ -102,8 +102,11 @@ class Evicting final : public OnlinePolicy {
       const bool is_full = deployment_.used_bandwidth(touch.server) + unit.bandwidth * cut.ratio > 1 + kUtilisationSlack ||
                            deployment_.used_compute(touch.server) + unit.compute * cut.gflop_per_mb > 1 + kUtilisationSlack;
       if (!is_full) continue;
-      for (const Deployment::Tenant& tenant : deployment_.tenants(touch.server)) {
-        const std::pair<double, std::uint32_t> candidate{key_[tenant.task], tenant.task};
+      const auto [tasks, uses] = deployment_.tenants(touch.server);
+      for (std::size_t i = 0; i < tasks.size(); ++i) {
+        if (uses[i].is_gone()) continue;
+        const std::uint32_t tenant = tasks[i];
+        const std::pair<double, std::uint32_t> candidate{key_[tenant], tenant};
         if (first.second == kNoLimit || candidate < first) first = candidate;
       }
     }

@@ -9,11 +9,13 @@
 // cheapest at them. One decision: O(servers + layers) when it fits; else a bounded scan of the tenants of one full server. Loses
 // when evicting costs the user more than it is worth (--evictions-max 0 leaves only the recuts).
 #include <algorithm>
+#include <compare>
 #include <limits>
-#include <tuple>
 
 #include "schedule/online/families.h"
+#include "schedule/online/partners.h"
 #include "schedule/online/prices.h"
+#include "schedule/room.h"
 
 namespace tideline::schedule {
 namespace {
@@ -21,29 +23,47 @@ namespace {
 // Bounds on the work of one arrival, which keep it to tens of microseconds on any instance.
 // k of the newcomer that are tried, cheapest first.
 constexpr std::size_t kCutsMax = 4;
-// Tenants looked at, in one search for a partner.
-constexpr std::size_t kVisitsMax = 1500;
+// The search for partners, over all k tried.
+constexpr SearchBudget kBudget{.visits = 4000, .partners = 150};
 // Full feasibility checks of a change of k: later candidates are dearer ones.
-constexpr std::size_t kRecutChecksMax = 8;
+constexpr std::size_t kRecutChecksMax = 4;
+constexpr double kAny = std::numeric_limits<double>::infinity();
 // A deployed task changes its k at a re-plan only for a gain of this many task prices: less is noise of the prices.
 constexpr double kMoveGainMin = 0.01;
 
-// A resource that the newcomer would overfill: by how much.
-struct Excess {
-  std::uint32_t server = 0;
-  double bandwidth = 0;  // over 1; 0: not overfull
-  double compute = 0;
+struct Swap {
+  double cost = 0;  // of the victim
+  std::uint32_t victim = 0;
+  std::uint32_t layers = 0;  // of the newcomer; 0: there is none
+};
+
+struct RecutCandidate {
+  double rise = 0;  // in price, newcomer's cut included
+  std::uint32_t tenant = 0;
+  std::uint32_t tenant_layers = 0;
+  std::uint32_t layers = 0;
+  auto operator<=>(const RecutCandidate&) const = default;
+};
+
+// What a search reads of a deployed task, in half a cache line: on large instances the misses are what it costs.
+struct alignas(32) Held {
+  TaskPrice price;
+  double cost = 0;  // of its k now
+  std::uint32_t layers = 0;
+  std::uint32_t model = 0;
 };
 
 class PriceSwap final : public OnlinePolicy {
  public:
   PriceSwap(const OnlineRequest& request, Multipliers prices, bool recuts)
       : deployment_(request.instance),
+        partners_(deployment_),
+        useful_cuts_(request.instance),
         history_(*request.history),
         horizon_(request.horizon),
         cancel_(request.cancel),
         prices_(std::move(prices)),
-        price_(request.instance.tasks.size()),
+        held_(request.instance.tasks.size()),
         evictions_max_(request.evictions_max),
         recuts_(recuts) {}
 
@@ -56,10 +76,9 @@ class PriceSwap final : public OnlinePolicy {
       return {.layers = cut.layers};
     }
     order_cuts(task, price);
-    if (recuts_) {
-      if (const Decision decision = recut_for(task, price); decision.layers > 0) return decision;
-    }
-    return evictions_max_ == 0 ? Decision{} : swap_for(task, price);
+    look_for_ways(task);
+    if (const Decision decision = recut(task, price); decision.layers > 0) return decision;
+    return swap(task, price);
   }
 
   void depart(std::uint32_t task) override {
@@ -70,8 +89,8 @@ class PriceSwap final : public OnlinePolicy {
     if (!recuts_ || arrived_ == 0 || arrived_ % relearn_period(horizon_) != 0 || cancel_.cancelled()) return {};
     const Instance pool = expected_tasks();
     prices_ = learn_prices(deployment_.instance(), pool, static_cast<double>(pool.tasks.size()));
-    for (std::uint32_t task = 0; task < price_.size(); ++task)
-      if (deployment_.layers_of(task) > 0) price_[task] = price_of(deployment_, prices_, task);
+    for (std::uint32_t task = 0; task < held_.size(); ++task)
+      if (deployment_.layers_of(task) > 0) hold(task, deployment_.layers_of(task), price_of(deployment_, prices_, task));
     return move_to_cheapest_cuts();
   }
 
@@ -100,13 +119,14 @@ class PriceSwap final : public OnlinePolicy {
 
   std::vector<Recut> move_to_cheapest_cuts() {
     std::vector<Recut> moved;
-    for (std::uint32_t task = 0; task < price_.size(); ++task) {
+    for (std::uint32_t task = 0; task < held_.size(); ++task) {
       const std::uint32_t before = deployment_.layers_of(task);
       if (before == 0) continue;
+      const Held held = held_[task];
       deployment_.remove(task);
-      const PricedCut cut = cheapest_that_fits(deployment_, task, price_[task], deployment_.room_for(task));
-      const bool pays = cut.layers != 0 && price_[task].at(deployment_.layer(task, before)) - cut.price > kMoveGainMin;
-      deployment_.place(task, pays ? cut.layers : before);
+      const PricedCut cut = cheapest_that_fits(deployment_, task, held.price, deployment_.room_for(task));
+      const bool pays = cut.layers != 0 && held.cost - cut.price > kMoveGainMin;
+      place(task, pays ? cut.layers : before, held.price);
       if (pays) moved.push_back({task, cut.layers});
     }
     return moved;
@@ -114,7 +134,14 @@ class PriceSwap final : public OnlinePolicy {
 
   void place(std::uint32_t task, std::uint32_t k, const TaskPrice& price) {
     deployment_.place(task, k);
-    price_[task] = price;
+    hold(task, k, price);
+  }
+
+  void hold(std::uint32_t task, std::uint32_t k, const TaskPrice& price) {
+    held_[task] = {.price = price,
+                   .cost = price.at(deployment_.layer(task, k)),
+                   .layers = k,
+                   .model = deployment_.instance().tasks[task].model};
   }
 
   // The newcomer's k that would fit on empty servers, cheapest first, into cuts_.
@@ -128,108 +155,54 @@ class PriceSwap final : public OnlinePolicy {
     if (cuts_.size() > kCutsMax) cuts_.resize(kCutsMax);
   }
 
-  // Into excess_: the servers that the newcomer would overfill, those with the fewest tenants first.
-  void find_excess(std::uint32_t index, std::uint32_t k) {
-    const Instance& instance = deployment_.instance();
-    const Task& task = instance.tasks[index];
-    const Layer& cut = deployment_.layer(index, k);
-    excess_.clear();
-    for (const Touch& touch : instance.touches_of(task)) {
-      const UnitDemand unit = deployment_.unit_demand(task, touch);
-      const double bandwidth = deployment_.used_bandwidth(touch.server) + unit.bandwidth * cut.ratio - 1 - kUtilisationSlack;
-      const double compute = deployment_.used_compute(touch.server) + unit.compute * cut.gflop_per_mb - 1 - kUtilisationSlack;
-      if (bandwidth > 0 || compute > 0) excess_.push_back({touch.server, std::max(0.0, bandwidth), std::max(0.0, compute)});
-    }
-    std::stable_sort(excess_.begin(), excess_.end(), [&](const Excess& a, const Excess& b) {
-      return deployment_.tenants(a.server).size() < deployment_.tenants(b.server).size();
-    });
-  }
-
-  // Calls `visit(tenant, relief)` for every tenant of all overfull servers, where `relief` is how much of its ratio and its
-  // GFLOP/MB would have to go for the newcomer to fit. The lists are sorted alike, so one walk along them finds who is in all;
-  // most walks end soon, as few tasks share two given servers.
-  template <typename Visit>
-  void for_each_partner(Visit&& visit) {
-    cursors_.assign(excess_.size(), 0);
-    for (const Deployment::Tenant& tenant : deployment_.tenants(excess_.front().server)) {
-      if (visits_left_ == 0) return;
-      --visits_left_;
-      // Most are too small to help, whatever they do.
-      if (!could_relieve(tenant, excess_.front())) continue;
-      Layer relief = relief_of(tenant, excess_.front());
-      bool is_in_all = true;
-      for (std::size_t e = 1; e < excess_.size() && is_in_all; ++e) {
-        const auto tenants = deployment_.tenants(excess_[e].server);
-        while (cursors_[e] < tenants.size() && tenants[cursors_[e]].task < tenant.task) ++cursors_[e];
-        if (cursors_[e] == tenants.size()) return;
-        is_in_all = tenants[cursors_[e]].task == tenant.task && could_relieve(tenants[cursors_[e]], excess_[e]);
-        if (!is_in_all) break;
-        const Layer here = relief_of(tenants[cursors_[e]], excess_[e]);
-        relief = {std::max(relief.ratio, here.ratio), std::max(relief.gflop_per_mb, here.gflop_per_mb)};
-      }
-      if (is_in_all) visit(tenant, relief);
-    }
-  }
-
-  static bool could_relieve(const Deployment::Tenant& tenant, const Excess& excess) {
-    return tenant.unit.bandwidth * tenant.held.ratio >= excess.bandwidth &&
-           tenant.unit.compute * tenant.held.gflop_per_mb >= excess.compute;
-  }
-
-  static Layer relief_of(const Deployment::Tenant& tenant, const Excess& excess) {
-    constexpr double kNone = -std::numeric_limits<double>::infinity();
-    return {.ratio = excess.bandwidth > 0 ? excess.bandwidth / tenant.unit.bandwidth : kNone,
-            .gflop_per_mb = excess.compute > 0 ? excess.compute / tenant.unit.compute : kNone};
-  }
-
-  Decision swap_for(std::uint32_t task, const TaskPrice& price) {
-    visits_left_ = kVisitsMax;
-    double dearest = 0;
-    std::uint32_t victim = kNoLimit;
-    std::uint32_t layers = 0;
-    for (const PricedCut& cut : cuts_) {
-      find_excess(task, cut.layers);
-      for_each_partner([&](const Deployment::Tenant& tenant, const Layer& relief) {
-        if (tenant.held.ratio < relief.ratio || tenant.held.gflop_per_mb < relief.gflop_per_mb) return;
-        const double held_price = price_[tenant.task].at(tenant.held);
-        if (held_price <= cut.price || held_price <= dearest) return;
-        dearest = held_price;
-        victim = tenant.task;
-        layers = cut.layers;
-      });
-      // A cheaper k with a victim leaves more for those who come than a dearer one with a dearer victim.
-      if (victim != kNoLimit) break;
-    }
-    if (victim == kNoLimit) return {};
-    deployment_.remove(victim);
-    place(task, layers, price);
-    return {.layers = layers, .evicted = {victim}};
-  }
-
-  struct RecutCandidate {
-    double rise = 0;  // in price, newcomer's cut included
-    std::uint32_t tenant = 0;
-    std::uint32_t tenant_layers = 0;
-    std::uint32_t layers = 0;
-  };
-
-  Decision recut_for(std::uint32_t task, const TaskPrice& price) {
+  // Into swap_ and candidates_: the deployed tasks that could go, or change their k, for the newcomer at one of cuts_.
+  void look_for_ways(std::uint32_t task) {
+    swap_ = {};
     candidates_.clear();
-    visits_left_ = kVisitsMax;
+    SearchBudget budget = kBudget;
     for (const PricedCut& cut : cuts_) {
-      find_excess(task, cut.layers);
-      for_each_partner([&](const Deployment::Tenant& tenant, const Layer& relief) { gather_recuts(tenant, relief, cut); });
+      // A cheaper k with a victim leaves more for those who come than a dearer one with a dearer victim.
+      const bool wants_victim = evictions_max_ > 0 && swap_.layers == 0;
+      if (!wants_victim && !recuts_) return;
+      for (const Partner& partner : partners_.find(task, cut.layers, budget)) {
+        const Held& held = held_[partner.task];
+        if (wants_victim && held.cost > cut.price && held.cost > swap_.cost)
+          swap_ = {.cost = held.cost, .victim = partner.task, .layers = cut.layers};
+        if (recuts_) gather_recuts(partner, held, cut);
+      }
     }
-    const std::size_t checked = std::min(kRecutChecksMax, candidates_.size());
-    std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(checked), candidates_.end(),
-                      [](const RecutCandidate& a, const RecutCandidate& b) {
-                        return std::tie(a.rise, a.tenant, a.tenant_layers, a.layers) <
-                               std::tie(b.rise, b.tenant, b.tenant_layers, b.layers);
-                      });
-    for (std::size_t i = 0; i < checked; ++i) {
-      const RecutCandidate& candidate = candidates_[i];
+  }
+
+  // The ways in which the partner runs another k, into candidates_: the kRecutChecksMax with the smallest rise.
+  void gather_recuts(const Partner& partner, const Held& held, const PricedCut& cut) {
+    const Layer& now = deployment_.instance().models[held.model].layers[held.layers - 1];
+    const double ratio_max = partner.bandwidth_share > 0 ? now.ratio * (1 - partner.bandwidth_share) : kAny;
+    const double gflop_max = partner.compute_share > 0 ? now.gflop_per_mb * (1 - partner.compute_share) : kAny;
+    for (const Cut& other : useful_cuts_.of_model(held.model)) {
+      if (other.gflop_per_mb > gflop_max) return;
+      if (other.ratio > ratio_max || other.layers == held.layers) continue;
+      const double price = held.price.ratio_price * other.ratio + held.price.compute_price * other.gflop_per_mb;
+      const RecutCandidate candidate{price - held.cost + cut.price, partner.task, other.layers, cut.layers};
+      if (candidates_.size() == kRecutChecksMax) {
+        if (!(candidate < candidates_.back())) continue;
+        candidates_.pop_back();
+      }
+      candidates_.insert(std::upper_bound(candidates_.begin(), candidates_.end(), candidate), candidate);
+    }
+  }
+
+  Decision swap(std::uint32_t task, const TaskPrice& price) {
+    if (swap_.layers == 0) return {};
+    deployment_.remove(swap_.victim);
+    place(task, swap_.layers, price);
+    return {.layers = swap_.layers, .evicted = {swap_.victim}};
+  }
+
+  Decision recut(std::uint32_t task, const TaskPrice& price) {
+    for (const RecutCandidate& candidate : candidates_) {
       if (!fit_together(task, candidate)) continue;
       deployment_.recut(candidate.tenant, candidate.tenant_layers);
+      hold(candidate.tenant, candidate.tenant_layers, held_[candidate.tenant].price);
       place(task, candidate.layers, price);
       return {.layers = candidate.layers, .recut = {{candidate.tenant, candidate.tenant_layers}}};
     }
@@ -262,34 +235,20 @@ class PriceSwap final : public OnlinePolicy {
     return true;
   }
 
-  void gather_recuts(const Deployment::Tenant& tenant, const Layer& relief, const PricedCut& cut) {
-    // What another k may ask for at most.
-    const double ratio_max = tenant.held.ratio - relief.ratio;
-    const double gflop_max = tenant.held.gflop_per_mb - relief.gflop_per_mb;
-    if (ratio_max < 0 || gflop_max < 0) return;
-    const std::vector<Layer>& layers = tenant.model->layers;
-    for (std::uint32_t k = 1; k <= layers.size(); ++k) {
-      const Layer& other = layers[k - 1];
-      if (k == tenant.layers || other.ratio > ratio_max || other.gflop_per_mb > gflop_max) continue;
-      const TaskPrice& price = price_[tenant.task];
-      candidates_.push_back({price.at(other) - price.at(tenant.held) + cut.price, tenant.task, k, cut.layers});
-    }
-  }
-
   Deployment deployment_;
+  PartnerSearch partners_;
+  CutTable useful_cuts_;  // those that no other dominates
   const Instance& history_;
   std::uint32_t horizon_;
   CancelToken cancel_;
   Multipliers prices_;
-  std::vector<TaskPrice> price_;  // of deployed tasks
+  std::vector<Held> held_;  // of deployed tasks
   std::uint32_t evictions_max_;
   bool recuts_;
   std::uint32_t arrived_ = 0;
-  std::size_t visits_left_ = 0;
-  // Kept between arrivals for their memory only.
+  // Of the arrival under way.
   std::vector<PricedCut> cuts_;
-  std::vector<Excess> excess_;
-  std::vector<std::size_t> cursors_;
+  Swap swap_;
   std::vector<RecutCandidate> candidates_;
 };
 
