@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "base/limits.h"
 #include "commands.h"
@@ -129,16 +130,24 @@ void print_table(const CheckedSchedule& answer, std::size_t tasks) {
   print_depths(answer.report);
 }
 
-// `history` may be null.
+// The events of --events, or all tasks in order; the history in the same model as the instance.
 Result<CheckedSchedule> decide_online(Context& context, const Options& options, const Instance& instance,
-                                      const Instance* history) {
+                                      const ExtendedOptions* extended) {
   std::vector<Event> events = all_arrive(instance);
   if (!options.events.empty()) {
     TIDELINE_TRY(const std::string text, read_file(options.events, limits::kInstanceFileBytesMax));
     TIDELINE_TRY(events, parse_events(text, options.events, instance));
   }
+  Instance history;
+  if (!options.history.empty()) {
+    TIDELINE_TRY(history, load_instance(options.history));
+    if (extended != nullptr) {
+      TIDELINE_TRY(Reduction reduction, reduce_extended(history, *extended));
+      history = std::move(reduction.instance);
+    }
+  }
   const OnlineRequest request{.instance = instance,
-                              .history = history,
+                              .history = options.history.empty() ? nullptr : &history,
                               .horizon = options.horizon,
                               .evictions_max = options.evictions_max,
                               .cancel = context.interrupted};
@@ -172,22 +181,15 @@ Result<CheckedSchedule> decide_offline(Context& context, const Options& options,
   return run_policy(options.policy, instance, policy);
 }
 
-// The history in the same model as the instance.
 Result<CheckedSchedule> decide(Context& context, const Options& options, const Instance& instance,
                                const ExtendedOptions* extended) {
-  if (find_online_policy(options.policy) == nullptr) return decide_offline(context, options, instance);
-  if (options.history.empty()) return decide_online(context, options, instance, nullptr);
-  TIDELINE_TRY(Instance history, load_instance(options.history));
-  if (extended != nullptr) {
-    TIDELINE_TRY(Reduction reduction, reduce_extended(history, *extended));
-    history = std::move(reduction.instance);
-  }
-  return decide_online(context, options, instance, &history);
+  return find_online_policy(options.policy) == nullptr ? decide_offline(context, options, instance)
+                                                       : decide_online(context, options, instance, extended);
 }
 
 Status run_extended(Context& context, const Options& options, const Instance& instance) {
-  if (!options.events.empty() || options.policy.starts_with("fixed"))
-    return Error{ErrorCode::kInvalidArgument, "[schedule] --model extended takes neither --events nor the policy fixed"};
+  if (options.policy.starts_with("fixed"))
+    return Error{ErrorCode::kInvalidArgument, "[schedule] --model extended has no fixed k: its choices differ from task to task"};
   const ExtendedOptions extended{.cloud_gflop_s = options.cloud_gflop_s};
   TIDELINE_TRY(const Reduction reduction, reduce_extended(instance, extended));
   TIDELINE_TRY(const CheckedSchedule answer, decide(context, options, reduction.instance, &extended));
@@ -208,7 +210,7 @@ Status run_extended(Context& context, const Options& options, const Instance& in
   fmt::print("            {} with layers on the edge, {} all in the cloud, {} refused\n", report->deployed,
              report->admitted - report->deployed, instance.tasks.size() - report->admitted);
   if (schedule.upper_bound > 0)
-    fmt::print("bound       no schedule with these shares admits more than {:.1f} ({:.2f} % reached)\n", schedule.upper_bound,
+    fmt::print("bound       {:.3f}: no schedule admits more ({:.2f} % reached)\n", schedule.upper_bound,
                100 * report->admitted / schedule.upper_bound);
   fmt::print("fullest     bandwidth {:.1f} %, compute {:.1f} %\n", 100 * report->bandwidth_utilisation_max,
              100 * report->compute_utilisation_max);
@@ -286,32 +288,41 @@ Status run_from_profiles(const Options& options) {
   return {};
 }
 
+Status print_certificate(Context& context, const std::string& policy, std::string_view what, std::uint32_t count,
+                         const Bound& bound) {
+  const bool is_optimal = count == bound.tasks_max;
+  if (context.output == Output::kJson) {
+    fmt::print("{{\"certified\": true, \"policy\": {}, \"{}\": {}, \"upper_bound\": {}, \"tasks_max\": {}, \"optimal\": {}}}\n",
+               nlohmann::json(policy).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), what, count,
+               bound.upper_bound, bound.tasks_max, is_optimal);
+    return {};
+  }
+  fmt::print("certified   {} tasks are {} and every constraint holds\n", count, what);
+  fmt::print("bound       U(lambda) = {:.6f}: no schedule has more than {} tasks\n", bound.upper_bound, bound.tasks_max);
+  fmt::print("so          {}\n", is_optimal ? "the schedule is optimal"
+                                            : fmt::format("the schedule is within {:.2f} % of the best possible",
+                                                          100 * (1 - count / std::max(bound.upper_bound, 1e-9))));
+  return {};
+}
+
 Status run_certify(Context& context, const Options& options) {
   if (options.instance.empty())
     return Error{ErrorCode::kInvalidArgument,
                  "[schedule] --certify RESULT needs --instance FILE, the instance that the result is for"};
   TIDELINE_TRY(const Instance instance, load_instance(options.instance));
   TIDELINE_TRY(const std::string text, read_file(options.certify, limits::kInstanceFileBytesMax));
-  TIDELINE_TRY(const Schedule result, parse_result(text, options.certify));
-  auto certificate = certify(instance, result);
-  if (!certificate) return with_context(certificate.error(), options.certify);
-  if (context.output == Output::kJson) {
-    fmt::print(
-        "{{\"certified\": true, \"policy\": \"{}\", \"deployed\": {}, \"upper_bound\": {}, \"tasks_max\": {}, \"optimal\": "
-        "{}}}\n",
-        result.policy, result.deployed(), certificate->bound.upper_bound, certificate->bound.tasks_max,
-        result.deployed() == certificate->bound.tasks_max);
-    return {};
+  if (is_extended_result(text)) {
+    TIDELINE_TRY(const ExtendedSchedule result, parse_extended(text, options.certify));
+    const auto certificate = certify_extended(instance, result);
+    if (!certificate) return with_context(certificate.error(), options.certify);
+    const double bound = certificate->upper_bound;
+    return print_certificate(context, result.policy, "admitted", result.admitted(),
+                             {.upper_bound = bound, .tasks_max = static_cast<std::uint64_t>(bound + 1e-6)});
   }
-  fmt::print("certified   {} tasks are deployed and every constraint holds\n", result.deployed());
-  fmt::print("bound       U(lambda) = {:.6f}: no schedule deploys more than {} tasks\n", certificate->bound.upper_bound,
-             certificate->bound.tasks_max);
-  fmt::print("so          {}\n",
-             result.deployed() == certificate->bound.tasks_max
-                 ? "the schedule is optimal"
-                 : fmt::format("the schedule is within {:.2f} % of the best possible",
-                               100 * (1 - result.deployed() / std::max(certificate->bound.upper_bound, 1e-9))));
-  return {};
+  TIDELINE_TRY(const Schedule result, parse_result(text, options.certify));
+  const auto certificate = certify(instance, result);
+  if (!certificate) return with_context(certificate.error(), options.certify);
+  return print_certificate(context, result.policy, "deployed", result.deployed(), certificate->bound);
 }
 
 Status run(Context& context, const Options& options) {

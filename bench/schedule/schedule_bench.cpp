@@ -94,7 +94,7 @@ int scale(std::string_view up_to) {
   };
   std::vector<Size> sizes{{1000, 90, 5}, {10000, 200, 10}};
   if (up_to != "small") sizes.push_back({100'000, 500, 30});
-  if (up_to == "huge") sizes.push_back({1'000'000, 1000, 600});
+  if (up_to == "huge") sizes.push_back({1'000'000, 1000, 120});
   fmt::print("c2, 25 servers per task, every policy on all cores; memory is the peak of the process up to there.\n\n");
   fmt::print(
       "| tasks | servers | generate s | balanced s | dual s | Newton steps | first rounding s | first rounding/U | price s | "

@@ -16,7 +16,7 @@ constexpr double kWholeTolerance = 1e-6;
 
 Error refused(std::string message) { return Error{ErrorCode::kInvalidArgument, "[schedule] " + std::move(message)}; }
 
-Status check_multipliers(const std::vector<double>& values, const char* name, std::size_t servers) {
+Status check_prices(const std::vector<double>& values, const char* name, std::size_t servers) {
   if (values.size() != servers)
     return refused(fmt::format("multipliers.{} has {} numbers for {} servers", name, values.size(), servers));
   for (std::size_t i = 0; i < values.size(); ++i)
@@ -26,6 +26,11 @@ Status check_multipliers(const std::vector<double>& values, const char* name, st
 }
 
 }  // namespace
+
+Status check_multipliers(const Multipliers& multipliers, std::size_t servers) {
+  TIDELINE_CHECK_OK(check_prices(multipliers.bandwidth, "bandwidth", servers));
+  return check_prices(multipliers.compute, "compute", servers);
+}
 
 Bound bound_of(const Instance& instance, const Multipliers& multipliers) {
   const Parts parts = find_parts(instance);
@@ -62,8 +67,7 @@ Result<Certificate> certify(const Instance& instance, const Schedule& result) {
   TIDELINE_TRY(certificate.report, check_schedule(instance, result.layers));
   if (result.multipliers.bandwidth.empty() && result.multipliers.compute.empty())
     return refused("the result has no multipliers to certify; make it with --policy price, or with --bound");
-  TIDELINE_CHECK_OK(check_multipliers(result.multipliers.bandwidth, "bandwidth", instance.servers.size()));
-  TIDELINE_CHECK_OK(check_multipliers(result.multipliers.compute, "compute", instance.servers.size()));
+  TIDELINE_CHECK_OK(check_multipliers(result.multipliers, instance.servers.size()));
   const Bound& bound = certificate.bound = bound_of(instance, result.multipliers);
   if (!(std::abs(result.upper_bound - bound.upper_bound) <= kBoundTolerance * std::max(1.0, bound.upper_bound)))
     return refused(fmt::format("upper_bound says {}, but the multipliers prove {}", result.upper_bound, bound.upper_bound));

@@ -20,6 +20,9 @@ struct Bound {
   std::uint64_t tasks_max = 0;  // the sum over the parts of floor(U); at most U(lambda)
 };
 
+// kInvalidArgument unless there is one multiplier of each kind per server, all finite and 0 or more.
+Status check_multipliers(const Multipliers& multipliers, std::size_t servers);
+
 // From the formula alone. REQUIRES: validate(instance), one multiplier of each kind per server, all 0 or more.
 Bound bound_of(const Instance& instance, const Multipliers& multipliers);
 

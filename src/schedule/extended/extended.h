@@ -45,15 +45,16 @@ struct ExtendedSchedule {
   double cloud_gflop_s = 0;
   std::vector<Grant> grants;         // one per task
   std::vector<std::uint32_t> curve;  // of online policies: admitted after each arrival
-  double upper_bound = 0;            // on the admitted tasks, over all shares in eighths; 0: none
+  // Of `price`: the prices, and what bound_extended makes of them; 0: none.
+  Multipliers multipliers;
+  double upper_bound = 0;
   std::uint32_t admitted() const;
   std::uint32_t deployed() const;  // on the edge: layers > 0
 };
 
-// The paper's problem that the extended one becomes. Tasks that no choice can serve in time are left out.
+// The paper's problem that the extended one becomes: the same tasks and servers, other models.
 struct Reduction {
   Instance instance;
-  std::vector<std::uint32_t> task_of;       // reduced task -> task
   std::vector<std::vector<Grant>> choices;  // [reduced model][layers - 1]
   ExtendedSchedule expand(const Instance& original, const Schedule& reduced, const ExtendedOptions& options) const;
 };
@@ -77,6 +78,19 @@ struct ExtendedReport {
 // The independent checker: recomputes the three conditions above from the raw instance and the slices alone.
 // kInvalidArgument with one sentence naming the first that is broken.
 Result<ExtendedReport> check_extended(const Instance& instance, const ExtendedSchedule& schedule);
+
+// No schedule that gives a task slices of one size per MB/s on all of its servers admits more, whatever its k and whatever the
+// shares: U(lambda) of docs/algorithms/extended.md, the best share found in closed form. Independent of reduction.cpp.
+// REQUIRES: one multiplier of each kind per server, all 0 or more; cloud_gflop_s above 0.
+double bound_extended(const Instance& instance, const Multipliers& multipliers, double cloud_gflop_s);
+
+struct ExtendedCertificate {
+  ExtendedReport report;
+  double upper_bound = 0;  // recomputed
+};
+
+// kInvalidArgument when the schedule breaks a condition, has no multipliers or bad ones, or states another bound than they prove.
+Result<ExtendedCertificate> certify_extended(const Instance& instance, const ExtendedSchedule& schedule);
 
 // What `tideline schedule --model extended -o json` prints and `tideline simulate` reads; docs/formats/extended.md.
 std::string write_extended(const ExtendedSchedule& schedule);

@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include "schedule/certify.h"
 #include "schedule/generator.h"
 #include "schedule/online/run.h"
 #include "schedule/policy.h"
+#include "schedule/random.h"
 
 namespace tideline::schedule {
 namespace {
@@ -55,11 +57,10 @@ TEST(Extended, RefusesWhatIsTooSlowAlthoughThePapersModelDeploysIt) {
   EXPECT_EQ(wide.deployed(), 0u);
 }
 
-TEST(Extended, ATaskThatIsTooSlowEverywhereIsLeftOut) {
+TEST(Extended, AllOnTheEdgeIsTheWayWithoutACloudInTime) {
   Instance instance = one_task(100, 100, 0.01);
   const auto reduction = reduce_extended(instance, {.cloud_gflop_s = 1});
   ASSERT_TRUE(reduction);
-  // All of it on the edge is the only way without the cloud.
   for (const Grant& grant : reduction->choices[0]) EXPECT_EQ(grant.layers, 2u);
   EXPECT_FALSE(reduce_extended(instance, {.cloud_gflop_s = 0}));
 }
@@ -109,6 +110,80 @@ TEST(Extended, TheCheckerRefusesWhatIsBroken) {
   EXPECT_TRUE(refused([&](ExtendedSchedule& s) { s.cloud_gflop_s /= 100; }));  // a slower cloud than planned for
 }
 
+// The closed form of the best share against a fine search, and the bound against schedules.
+TEST(Extended, TheBoundHoldsForEverySchedule) {
+  for (const std::string kind : {"c2", "single-home"}) {
+    const auto instance = generate_instance({.kind = kind, .servers = 10, .tasks = 120, .seed = 4});
+    ASSERT_TRUE(instance);
+    const ExtendedSchedule best = solve(*instance, {}, "price");
+    const auto certificate = certify_extended(*instance, best);
+    ASSERT_TRUE(certificate) << certificate.error().message;
+    EXPECT_EQ(certificate->report.admitted, best.admitted());
+    EXPECT_LE(best.admitted(), certificate->upper_bound);
+    EXPECT_GE(best.admitted(), 0.9 * certificate->upper_bound) << kind;
+    // The bound over all shares is above that over eighths, which the multipliers are the best for, and near it.
+    const auto reduction = reduce_extended(*instance, {});
+    const double eighths = bound_of(reduction->instance, best.multipliers).upper_bound;
+    EXPECT_GE(certificate->upper_bound, eighths * (1 - 1e-9));
+    EXPECT_LE(certificate->upper_bound, eighths * 1.05);
+    // At any prices.
+    Random random(7);
+    for (int trial = 0; trial < 50; ++trial) {
+      Multipliers multipliers;
+      for (std::size_t i = 0; i < instance->servers.size(); ++i) {
+        multipliers.bandwidth.push_back(random.uniform(0, 8));
+        multipliers.compute.push_back(random.unit() < 0.2 ? 0 : random.uniform(0, 8));
+      }
+      EXPECT_GE(bound_extended(*instance, multipliers, best.cloud_gflop_s), best.admitted());
+      EXPECT_GE(bound_extended(*instance, multipliers, best.cloud_gflop_s) * (1 + 1e-9),
+                bound_of(reduction->instance, multipliers).upper_bound);
+    }
+  }
+}
+
+TEST(Extended, TheBoundIsThatOfAFineSearchOverShares) {
+  Random random(5);
+  for (int trial = 0; trial < 200; ++trial) {
+    // One task, one server: the bound is the sum of the prices plus what the task gains at its best k and share.
+    const Instance instance = one_task(random.uniform(1, 100), random.uniform(5, 200), random.uniform(0.2, 4));
+    const Multipliers prices{{random.uniform(0, 1)}, {random.unit() < 0.1 ? 0 : random.uniform(0, 1)}};
+    const double cloud = random.uniform(20, 1000);
+    double least = 1;
+    const auto& layers = instance.models[0].layers;
+    for (std::uint32_t k = 0; k <= layers.size(); ++k) {
+      const double left = instance.tasks[0].latency_s - cloud_time_s(instance, instance.tasks[0], k, cloud);
+      if (left <= 0) continue;
+      const double work = k == 0 ? 0 : prices.compute[0] * layers[k - 1].gflop_per_mb / instance.servers[0].capacity_gflop_s;
+      const double output = prices.bandwidth[0] * 8 * (k == 0 ? 1 : layers[k - 1].ratio) / instance.servers[0].bandwidth_mbit_s;
+      for (int part = 1; part < 4000; ++part) {
+        const double share = part / 4000.0;
+        least = std::min(least, work * std::max(1.0, 1 / (share * left)) + output * std::max(1.0, 1 / ((1 - share) * left)));
+      }
+    }
+    const double expected = prices.bandwidth[0] + prices.compute[0] + std::max(0.0, 1 - least);
+    const double bound = bound_extended(instance, prices, cloud);
+    EXPECT_GE(bound, expected - 1e-12) << trial;
+    EXPECT_LE(bound, expected + 1e-3) << trial;
+  }
+}
+
+TEST(Extended, TheCertificateRefusesABrokenProof) {
+  const auto instance = generate_instance({.servers = 10, .tasks = 60, .seed = 5});
+  const ExtendedSchedule good = solve(*instance, {}, "price");
+  ASSERT_TRUE(certify_extended(*instance, good));
+  const auto refused = [&](auto&& change) {
+    ExtendedSchedule bad = good;
+    change(bad);
+    return !certify_extended(*instance, bad);
+  };
+  EXPECT_TRUE(refused([](ExtendedSchedule& s) { s.upper_bound -= 0.1; }));
+  EXPECT_TRUE(refused([](ExtendedSchedule& s) { s.multipliers.bandwidth[2] += 0.1; }));
+  EXPECT_TRUE(refused([](ExtendedSchedule& s) { s.multipliers.compute[2] = -1; }));
+  EXPECT_TRUE(refused([](ExtendedSchedule& s) { s.multipliers.compute.pop_back(); }));
+  EXPECT_TRUE(refused([](ExtendedSchedule& s) { s.multipliers = {}; }));
+  EXPECT_TRUE(refused([](ExtendedSchedule& s) { s.cloud_gflop_s *= 2; }));
+}
+
 TEST(Extended, ResultsReadBack) {
   const auto instance = generate_instance({.servers = 10, .tasks = 60, .seed = 5});
   const ExtendedSchedule schedule = solve(*instance, {});
@@ -118,6 +193,12 @@ TEST(Extended, ResultsReadBack) {
   const auto read = parse_extended(text, "r.json");
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->grants, schedule.grants);
+  EXPECT_TRUE(read->multipliers.bandwidth.empty());
+  const ExtendedSchedule priced = solve(*instance, {}, "price");
+  const auto proof = parse_extended(write_extended(priced), "r.json");
+  ASSERT_TRUE(proof) << proof.error().message;
+  EXPECT_EQ(proof->multipliers.compute, priced.multipliers.compute);
+  EXPECT_EQ(proof->upper_bound, priced.upper_bound);
   std::string lie = text;
   lie.replace(lie.find("\"admitted\": "), 13, "\"admitted\": 9");
   EXPECT_FALSE(parse_extended(lie, "r.json"));

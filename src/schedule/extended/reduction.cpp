@@ -24,7 +24,8 @@ void add_choice(std::vector<Choice>& choices, const Task& task, const Grant& gra
   choices.push_back({{.ratio = grant.mbit_s_per_mb * task.latency_s / 8, .gflop_per_mb = grant.gflop_s_per_mb}, grant});
 }
 
-// Every way to serve the task in time that no other beats in both demands, by rising work.
+// Every way to serve the task in time that no other beats in both demands, by rising work. Never empty: the whole model on the
+// edge needs no time in the cloud.
 std::vector<Choice> choices_of(const Instance& instance, const Task& task, double cloud_gflop_s) {
   const std::vector<Layer>& layers = instance.model_of(task).layers;
   std::vector<Choice> all;
@@ -91,6 +92,7 @@ Result<Reduction> reduce_extended(const Instance& instance, const ExtendedOption
   Reduction reduction;
   reduction.instance.bandwidth_share = instance.bandwidth_share;
   reduction.instance.servers = instance.servers;
+  reduction.instance.touches = instance.touches;
   // Tasks of one model, limit and amount of data share their choices.
   std::map<std::tuple<std::uint32_t, double, double>, std::uint32_t> known;
   std::size_t choices = 0;
@@ -112,17 +114,9 @@ Result<Reduction> reduce_extended(const Instance& instance, const ExtendedOption
             fmt::format("[schedule] the extended model of this instance has over {} choices: use fewer tasks", kChoicesMax)};
       reduction.instance.models.push_back(std::move(model));
     }
-    if (reduction.choices[entry->second].empty()) continue;  // too slow whatever is done
-    const auto touches = instance.touches_of(task);
     task.model = entry->second;
-    task.first_touch = reduction.instance.touches.size();
-    reduction.instance.touches.insert(reduction.instance.touches.end(), touches.begin(), touches.end());
     reduction.instance.tasks.push_back(task);
-    reduction.task_of.push_back(j);
   }
-  // A model without any choice has no task; a model without layers would not be well-formed.
-  for (TaskModel& model : reduction.instance.models)
-    if (model.layers.empty()) model.layers.push_back({.ratio = 1, .gflop_per_mb = 0});
   return reduction;
 }
 
@@ -131,9 +125,12 @@ ExtendedSchedule Reduction::expand(const Instance& original, const Schedule& red
                             .cloud_gflop_s = options.cloud_gflop_s,
                             .grants = std::vector<Grant>(original.tasks.size()),
                             .curve = reduced.curve,
-                            .upper_bound = reduced.upper_bound};
-  for (std::size_t i = 0; i < task_of.size(); ++i)
-    if (reduced.layers[i] > 0) schedule.grants[task_of[i]] = choices[instance.tasks[i].model][reduced.layers[i] - 1];
+                            .multipliers = reduced.multipliers,
+                            .upper_bound = 0};
+  if (!reduced.multipliers.bandwidth.empty())
+    schedule.upper_bound = bound_extended(original, reduced.multipliers, options.cloud_gflop_s);
+  for (std::size_t j = 0; j < instance.tasks.size(); ++j)
+    if (reduced.layers[j] > 0) schedule.grants[j] = choices[instance.tasks[j].model][reduced.layers[j] - 1];
   return schedule;
 }
 

@@ -23,8 +23,12 @@ std::string write_extended(const ExtendedSchedule& schedule) {
       text += fmt::format("{}{{\"admitted\": false}}", comma);
     comma = ", ";
   }
-  text += schedule.upper_bound > 0 ? fmt::format("], \"upper_bound\": {}", schedule.upper_bound)
-                                   : std::string("], \"upper_bound\": null");
+  if (schedule.multipliers.bandwidth.empty())
+    text += "], \"upper_bound\": null, \"multipliers\": null";
+  else
+    text +=
+        fmt::format("], \"upper_bound\": {}, \"multipliers\": {{\"bandwidth\": [{}], \"compute\": [{}]}}", schedule.upper_bound,
+                    fmt::join(schedule.multipliers.bandwidth, ", "), fmt::join(schedule.multipliers.compute, ", "));
   if (!schedule.curve.empty()) text += fmt::format(", \"curve\": [{}]", fmt::join(schedule.curve, ", "));
   return text + ", \"checked\": true}\n";
 }
@@ -68,10 +72,18 @@ Result<ExtendedSchedule> parse_extended(std::string_view json, std::string_view 
   if (admitted != schedule.admitted() || deployed != schedule.deployed() || in_cloud != admitted - deployed ||
       refused != static_cast<std::int64_t>(schedule.grants.size()) - admitted)
     return map.error("admitted", "the totals do not agree with the tasks");
-  if (map.has("upper_bound") && !document["upper_bound"].is_null()) {
+  if (map.has("multipliers") && !document["multipliers"].is_null()) {
     TIDELINE_TRY(schedule.upper_bound, map.number("upper_bound", {.min = 0}));
+    TIDELINE_TRY(const auto* object, map.object("multipliers"));
+    JsonMap multipliers(*object, map.file(), "multipliers");
+    TIDELINE_TRY(schedule.multipliers.bandwidth, multipliers.numbers("bandwidth", {.min = 0}));
+    TIDELINE_TRY(schedule.multipliers.compute, multipliers.numbers("compute", {.min = 0}));
+    TIDELINE_CHECK_OK(multipliers.finish());
   } else {
-    [[maybe_unused]] const bool known = map.object("upper_bound").has_value();
+    if (map.has("upper_bound") && !document["upper_bound"].is_null())
+      return map.error("upper_bound", "upper_bound and multipliers come together or not at all");
+    // Asking for the keys marks them as known, also when they are null.
+    [[maybe_unused]] const auto asked = {map.object("multipliers").has_value(), map.object("upper_bound").has_value()};
   }
   if (map.has("curve")) {
     TIDELINE_TRY(const auto curve, map.numbers("curve", {.min = 0, .max = static_cast<double>(limits::kInstanceTasksMax)}));

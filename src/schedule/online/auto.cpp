@@ -12,6 +12,9 @@
 namespace tideline::schedule {
 namespace {
 
+// Nothing to simulate on: the one that is the best, or within a percent of it, on every family of instances.
+constexpr std::string_view kWithoutHistory = "price-recut";
+
 class Auto final : public OnlinePolicy {
  public:
   Auto(std::unique_ptr<OnlinePolicy> chosen, std::string_view name) : chosen_(std::move(chosen)), name_(name) {}
@@ -41,6 +44,10 @@ Instance every_second_task(const Instance& history) {
 }  // namespace
 
 MadePolicy make_auto(const OnlineRequest& request) {
+  if (request.history == nullptr || request.history->tasks.empty()) {
+    TIDELINE_TRY(std::unique_ptr<OnlinePolicy> chosen, make_online_policy(kWithoutHistory, request));
+    return std::unique_ptr<OnlinePolicy>(std::make_unique<Auto>(std::move(chosen), kWithoutHistory));
+  }
   // The history may have been written down with other capacities; what counts is the servers at hand.
   Instance past = *request.history;
   past.servers = request.instance.servers;

@@ -27,11 +27,10 @@ constexpr std::array<OnlinePolicyEntry, 15> kPolicies{{
     {"first-fit", "takes whatever fits with the paper's k or the nearest other", kNot, kNot, make_first_fit},
     {"balanced-online", "takes whatever fits with the k that fills the fullest server least", kNot, kNot, make_balanced},
     {"price-history", "admits what costs at most 1 at prices learned from the history", kHistory, kNot, make_price_history},
-    {"price-relearn", "as price-history, learned again ten times on the way for what is left", kHistory, kNot,
-     make_price_relearn},
-    {"price-swap", "takes what fits, else trades places one for one with a dearer task", kHistory, kEvicts, make_price_swap},
-    {"price-recut", "as price-swap, after trying to change the k of one deployed task", kHistory, kEvicts, make_price_recut},
-    {"auto", "simulates the others on the history and takes the best", kHistory, kEvicts, make_auto},
+    {"price-relearn", "as price-history, learned again ten times on the way for what is left", kNot, kNot, make_price_relearn},
+    {"price-swap", "takes what fits, else trades places one for one with a dearer task", kNot, kEvicts, make_price_swap},
+    {"price-recut", "as price-swap, after trying to change the k of one deployed task", kNot, kEvicts, make_price_recut},
+    {"auto", "simulates the others on the history and takes the best; price-recut when there is none", kNot, kEvicts, make_auto},
 }};
 
 }  // namespace
@@ -57,10 +56,12 @@ Result<std::unique_ptr<OnlinePolicy>> make_online_policy(std::string_view name, 
                                                    meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant))};
   }
   OnlineRequest checked = request;
-  if (entry->needs_history) {
-    if (request.history == nullptr || request.history->tasks.empty())
+  const bool has_history = request.history != nullptr && !request.history->tasks.empty();
+  if (!has_history) {
+    if (entry->needs_history)
       return Error{ErrorCode::kInvalidArgument,
                    fmt::format("[schedule] policy '{}' learns from tasks seen before: give them with --history FILE", name)};
+  } else {
     if (request.history->servers.size() != request.instance.servers.size())
       return Error{ErrorCode::kInvalidArgument,
                    fmt::format("[schedule] the history has {} servers and the instance {}: they must be the same servers",

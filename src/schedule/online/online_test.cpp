@@ -3,6 +3,7 @@
 // each event, hand-made instances where the right answer is known.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numbers>
 #include <numeric>
 
@@ -233,6 +234,31 @@ TEST(Events, ReadBackAndRefuseNonsense) {
     EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
     EXPECT_NE(refused.error().message.find("e.json"), std::string::npos);
   }
+}
+
+TEST(WithoutHistory, ThePricePoliciesLearnFromWhatArrives) {
+  std::map<std::string_view, double> sums;
+  const std::vector<std::string_view> names{"price-relearn", "price-swap", "price-recut", "auto", "balanced-online", "first-fit"};
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    const Family setup = make_setup("c2", 20, 500, seed);
+    for (const std::string_view name : names) {
+      const auto run = run_online(name, {.instance = setup.instance}, all_arrive(setup.instance));
+      ASSERT_TRUE(run) << name << ": " << run.error().message;
+      ASSERT_TRUE(check_schedule(setup.instance, run->schedule.layers)) << name;
+      sums[name] += run->schedule.curve.back();
+      EXPECT_EQ(run->schedule.chosen, name == "auto" ? "price-recut" : "");
+    }
+    // Departures too, and the same answer again.
+    const OnlineRequest request{.instance = setup.instance};
+    const auto once = run_online("price-recut", request, with_departures(setup.instance, 5));
+    const auto again = run_online("price-recut", request, with_departures(setup.instance, 5));
+    ASSERT_TRUE(once && again);
+    EXPECT_TRUE(check_schedule(setup.instance, once->schedule.layers));
+    EXPECT_EQ(once->schedule.layers, again->schedule.layers);
+  }
+  EXPECT_GT(sums["price-recut"], 1.1 * sums["balanced-online"]);
+  EXPECT_GT(sums["price-swap"], 1.1 * sums["balanced-online"]);
+  EXPECT_GT(sums["price-relearn"], sums["first-fit"]);
 }
 
 TEST(MakeOnlinePolicy, NamesWhatIsMissing) {

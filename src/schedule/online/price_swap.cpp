@@ -6,13 +6,15 @@
 // shallower where the processor is) so that the newcomer fits beside it; the change with the smallest rise in price is taken, and
 // the count rises where price-swap's would stay. And ten times on the way to the horizon the prices are learned again, from the
 // tasks that are deployed now and as many of the history as are still expected, and every deployed task moves to the k that is
-// cheapest at them. One decision: O(servers + layers) when it fits; else a bounded scan of the tenants of one full server. Loses
-// when evicting costs the user more than it is worth (--evictions-max 0 leaves only the recuts).
+// cheapest at them. Without a history both learn from the arrivals (history.h). One decision: O(servers + layers) when it fits;
+// else a bounded search for a partner (partners.h). Loses when evicting costs the user more than it is worth
+// (--evictions-max 0 leaves only the recuts).
 #include <algorithm>
 #include <compare>
 #include <limits>
 
 #include "schedule/online/families.h"
+#include "schedule/online/history.h"
 #include "schedule/online/partners.h"
 #include "schedule/online/prices.h"
 #include "schedule/room.h"
@@ -55,20 +57,19 @@ struct alignas(32) Held {
 
 class PriceSwap final : public OnlinePolicy {
  public:
-  PriceSwap(const OnlineRequest& request, Multipliers prices, bool recuts)
+  PriceSwap(const OnlineRequest& request, bool recuts)
       : deployment_(request.instance),
         partners_(deployment_),
         useful_cuts_(request.instance),
-        history_(*request.history),
-        horizon_(request.horizon),
+        history_(request),
         cancel_(request.cancel),
-        prices_(std::move(prices)),
+        prices_(history_.first_prices()),
         held_(request.instance.tasks.size()),
         evictions_max_(request.evictions_max),
         recuts_(recuts) {}
 
   Decision arrive(std::uint32_t task) override {
-    ++arrived_;
+    history_.add_arrival(task);
     const TaskPrice price = price_of(deployment_, prices_, task);
     const PricedCut cut = cheapest_that_fits(deployment_, task, price, deployment_.room_for(task));
     if (cut.layers > 0) {
@@ -86,12 +87,13 @@ class PriceSwap final : public OnlinePolicy {
   }
 
   std::vector<Recut> replan() override {
-    if (!recuts_ || arrived_ == 0 || arrived_ % relearn_period(horizon_) != 0 || cancel_.cancelled()) return {};
+    const bool learns = recuts_ || !history_.is_given();
+    if (!learns || !history_.is_due() || cancel_.cancelled()) return {};
     const Instance pool = expected_tasks();
     prices_ = learn_prices(deployment_.instance(), pool, static_cast<double>(pool.tasks.size()));
     for (std::uint32_t task = 0; task < held_.size(); ++task)
       if (deployment_.layers_of(task) > 0) hold(task, deployment_.layers_of(task), price_of(deployment_, prices_, task));
-    return move_to_cheapest_cuts();
+    return recuts_ ? move_to_cheapest_cuts() : std::vector<Recut>{};
   }
 
  private:
@@ -100,7 +102,8 @@ class PriceSwap final : public OnlinePolicy {
     const Instance& instance = deployment_.instance();
     Instance pool{.bandwidth_share = instance.bandwidth_share, .servers = instance.servers, .models = instance.models};
     // The history may number its models differently.
-    pool.models.insert(pool.models.end(), history_.models.begin(), history_.models.end());
+    const Instance seen = history_.tasks();
+    pool.models.insert(pool.models.end(), seen.models.begin(), seen.models.end());
     const auto add = [&pool](const Instance& from, std::uint32_t index, std::size_t first_model) {
       Task task = from.tasks[index];
       const auto touches = from.touches_of(task);
@@ -111,9 +114,8 @@ class PriceSwap final : public OnlinePolicy {
     };
     for (std::uint32_t task = 0; task < instance.tasks.size(); ++task)
       if (deployment_.layers_of(task) > 0) add(instance, task, 0);
-    const std::uint32_t to_come = horizon_ > arrived_ ? horizon_ - arrived_ : relearn_period(horizon_);
-    for (std::uint32_t i = 0; i < to_come; ++i)
-      add(history_, static_cast<std::uint32_t>(i % history_.tasks.size()), instance.models.size());
+    for (std::uint32_t i = 0; i < history_.to_come(); ++i)
+      add(seen, static_cast<std::uint32_t>(i % seen.tasks.size()), instance.models.size());
     return pool;
   }
 
@@ -238,14 +240,12 @@ class PriceSwap final : public OnlinePolicy {
   Deployment deployment_;
   PartnerSearch partners_;
   CutTable useful_cuts_;  // those that no other dominates
-  const Instance& history_;
-  std::uint32_t horizon_;
+  History history_;
   CancelToken cancel_;
   Multipliers prices_;
   std::vector<Held> held_;  // of deployed tasks
   std::uint32_t evictions_max_;
   bool recuts_;
-  std::uint32_t arrived_ = 0;
   // Of the arrival under way.
   std::vector<PricedCut> cuts_;
   Swap swap_;
@@ -253,8 +253,7 @@ class PriceSwap final : public OnlinePolicy {
 };
 
 MadePolicy make(const OnlineRequest& request, bool recuts) {
-  Multipliers prices = learn_prices(request.instance, *request.history, request.horizon);
-  return std::unique_ptr<OnlinePolicy>(std::make_unique<PriceSwap>(request, std::move(prices), recuts));
+  return std::unique_ptr<OnlinePolicy>(std::make_unique<PriceSwap>(request, recuts));
 }
 
 }  // namespace

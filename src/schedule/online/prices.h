@@ -10,11 +10,6 @@
 
 namespace tideline::schedule {
 
-// Policies that learn again do so ten times on the way to the horizon, and not more often than every hundred arrivals: on a
-// thousand servers one run of the dual takes seconds.
-inline constexpr std::uint32_t kRelearnPeriodMin = 100;
-inline constexpr std::uint32_t relearn_period(std::uint32_t horizon) { return std::max(kRelearnPeriodMin, horizon / 10); }
-
 // The Lagrangian multipliers of the offline problem whose tasks are `history`, thinned or thickened to `arrivals` of them (by
 // scaling the capacities with the inverse), on what is free: shares of V * b_i and c_i in [0, 1], one per server; empty: all.
 // The servers of `servers_of` are used, those of `history` are ignored. Deterministic. Cost: one run of the dual solver on one
