@@ -45,6 +45,7 @@ struct Options {
   GeneratorOptions generator;
   std::string generate;
   std::vector<std::string> models;
+  double compression = 1;
   std::uint32_t skip_tasks = 0;
   std::vector<std::string> profiles;
   std::string cluster;
@@ -242,9 +243,11 @@ Status run_generate(Context& context, const Options& options) {
   generator.seed = options.seed;
   if (!options.models.empty() && generator.kind != "real")
     return Error{ErrorCode::kInvalidArgument, "[schedule] --models belongs to --generate real"};
+  if (options.models.empty() && options.compression != 1)
+    return Error{ErrorCode::kInvalidArgument, "[schedule] --compression is about the models of --models"};
   for (const std::string& path : options.models) {
     TIDELINE_TRY(const std::string text, read_file(path, limits::kConfigFileBytesMax));
-    TIDELINE_TRY(TaskModel model, parse_inspected_model(text, path));
+    TIDELINE_TRY(TaskModel model, parse_inspected_model(text, path, options.compression));
     generator.models.push_back(std::move(model));
   }
   // More tasks leave the first ones as they are, so that what comes after them is a history of the same servers.
@@ -356,6 +359,8 @@ std::string footer() {
          "  tideline schedule --certify result.json --instance city.json\n"
          "  tideline schedule city.json --policy fixed:2 --bound -o json\n"
          "  tideline schedule city.json --model extended --policy price --out safe.json\n"
+         "  tideline inspect resnet50.onnx -o json > resnet50.json\n"
+         "  tideline schedule --generate real --models resnet50.json --compression 40 --servers 20 --out cameras.json\n"
          "  tideline schedule --generate c2 --servers 50 --tasks 1000 --skip-tasks 1000 --seed 7 --out last_week.json\n"
          "  tideline schedule city.json --policy price-recut --history last_week.json --evictions-max 1\n";
 }
@@ -412,6 +417,11 @@ void add_schedule_command(CLI::App& app, Context& context) {
   command.add_option("--servers-per-task", options->generator.servers_per_task, "How many servers a task has data on (c2, real)")
       ->capture_default_str();
   command.add_option("--models", options->models, "For --generate real: files of tideline inspect -o json")->type_name("FILE...");
+  command
+      .add_option("--compression", options->compression,
+                  "For --models: bytes of a model's input in a byte of the tasks' data (float32 from a camera's JPEG: about 40)")
+      ->check(CLI::Range(1.0, 1e4))
+      ->capture_default_str();
   command.add_option("--certify", options->certify, "Recompute the proof in this result, in separate code")->type_name("RESULT");
   command.add_option("--instance", options->instance, "The instance of --certify");
   add_output_option(command, context);

@@ -45,10 +45,10 @@ Result<Instance> generate_instance(const GeneratorOptions& options);
 // gflop_per_mb is ten times the operations per raw input byte, because a compressed byte carries about ten raw ones.
 std::vector<TaskModel> real_models();
 
-// A model from what `tideline inspect -o json` prints: a layer per block, ratio = cut bytes / input bytes,
-// gflop_per_mb = cumulative flops per input byte / 1000 * `bytes_factor` (kFLOP per byte = GFLOP per MB;
-// give 10 when the inspected input is raw and the tasks' data compressed).
+// A model from what `tideline inspect -o json` prints: a layer per block, ratio = cut bytes / data bytes and
+// gflop_per_mb = cumulative kFLOP / data bytes (kFLOP per byte = GFLOP per MB). A byte of the tasks' data is `compression`
+// bytes of the model's input: a camera sends JPEG, not float32.
 // kInvalidArgument naming the element for anything else.
-Result<TaskModel> parse_inspected_model(std::string_view json, std::string_view name, double bytes_factor = 1);
+Result<TaskModel> parse_inspected_model(std::string_view json, std::string_view name, double compression = 1);
 
 }  // namespace tideline::schedule

@@ -85,6 +85,10 @@ TEST(Generator, ReadsInspectedModels) {
   ASSERT_TRUE(model) << model.error().message;
   EXPECT_EQ(model->layers[0], (Layer{.ratio = 0.5, .gflop_per_mb = 2}));
   EXPECT_EQ(model->layers[1], (Layer{.ratio = 0.04, .gflop_per_mb = 3}));
+  const auto from_jpeg =
+      parse_inspected_model(R"({"blocks": [{"flops": 2000000}], "cuts": [{"bytes": 1000}, {"bytes": 500}]})", "a.json", 40);
+  ASSERT_TRUE(from_jpeg);
+  EXPECT_EQ(from_jpeg->layers[0], (Layer{.ratio = 20, .gflop_per_mb = 80}));
   const auto broken = parse_inspected_model(R"({"blocks": [{"flops": -1}], "cuts": [{"bytes": 1}, {"bytes": 1}]})", "a.json");
   ASSERT_FALSE(broken);
   EXPECT_NE(broken.error().message.find("a.json: blocks[0].flops: -1 is too small"), std::string::npos) << broken.error().message;

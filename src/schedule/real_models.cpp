@@ -183,7 +183,7 @@ Result<double> number_in(const nlohmann::json& list, std::string_view list_name,
 
 }  // namespace
 
-Result<TaskModel> parse_inspected_model(std::string_view json, std::string_view name, double bytes_factor) {
+Result<TaskModel> parse_inspected_model(std::string_view json, std::string_view name, double compression) {
   const auto invalid = [&](std::string_view message) {
     return Error{ErrorCode::kInvalidArgument, fmt::format("{}: {}", name, message)};
   };
@@ -202,7 +202,8 @@ Result<TaskModel> parse_inspected_model(std::string_view json, std::string_view 
     TIDELINE_TRY(const double flops, number_in(*blocks, "blocks", k, "flops", name));
     TIDELINE_TRY(const double bytes, number_in(*cuts, "cuts", k + 1, "bytes", name));
     operations += flops;
-    model.layers.push_back({.ratio = bytes / input_bytes, .gflop_per_mb = operations / input_bytes / 1000 * bytes_factor});
+    model.layers.push_back(
+        {.ratio = bytes / input_bytes * compression, .gflop_per_mb = operations / input_bytes / 1000 * compression});
   }
   return model;
 }

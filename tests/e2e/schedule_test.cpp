@@ -39,8 +39,9 @@ class Schedule : public ::testing::Test {
   }
   void write(const std::string& name, const std::string& text) const { std::ofstream(path(name)) << text; }
 
-  Ran run(const std::string& arguments) const {
-    const std::string command = fmt::format("{} schedule {} >{} 2>{}", binary_, arguments, path("out"), path("err"));
+  Ran run(const std::string& arguments) const { return run_tideline("schedule " + arguments); }
+  Ran run_tideline(const std::string& arguments) const {
+    const std::string command = fmt::format("{} {} >{} 2>{}", binary_, arguments, path("out"), path("err"));
     const int status = std::system(command.c_str());
     return {.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1, .out = read(path("out")), .err = read(path("err"))};
   }
@@ -78,6 +79,67 @@ TEST_F(Schedule, GeneratesSchedulesAndCertifies) {
   const Ran refused = run(fmt::format("--certify {} --instance {}", path("lie.json"), instance));
   EXPECT_EQ(refused.exit_code, 3);
   EXPECT_NE(refused.err.find("the multipliers prove"), std::string::npos) << refused.err;
+}
+
+TEST_F(Schedule, OnlineWithoutAHistoryAndWithEvents) {
+  const std::string instance = path("city.json");
+  ASSERT_EQ(run(fmt::format("--generate c2 --servers 20 --tasks 400 --seed 7 --out {}", instance)).exit_code, 0);
+  const Ran online = run(fmt::format("{} --policy auto -o json", instance));
+  ASSERT_EQ(online.exit_code, 0) << online.err;
+  const auto json = nlohmann::json::parse(online.out);
+  EXPECT_EQ(json["chosen"], "price-recut");
+  EXPECT_EQ(json["curve"].size(), 400u);
+  EXPECT_EQ(json["curve"].back(), json["deployed"]);
+
+  write("events.json", R"([{"arrive": 3}, {"arrive": 5}, {"depart": 3}])");
+  for (const char* model : {"paper", "extended"}) {
+    const Ran some =
+        run(fmt::format("{} --model {} --policy price-swap --events {} -o json", instance, model, path("events.json")));
+    ASSERT_EQ(some.exit_code, 0) << some.err;
+    const auto after = nlohmann::json::parse(some.out);
+    EXPECT_EQ(after["curve"], (nlohmann::json{1, 2})) << model;
+    EXPECT_EQ(after[model == std::string("paper") ? "deployed" : "admitted"], 1) << model;
+  }
+}
+
+TEST_F(Schedule, TheExtendedModelIsCertifiedToo) {
+  const std::string instance = path("city.json"), result = path("safe.json");
+  ASSERT_EQ(run(fmt::format("--generate c2 --servers 20 --tasks 200 --seed 7 --out {}", instance)).exit_code, 0);
+  ASSERT_EQ(run(fmt::format("{} --model extended --steps 500 --time-limit 20 --out {}", instance, result)).exit_code, 0);
+  const Ran certified = run(fmt::format("--certify {} --instance {} -o json", result, instance));
+  ASSERT_EQ(certified.exit_code, 0) << certified.err;
+  const auto json = nlohmann::json::parse(certified.out);
+  auto lie = nlohmann::json::parse(read(result));
+  EXPECT_EQ(json["admitted"], lie["admitted"]);
+  EXPECT_GE(json["upper_bound"].get<double>(), json["admitted"].get<double>());
+  lie["multipliers"]["compute"][0] = lie["multipliers"]["compute"][0].get<double>() + 1;
+  write("lie.json", lie.dump());
+  const Ran refused = run(fmt::format("--certify {} --instance {}", path("lie.json"), instance));
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_NE(refused.err.find("the multipliers prove"), std::string::npos) << refused.err;
+}
+
+// From a model file to a schedule of tasks that run it.
+TEST_F(Schedule, TakesModelsAsInspectPrintsThem) {
+  ASSERT_EQ(run_tideline(fmt::format("zoo lenet5 -o {}", path("lenet5.onnx"))).exit_code, 0);
+  const Ran inspected = run_tideline(fmt::format("inspect {} -o json", path("lenet5.onnx")));
+  ASSERT_EQ(inspected.exit_code, 0) << inspected.err;
+  write("lenet5.json", inspected.out);
+  const std::string generate =
+      fmt::format("--generate real --models {} --servers 8 --tasks 50 --seed 2 --servers-per-task 3", path("lenet5.json"));
+  const Ran raw = run(generate);
+  ASSERT_EQ(raw.exit_code, 0) << raw.err;
+  const Ran jpeg = run(generate + " --compression 40");
+  ASSERT_EQ(jpeg.exit_code, 0) << jpeg.err;
+  const auto layers = nlohmann::json::parse(raw.out)["models"][0]["layers"];
+  const auto dear = nlohmann::json::parse(jpeg.out)["models"][0]["layers"];
+  EXPECT_EQ(layers.size(), nlohmann::json::parse(inspected.out)["blocks"].size());
+  // All of LeNet-5: 2 operations per multiply-add, 32 x 32 floats.
+  EXPECT_GE(layers.back()["gflop_per_mb"].get<double>(), 2 * 416520 / 4096.0 / 1000);
+  EXPECT_NEAR(dear.back()["gflop_per_mb"].get<double>(), 40 * layers.back()["gflop_per_mb"].get<double>(), 1e-9);
+  EXPECT_NEAR(dear.back()["ratio"].get<double>(), 40 * layers.back()["ratio"].get<double>(), 1e-9);
+  write("city.json", jpeg.out);
+  EXPECT_EQ(run(fmt::format("{} --policy price --steps 100 --time-limit 20", path("city.json"))).exit_code, 0);
 }
 
 TEST_F(Schedule, BadInputIsOneSentenceAndExitCode3) {
