@@ -14,7 +14,7 @@ namespace {
 struct Options {
   std::string name;
   std::string out;
-  std::uint32_t seeds = 5;
+  std::uint32_t seeds = sim::kHeldOutSeedsMax;
   std::uint64_t profile_seed = sim::kCalibratedProfileSeed;
 };
 
@@ -73,7 +73,7 @@ std::string footer() {
          "Seeds 1-10 were used for tuning, 101-120 had no part in it; the figure shows the latter.\n"
          "Examples:\n"
          "  tideline reproduce li2018-fig4a --out figures\n"
-         "  tideline reproduce li2018-fig4b --out figures --seeds 20\n"
+         "  tideline reproduce li2018-fig4b --out figures --seeds 5\n"
          "  tideline reproduce li2018-fig4a --out figures --profile-seed 7   (models that were not picked)\n";
 }
 

@@ -35,7 +35,7 @@ void print(const std::string& name, double value, std::string_view unit, const s
 
 // Mean deployed tasks after all arrivals, the reference being the best offline schedule of the same tasks.
 bool deployed(const std::string& kind) {
-  std::map<std::string_view, double> sums;
+  std::map<std::string, double> sums;
   double offline = 0;
   for (int s = 0; s < kSeeds; ++s) {
     const auto both = generate_instance(
@@ -49,11 +49,14 @@ bool deployed(const std::string& kind) {
     for (const OnlinePolicyEntry& entry : online_policies()) {
       const auto run = run_online(entry.name, {.instance = instance, .history = &history}, all_arrive(instance));
       if (!run || !check_schedule(instance, run->schedule.layers)) return false;
-      sums[entry.name] += run->schedule.curve.back() / static_cast<double>(kSeeds);
+      sums[std::string(entry.name)] += run->schedule.curve.back() / static_cast<double>(kSeeds);
+      if (entry.needs_history || !entry.name.starts_with("price")) continue;
+      const auto first_day = run_online(entry.name, {.instance = instance}, all_arrive(instance));
+      if (!first_day) return false;
+      sums[std::string(entry.name) + " without a history"] += first_day->schedule.curve.back() / static_cast<double>(kSeeds);
     }
   }
-  for (const OnlinePolicyEntry& entry : online_policies())
-    print(fmt::format("online/{}/{}", kind, entry.name), sums[entry.name], "tasks", "null", offline);
+  for (const auto& [name, sum] : sums) print(fmt::format("online/{}/{}", kind, name), sum, "tasks", "null", offline);
   return true;
 }
 
