@@ -88,9 +88,8 @@ inline constexpr std::size_t kWireTextBytesMax = kNameBytesMax;
 
 // Node ---------------------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kNodeConnectionsMax = 256;
+// Unfinished uploads included.
 inline constexpr std::size_t kNodeSegmentsMax = 1024;
-// Descriptors a node keeps free for its files and for refusing politely.
-inline constexpr std::size_t kReservedDescriptors = 16;
 inline constexpr std::chrono::milliseconds kHandshakeTimeout{5000};
 inline constexpr std::chrono::milliseconds kConnectTimeout{3000};
 inline constexpr std::chrono::milliseconds kRequestDeadlineDefault{30000};

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "engine/engine.h"
 #include "engine/probe.h"
 #include "model/segment.h"
@@ -68,6 +69,18 @@ TEST_F(StoreTest, LimitsAndLiesAreRefused) {
   EXPECT_EQ(*(*store)->resume_at(sha256("x")), 0u);
   EXPECT_EQ((*store)->put(sha256("x"), 3, 2, bytes("abc")).error().code, ErrorCode::kCorrupt);
   EXPECT_EQ((*store)->read(sha256("y")).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(StoreTest, ManySmallSegmentsAndUploadsThatNeverEndAreRefused) {
+  const auto store = SegmentStore::open(folder_, 1'000'000);
+  for (std::size_t i = 0; i < limits::kNodeSegmentsMax; ++i)
+    ASSERT_TRUE((*store)->put(sha256(std::to_string(i)), 2, 0, bytes("a"))) << i;
+  const auto refused = (*store)->put(sha256("one more"), 2, 0, bytes("a"));
+  EXPECT_EQ(refused.error().code, ErrorCode::kOverloaded);
+  EXPECT_NE(refused.error().message.find("--store"), std::string::npos) << refused.error().message;
+  // What has begun may go on.
+  EXPECT_EQ(*(*store)->resume_at(sha256("0")), 1u);
+  EXPECT_EQ((*store)->put(sha256("0"), 2, 1, bytes("b")).error().code, ErrorCode::kCorrupt);
 }
 
 TEST_F(StoreTest, ADamagedFileIsNoticedAndDeleted) {

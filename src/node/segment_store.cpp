@@ -17,15 +17,35 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Bytes folder_bytes(const std::string& folder) {
-  Bytes total = 0;
+struct FolderUse {
+  Bytes bytes = 0;
+  std::size_t files = 0;
+};
+
+FolderUse use_of(const std::string& folder) {
+  FolderUse use;
   std::error_code status;
   for (auto it = fs::directory_iterator(folder, status); !status && it != fs::directory_iterator(); it.increment(status)) {
+    ++use.files;
     const auto size = it->file_size(status);
-    if (!status) total += size;
+    if (!status) use.bytes += size;
     status.clear();
   }
-  return total;
+  return use;
+}
+
+// Whether another segment of `total` bytes may be begun.
+Status check_space(const std::string& folder, Bytes total, Bytes bytes_max) {
+  const FolderUse use = use_of(folder);
+  if (use.bytes + total > bytes_max)
+    return Error{ErrorCode::kOverloaded,
+                 fmt::format("[store] a segment of {} does not fit: the folder may hold {} (--store-bytes)", format_bytes(total),
+                             format_bytes(bytes_max))};
+  if (use.files >= limits::kNodeSegmentsMax)
+    return Error{ErrorCode::kOverloaded,
+                 fmt::format("[store] the node holds {} segments, the most there may be: delete old ones in its --store folder",
+                             use.files)};
+  return {};
 }
 
 Status append(const std::string& path, std::span<const std::byte> piece) {
@@ -85,10 +105,7 @@ Status SegmentStore::put(const Sha256& hash, std::uint64_t total, std::uint64_t 
   TIDELINE_TRY(const std::uint64_t stands_at, resume_at(hash));
   if (offset != stands_at)
     return Error{ErrorCode::kInvalidArgument, fmt::format("[store] the upload stands at byte {}, not {}", stands_at, offset)};
-  if (offset == 0 && folder_bytes(folder_) + total > bytes_max_)
-    return Error{ErrorCode::kOverloaded,
-                 fmt::format("[store] a segment of {} does not fit: the folder may hold {} (--store-bytes)", format_bytes(total),
-                             format_bytes(bytes_max_))};
+  if (offset == 0) TIDELINE_CHECK_OK(check_space(folder_, total, bytes_max_));
 
   Upload& upload = uploads_[hash];
   if (upload.hash == nullptr || upload.bytes != offset) {

@@ -19,7 +19,7 @@ namespace tideline {
 
 class SegmentStore {
  public:
-  // Creates the folder. `bytes_max` bounds everything in it, partial uploads included.
+  // Creates the folder. `bytes_max` bounds everything in it, partial uploads included; limits.h bounds the number of its files.
   static Result<std::unique_ptr<SegmentStore>> open(const std::string& folder, Bytes bytes_max);
 
   bool has(const Sha256& hash) const;

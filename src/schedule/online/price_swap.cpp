@@ -24,7 +24,7 @@ namespace {
 
 // Bounds on the work of one arrival, which keep it to tens of microseconds on any instance.
 // k of the newcomer that are tried, cheapest first.
-constexpr std::size_t kCutsMax = 4;
+constexpr std::size_t kCutsMax = 3;
 // The search for partners, over all k tried.
 constexpr SearchBudget kBudget{.visits = 4000, .partners = 150};
 // Full feasibility checks of a change of k: later candidates are dearer ones.

@@ -46,7 +46,8 @@ struct Extremes {
 // Shared: the paper's cut order and a first fit over it.
 class ThresholdPolicy : public OnlinePolicy {
  public:
-  explicit ThresholdPolicy(const OnlineRequest& request) : deployment_(request.instance), cuts_(request.instance) {}
+  ThresholdPolicy(const OnlineRequest& request, const Extremes& extremes)
+      : deployment_(request.instance), cuts_(request.instance), extremes_(extremes) {}
 
   Decision arrive(std::uint32_t task) final {
     if (!admits(task)) return {};
@@ -65,6 +66,7 @@ class ThresholdPolicy : public OnlinePolicy {
 
   Deployment deployment_;
   Li2018Cuts cuts_;
+  Extremes extremes_;  // over the history
 };
 
 // B_min and B_max of the paper: required bandwidth, in Mbit/s, at the server where the task has most data.
@@ -80,8 +82,7 @@ Extremes bandwidth_extremes(const Instance& history) {
 // would remain is largest on an empty server, so the rule turns everything away from the start (reading A16).
 class Li2018Online final : public ThresholdPolicy {
  public:
-  explicit Li2018Online(const OnlineRequest& request)
-      : ThresholdPolicy(request), extremes_(bandwidth_extremes(*request.history)) {}
+  using ThresholdPolicy::ThresholdPolicy;
 
  private:
   bool admits(std::uint32_t index) const override {
@@ -97,16 +98,13 @@ class Li2018Online final : public ThresholdPolicy {
                               (compute_left - compute_demand_gflop_s(instance, task, touch, k));
     return left_after <= li2018_threshold(compute_left, extremes_.min, extremes_.max);
   }
-
-  Extremes extremes_;
 };
 
 // The printed threshold made to work with the least change: the task's own demand on the left, the remaining *fraction* in the
 // exponent.
 class Li2018Theta final : public ThresholdPolicy {
  public:
-  explicit Li2018Theta(const OnlineRequest& request)
-      : ThresholdPolicy(request), extremes_(bandwidth_extremes(*request.history)) {}
+  using ThresholdPolicy::ThresholdPolicy;
 
  private:
   bool admits(std::uint32_t index) const override {
@@ -116,20 +114,22 @@ class Li2018Theta final : public ThresholdPolicy {
     return bandwidth_demand_mbit_s(instance, task, touch, cuts_.best(task)) <=
            li2018_threshold(1 - deployment_.used_compute(touch.server), extremes_.min, extremes_.max);
   }
-
-  Extremes extremes_;
 };
+
+// Of the largest share of a capacity that each task asks for.
+Extremes utilisation_extremes(const Instance& history) {
+  const Li2018Cuts cuts(history);
+  const Deployment empty(history);
+  Extremes extremes;
+  for (std::uint32_t task = 0; task < history.tasks.size(); ++task)
+    extremes.add(empty.utilisation_after(task, cuts.best(history.tasks[task])));
+  return extremes;
+}
 
 // Zhou, Chakrabarty and Lukose's rule on every server of the task and on both resources, demands as fractions of capacities.
 class Zcl final : public ThresholdPolicy {
  public:
-  explicit Zcl(const OnlineRequest& request) : ThresholdPolicy(request) {
-    const Instance& history = *request.history;
-    const Li2018Cuts cuts(history);
-    const Deployment empty(history);
-    for (std::uint32_t task = 0; task < history.tasks.size(); ++task)
-      extremes_.add(empty.utilisation_after(task, cuts.best(history.tasks[task])));
-  }
+  using ThresholdPolicy::ThresholdPolicy;
 
  private:
   bool admits(std::uint32_t index) const override {
@@ -144,22 +144,20 @@ class Zcl final : public ThresholdPolicy {
     }
     return true;
   }
-
-  Extremes extremes_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<OnlinePolicy>> make_li2018_online(const OnlineRequest& request) {
-  return std::unique_ptr<OnlinePolicy>(std::make_unique<Li2018Online>(request));
+  return std::unique_ptr<OnlinePolicy>(std::make_unique<Li2018Online>(request, bandwidth_extremes(*request.history)));
 }
 
 Result<std::unique_ptr<OnlinePolicy>> make_li2018_theta(const OnlineRequest& request) {
-  return std::unique_ptr<OnlinePolicy>(std::make_unique<Li2018Theta>(request));
+  return std::unique_ptr<OnlinePolicy>(std::make_unique<Li2018Theta>(request, bandwidth_extremes(*request.history)));
 }
 
 Result<std::unique_ptr<OnlinePolicy>> make_zcl(const OnlineRequest& request) {
-  return std::unique_ptr<OnlinePolicy>(std::make_unique<Zcl>(request));
+  return std::unique_ptr<OnlinePolicy>(std::make_unique<Zcl>(request, utilisation_extremes(*request.history)));
 }
 
 }  // namespace tideline::schedule
