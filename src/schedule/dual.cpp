@@ -120,19 +120,7 @@ class Sifter {
 
   // These tasks alone, on `share` of what is left.
   DualResult solve(std::span<const std::uint32_t> tasks, double share, double gap_tasks) {
-    Instance part{.bandwidth_share = instance_.bandwidth_share,
-                  .servers = instance_.servers,
-                  .models = instance_.models,
-                  .tasks = {},
-                  .touches = {}};
-    part.tasks.reserve(tasks.size());
-    for (const std::uint32_t j : tasks) {
-      Task task = instance_.tasks[j];
-      const auto touches = instance_.touches_of(task);
-      task.first_touch = part.touches.size();
-      part.touches.insert(part.touches.end(), touches.begin(), touches.end());
-      part.tasks.push_back(task);
-    }
+    const Instance part = select_tasks(instance_, tasks);
     DualOptions options{.threads = options_.threads,
                         .time_limit = end_ - std::chrono::steady_clock::now(),
                         .gap = 0,

@@ -10,6 +10,23 @@
 
 namespace tideline::schedule {
 
+Instance select_tasks(const Instance& instance, std::span<const std::uint32_t> tasks) {
+  Instance part{.bandwidth_share = instance.bandwidth_share,
+                .servers = instance.servers,
+                .models = instance.models,
+                .tasks = {},
+                .touches = {}};
+  part.tasks.reserve(tasks.size());
+  for (const std::uint32_t j : tasks) {
+    Task task = instance.tasks[j];
+    const auto touches = instance.touches_of(task);
+    task.first_touch = part.touches.size();
+    part.touches.insert(part.touches.end(), touches.begin(), touches.end());
+    part.tasks.push_back(task);
+  }
+  return part;
+}
+
 double bandwidth_demand_mbit_s(const Instance& instance, const Task& task, const Touch& touch, std::uint32_t layers) {
   return 8 * touch.data_mb_s * instance.model_of(task).layers[layers - 1].ratio / task.latency_s;
 }

@@ -69,6 +69,9 @@ struct Instance {
   bool operator==(const Instance&) const = default;
 };
 
+// These tasks of the instance, in this order, with its servers and models.
+Instance select_tasks(const Instance& instance, std::span<const std::uint32_t> tasks);
+
 // A demand of one task at k layers (1-based) on one of its servers, in the units of the constraints.
 double bandwidth_demand_mbit_s(const Instance& instance, const Task& task, const Touch& touch, std::uint32_t layers);
 double compute_demand_gflop_s(const Instance& instance, const Task& task, const Touch& touch, std::uint32_t layers);

@@ -30,15 +30,9 @@ class Auto final : public OnlinePolicy {
 };
 
 Instance every_second_task(const Instance& history) {
-  Instance half{.bandwidth_share = history.bandwidth_share, .servers = history.servers, .models = history.models};
-  for (std::size_t j = 0; j < history.tasks.size(); j += 2) {
-    Task task = history.tasks[j];
-    const auto touches = history.touches_of(task);
-    task.first_touch = half.touches.size();
-    half.touches.insert(half.touches.end(), touches.begin(), touches.end());
-    half.tasks.push_back(task);
-  }
-  return half;
+  std::vector<std::uint32_t> tasks;
+  for (std::uint32_t j = 0; j < history.tasks.size(); j += 2) tasks.push_back(j);
+  return select_tasks(history, tasks);
 }
 
 }  // namespace

@@ -47,22 +47,7 @@ std::uint32_t History::to_come() const {
   return given_ != nullptr ? std::max(kPeriodMin, horizon_ / kPeriods) : arrived_;
 }
 
-Instance History::tasks() const {
-  if (given_ != nullptr) return *given_;
-  Instance seen{.bandwidth_share = instance_.bandwidth_share,
-                .servers = instance_.servers,
-                .models = instance_.models,
-                .tasks = {},
-                .touches = {}};
-  for (const std::uint32_t index : latest_) {
-    Task task = instance_.tasks[index];
-    const auto touches = instance_.touches_of(task);
-    task.first_touch = seen.touches.size();
-    seen.touches.insert(seen.touches.end(), touches.begin(), touches.end());
-    seen.tasks.push_back(task);
-  }
-  return seen;
-}
+Instance History::tasks() const { return given_ != nullptr ? *given_ : select_tasks(instance_, latest_); }
 
 Multipliers History::first_prices() const {
   if (given_ != nullptr) return learn_prices(instance_, *given_, horizon_);

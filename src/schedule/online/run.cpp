@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -91,16 +92,9 @@ Result<OnlineRun> run_online(std::string_view policy_name, const OnlineRequest& 
 }
 
 Instance slice_tasks(const Instance& instance, std::size_t first, std::size_t count) {
-  Instance slice{.bandwidth_share = instance.bandwidth_share, .servers = instance.servers, .models = instance.models};
-  slice.tasks.reserve(count);
-  for (std::size_t j = first; j < first + count; ++j) {
-    Task task = instance.tasks[j];
-    const auto touches = instance.touches_of(task);
-    task.first_touch = slice.touches.size();
-    slice.touches.insert(slice.touches.end(), touches.begin(), touches.end());
-    slice.tasks.push_back(task);
-  }
-  return slice;
+  std::vector<std::uint32_t> tasks(count);
+  std::iota(tasks.begin(), tasks.end(), static_cast<std::uint32_t>(first));
+  return select_tasks(instance, tasks);
 }
 
 }  // namespace tideline::schedule
