@@ -1,4 +1,4 @@
-// 1. Leave out the cuts that another cut of the model dominates: exact. 2. The best multipliers, to seven digits (dual.h). 3.
+// 1. Leave out the cuts that another cut of the model dominates: exact. 2. The best multipliers, or nearly so (dual.h). 3.
 // Round: tasks by rising cost, each at its cheapest cut that fits; again with every price raised by a share of their mean,
 // because prices of 0 rank tasks badly once rounding has filled a resource that was free in the relaxation. 4. Ruin and recreate
 // until the time is over or the schedule meets its bound. What carries the result is 2: at the exact multipliers the first

@@ -14,7 +14,7 @@ constexpr std::uint32_t kPeriods = 10;
 // Without a history: after a hundred arrivals, then whenever there are half as many again.
 constexpr double kGrowth = 1.5;
 // Of the arrivals, remembered: older ones say less about what comes.
-constexpr std::size_t kLatestMax = 20'000;
+constexpr std::size_t kLatestMax = 100'000;
 // A price of nothing yet: it ranks the k by what they use, and excludes nobody.
 constexpr double kNoPrice = 1e-6;
 
@@ -47,7 +47,10 @@ std::uint32_t History::to_come() const {
   return given_ != nullptr ? std::max(kPeriodMin, horizon_ / kPeriods) : arrived_;
 }
 
-Instance History::tasks() const { return given_ != nullptr ? *given_ : select_tasks(instance_, latest_); }
+const Instance& History::tasks(Instance& room) const {
+  if (given_ != nullptr) return *given_;
+  return room = select_tasks(instance_, latest_);
+}
 
 Multipliers History::first_prices() const {
   if (given_ != nullptr) return learn_prices(instance_, *given_, horizon_);

@@ -24,8 +24,8 @@ class History {
   bool is_due() const;
   // How many tasks are still to be expected.
   std::uint32_t to_come() const;
-  // What has been seen: the history that was given, or the latest arrivals.
-  Instance tasks() const;
+  // What has been seen: the history that was given, or the latest arrivals, which `room` then holds.
+  const Instance& tasks(Instance& room) const;
   // At the start: from the history, or equal prices so low that nothing costs too much.
   Multipliers first_prices() const;
 

@@ -46,7 +46,8 @@ class PriceOnline final : public OnlinePolicy {
       free_bandwidth[i] = std::clamp(1 - deployment_.used_bandwidth(i), 0.0, 1.0);
       free_compute[i] = std::clamp(1 - deployment_.used_compute(i), 0.0, 1.0);
     }
-    prices_ = learn_prices(deployment_.instance(), history_.tasks(), history_.to_come(), free_bandwidth, free_compute);
+    Instance room;
+    prices_ = learn_prices(deployment_.instance(), history_.tasks(room), history_.to_come(), free_bandwidth, free_compute);
     return {};
   }
 

@@ -33,6 +33,9 @@ constexpr double kAny = std::numeric_limits<double>::infinity();
 // A deployed task changes its k at a re-plan only for a gain of this many task prices: less is noise of the prices.
 constexpr double kMoveGainMin = 0.01;
 
+// Tasks still to come that a re-plan counts in: a bound on its time and memory, beyond which prices hardly change.
+constexpr std::uint32_t kExpectedMax = 100'000;
+
 struct Swap {
   double cost = 0;  // of the victim
   std::uint32_t victim = 0;
@@ -97,12 +100,13 @@ class PriceSwap final : public OnlinePolicy {
   }
 
  private:
-  // What is deployed now, and as many tasks of the history as are still to come.
+  // What is deployed now, and as many tasks of the history as are still to come, within reason.
   Instance expected_tasks() const {
     const Instance& instance = deployment_.instance();
     Instance pool{.bandwidth_share = instance.bandwidth_share, .servers = instance.servers, .models = instance.models};
     // The history may number its models differently.
-    const Instance seen = history_.tasks();
+    Instance room;
+    const Instance& seen = history_.tasks(room);
     pool.models.insert(pool.models.end(), seen.models.begin(), seen.models.end());
     const auto add = [&pool](const Instance& from, std::uint32_t index, std::size_t first_model) {
       Task task = from.tasks[index];
@@ -114,7 +118,8 @@ class PriceSwap final : public OnlinePolicy {
     };
     for (std::uint32_t task = 0; task < instance.tasks.size(); ++task)
       if (deployment_.layers_of(task) > 0) add(instance, task, 0);
-    for (std::uint32_t i = 0; i < history_.to_come(); ++i)
+    const std::uint32_t to_come = std::min(history_.to_come(), kExpectedMax);
+    for (std::uint32_t i = 0; i < to_come; ++i)
       add(seen, static_cast<std::uint32_t>(i % seen.tasks.size()), instance.models.size());
     return pool;
   }
