@@ -318,9 +318,7 @@ Status run_certify(Context& context, const Options& options) {
     TIDELINE_TRY(const ExtendedSchedule result, parse_extended(text, options.certify));
     const auto certificate = certify_extended(instance, result);
     if (!certificate) return with_context(certificate.error(), options.certify);
-    const double bound = certificate->upper_bound;
-    return print_certificate(context, result.policy, "admitted", result.admitted(),
-                             {.upper_bound = bound, .tasks_max = static_cast<std::uint64_t>(bound + 1e-6)});
+    return print_certificate(context, result.policy, "admitted", result.admitted(), certificate->bound);
   }
   TIDELINE_TRY(const Schedule result, parse_result(text, options.certify));
   const auto certificate = certify(instance, result);

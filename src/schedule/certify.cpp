@@ -32,6 +32,14 @@ Status check_multipliers(const Multipliers& multipliers, std::size_t servers) {
   return check_prices(multipliers.compute, "compute", servers);
 }
 
+std::uint64_t whole_tasks(long double bound) { return static_cast<std::uint64_t>(std::min(bound + kWholeTolerance, 1e18L)); }
+
+Status check_stated_bound(double stated, double proven) {
+  if (!(std::abs(stated - proven) <= kBoundTolerance * std::max(1.0, proven)))
+    return refused(fmt::format("upper_bound says {}, but the multipliers prove {}", stated, proven));
+  return {};
+}
+
 Bound bound_of(const Instance& instance, const Multipliers& multipliers) {
   const Parts parts = find_parts(instance);
   std::vector<long double> of_part(parts.count, 0);
@@ -56,7 +64,7 @@ Bound bound_of(const Instance& instance, const Multipliers& multipliers) {
   long double sum = 0;
   for (const long double part : of_part) {
     sum += part;
-    bound.tasks_max += static_cast<std::uint64_t>(std::min(part + kWholeTolerance, 1e18L));
+    bound.tasks_max += whole_tasks(part);
   }
   bound.upper_bound = static_cast<double>(sum);
   return bound;
@@ -69,8 +77,7 @@ Result<Certificate> certify(const Instance& instance, const Schedule& result) {
     return refused("the result has no multipliers to certify; make it with --policy price, or with --bound");
   TIDELINE_CHECK_OK(check_multipliers(result.multipliers, instance.servers.size()));
   const Bound& bound = certificate.bound = bound_of(instance, result.multipliers);
-  if (!(std::abs(result.upper_bound - bound.upper_bound) <= kBoundTolerance * std::max(1.0, bound.upper_bound)))
-    return refused(fmt::format("upper_bound says {}, but the multipliers prove {}", result.upper_bound, bound.upper_bound));
+  TIDELINE_CHECK_OK(check_stated_bound(result.upper_bound, bound.upper_bound));
   if (result.tasks_max != 0 && result.tasks_max != bound.tasks_max)
     return refused(fmt::format("tasks_max says {}, but the multipliers prove {}", result.tasks_max, bound.tasks_max));
   return certificate;

@@ -23,6 +23,12 @@ struct Bound {
 // kInvalidArgument unless there is one multiplier of each kind per server, all finite and 0 or more.
 Status check_multipliers(const Multipliers& multipliers, std::size_t servers);
 
+// The whole tasks under a bound that is a sum of rounded terms.
+std::uint64_t whole_tasks(long double bound);
+
+// kInvalidArgument when a result states another bound than its multipliers prove, by more than 1e-6 of it.
+Status check_stated_bound(double stated, double proven);
+
 // From the formula alone. REQUIRES: validate(instance), one multiplier of each kind per server, all 0 or more.
 Bound bound_of(const Instance& instance, const Multipliers& multipliers);
 

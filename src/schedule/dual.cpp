@@ -1,7 +1,6 @@
 #include "schedule/dual.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <numeric>
 

@@ -24,9 +24,8 @@ std::string write_result(const Schedule& schedule) {
   }
   const bool has_bound = !schedule.multipliers.bandwidth.empty();
   if (has_bound)
-    fmt::format_to(put, "], \"upper_bound\": {}, \"tasks_max\": {}, \"multipliers\": {{\"bandwidth\": [{}], \"compute\": [{}]}}",
-                   schedule.upper_bound, schedule.tasks_max, fmt::join(schedule.multipliers.bandwidth, ", "),
-                   fmt::join(schedule.multipliers.compute, ", "));
+    fmt::format_to(put, "], \"upper_bound\": {}, \"tasks_max\": {}, \"multipliers\": {}", schedule.upper_bound,
+                   schedule.tasks_max, write_multipliers(schedule.multipliers));
   else
     fmt::format_to(put, "], \"upper_bound\": null, \"tasks_max\": null, \"multipliers\": null");
   if (!schedule.curve.empty())
@@ -37,20 +36,20 @@ std::string write_result(const Schedule& schedule) {
   return fmt::to_string(out);
 }
 
-namespace {
-
-Status read_multipliers(JsonMap& map, Schedule& schedule) {
-  TIDELINE_TRY(schedule.upper_bound, map.number("upper_bound", {.min = 0}));
-  TIDELINE_TRY(const std::int64_t tasks_max, map.integer_or("tasks_max", 0, 0, std::int64_t{1} << 60));
-  schedule.tasks_max = static_cast<std::uint64_t>(tasks_max);
-  TIDELINE_TRY(const auto* object, map.object("multipliers"));
-  JsonMap multipliers(*object, map.file(), "multipliers");
-  TIDELINE_TRY(schedule.multipliers.bandwidth, multipliers.numbers("bandwidth", {.min = 0}));
-  TIDELINE_TRY(schedule.multipliers.compute, multipliers.numbers("compute", {.min = 0}));
-  return multipliers.finish();
+std::string write_multipliers(const Multipliers& multipliers) {
+  return fmt::format("{{\"bandwidth\": [{}], \"compute\": [{}]}}", fmt::join(multipliers.bandwidth, ", "),
+                     fmt::join(multipliers.compute, ", "));
 }
 
-}  // namespace
+Result<Multipliers> read_multipliers(JsonMap& map) {
+  TIDELINE_TRY(const auto* object, map.object("multipliers"));
+  JsonMap inner(*object, map.file(), "multipliers");
+  Multipliers multipliers;
+  TIDELINE_TRY(multipliers.bandwidth, inner.numbers("bandwidth", {.min = 0}));
+  TIDELINE_TRY(multipliers.compute, inner.numbers("compute", {.min = 0}));
+  TIDELINE_CHECK_OK(inner.finish());
+  return multipliers;
+}
 
 Result<Schedule> parse_result(std::string_view json, std::string_view name) {
   TIDELINE_TRY(const nlohmann::json document, parse_json(json, name));
@@ -70,7 +69,10 @@ Result<Schedule> parse_result(std::string_view json, std::string_view name) {
     return map.error("deployed", fmt::format("says {}, but {} of the tasks have layers", deployed, schedule.deployed()));
   const bool has_bound = map.has("multipliers") && !document["multipliers"].is_null();
   if (has_bound) {
-    TIDELINE_CHECK_OK(read_multipliers(map, schedule));
+    TIDELINE_TRY(schedule.upper_bound, map.number("upper_bound", {.min = 0}));
+    TIDELINE_TRY(const std::int64_t tasks_max, map.integer_or("tasks_max", 0, 0, std::int64_t{1} << 60));
+    schedule.tasks_max = static_cast<std::uint64_t>(tasks_max);
+    TIDELINE_TRY(schedule.multipliers, read_multipliers(map));
   } else {
     for (const char* key : {"upper_bound", "tasks_max", "multipliers"})
       if (map.has(key) && !document[key].is_null())

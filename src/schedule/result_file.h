@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "schedule/instance.h"
 
@@ -18,5 +19,9 @@ std::string write_result(const Schedule& schedule);
 
 // kInvalidArgument naming file and element for anything else; `deployed` must agree with `tasks`.
 Result<Schedule> parse_result(std::string_view json, std::string_view name);
+
+// {"bandwidth": [...], "compute": [...]}, as every result has them under "multipliers".
+std::string write_multipliers(const Multipliers& multipliers);
+Result<Multipliers> read_multipliers(JsonMap& map);
 
 }  // namespace tideline::schedule

@@ -23,12 +23,6 @@ namespace {
 
 constexpr std::uint32_t kSeed = 20'182;
 
-Engine& engine() {
-  static const auto made = make_engine({.threads = 1});
-  EXPECT_TRUE(made);
-  return **made;
-}
-
 struct OcrModel {
   const char* name;
   const char* file;

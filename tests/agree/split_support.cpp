@@ -59,6 +59,12 @@ void Difference::merge(const Difference& other) {
   is_within_tolerance = is_within_tolerance && other.is_within_tolerance;
 }
 
+Engine& engine() {
+  static const auto made = make_engine({.threads = 1});
+  EXPECT_TRUE(made);
+  return **made;
+}
+
 Difference compare(const Tensor& expected, const Tensor& found) {
   if (expected.spec.dtype != found.spec.dtype || expected.spec.shape != found.spec.shape ||
       expected.data.size() != found.data.size())

@@ -32,6 +32,9 @@ struct Difference {
   bool is_within_tolerance = true;
   void merge(const Difference& other);
 };
+// One for all tests of a binary, with one thread.
+Engine& engine();
+
 Difference compare(const Tensor& expected, const Tensor& found);
 
 class SplitModel {

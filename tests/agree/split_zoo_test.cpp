@@ -17,12 +17,6 @@ namespace {
 
 constexpr std::uint32_t kSeed = 20'181;
 
-Engine& engine() {
-  static const auto made = make_engine({.threads = 1});
-  EXPECT_TRUE(made);
-  return **made;
-}
-
 std::unique_ptr<SplitModel> split_model(const std::string& name) {
   auto onnx = zoo_model(name, 1);
   EXPECT_TRUE(onnx);

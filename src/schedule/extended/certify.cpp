@@ -3,15 +3,10 @@
 #include <cmath>
 #include <limits>
 
-#include <fmt/format.h>
-
-#include "schedule/certify.h"
 #include "schedule/extended/extended.h"
 
 namespace tideline::schedule {
 namespace {
-
-constexpr double kBoundTolerance = 1e-6;
 
 Error refused(std::string message) { return {ErrorCode::kInvalidArgument, "[schedule] " + std::move(message)}; }
 
@@ -60,10 +55,9 @@ Result<ExtendedCertificate> certify_extended(const Instance& instance, const Ext
   if (schedule.multipliers.bandwidth.empty() && schedule.multipliers.compute.empty())
     return refused("the result has no multipliers to certify; make it with --policy price");
   TIDELINE_CHECK_OK(check_multipliers(schedule.multipliers, instance.servers.size()));
-  certificate.upper_bound = bound_extended(instance, schedule.multipliers, schedule.cloud_gflop_s);
-  if (!(std::abs(schedule.upper_bound - certificate.upper_bound) <= kBoundTolerance * std::max(1.0, certificate.upper_bound)))
-    return refused(
-        fmt::format("upper_bound says {}, but the multipliers prove {}", schedule.upper_bound, certificate.upper_bound));
+  const double bound = bound_extended(instance, schedule.multipliers, schedule.cloud_gflop_s);
+  TIDELINE_CHECK_OK(check_stated_bound(schedule.upper_bound, bound));
+  certificate.bound = {.upper_bound = bound, .tasks_max = whole_tasks(bound)};
   return certificate;
 }
 

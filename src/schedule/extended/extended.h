@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "schedule/certify.h"
 #include "schedule/instance.h"
 
 namespace tideline::schedule {
@@ -86,7 +87,7 @@ double bound_extended(const Instance& instance, const Multipliers& multipliers, 
 
 struct ExtendedCertificate {
   ExtendedReport report;
-  double upper_bound = 0;  // recomputed
+  Bound bound;  // recomputed
 };
 
 // kInvalidArgument when the schedule breaks a condition, has no multipliers or bad ones, or states another bound than they prove.

@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include "schedule/certify.h"
 #include "schedule/generator.h"
 #include "schedule/online/run.h"
 #include "schedule/policy.h"
@@ -119,13 +118,13 @@ TEST(Extended, TheBoundHoldsForEverySchedule) {
     const auto certificate = certify_extended(*instance, best);
     ASSERT_TRUE(certificate) << certificate.error().message;
     EXPECT_EQ(certificate->report.admitted, best.admitted());
-    EXPECT_LE(best.admitted(), certificate->upper_bound);
-    EXPECT_GE(best.admitted(), 0.9 * certificate->upper_bound) << kind;
+    EXPECT_LE(best.admitted(), certificate->bound.upper_bound);
+    EXPECT_GE(best.admitted(), 0.9 * certificate->bound.upper_bound) << kind;
     // The bound over all shares is above that over eighths, which the multipliers are the best for, and near it.
     const auto reduction = reduce_extended(*instance, {});
     const double eighths = bound_of(reduction->instance, best.multipliers).upper_bound;
-    EXPECT_GE(certificate->upper_bound, eighths * (1 - 1e-9));
-    EXPECT_LE(certificate->upper_bound, eighths * 1.05);
+    EXPECT_GE(certificate->bound.upper_bound, eighths * (1 - 1e-9));
+    EXPECT_LE(certificate->bound.upper_bound, eighths * 1.05);
     // At any prices.
     Random random(7);
     for (int trial = 0; trial < 50; ++trial) {

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "schedule/extended/extended.h"
+#include "schedule/result_file.h"
 
 namespace tideline::schedule {
 
@@ -27,8 +28,7 @@ std::string write_extended(const ExtendedSchedule& schedule) {
     text += "], \"upper_bound\": null, \"multipliers\": null";
   else
     text +=
-        fmt::format("], \"upper_bound\": {}, \"multipliers\": {{\"bandwidth\": [{}], \"compute\": [{}]}}", schedule.upper_bound,
-                    fmt::join(schedule.multipliers.bandwidth, ", "), fmt::join(schedule.multipliers.compute, ", "));
+        fmt::format("], \"upper_bound\": {}, \"multipliers\": {}", schedule.upper_bound, write_multipliers(schedule.multipliers));
   if (!schedule.curve.empty()) text += fmt::format(", \"curve\": [{}]", fmt::join(schedule.curve, ", "));
   return text + ", \"checked\": true}\n";
 }
@@ -74,11 +74,7 @@ Result<ExtendedSchedule> parse_extended(std::string_view json, std::string_view 
     return map.error("admitted", "the totals do not agree with the tasks");
   if (map.has("multipliers") && !document["multipliers"].is_null()) {
     TIDELINE_TRY(schedule.upper_bound, map.number("upper_bound", {.min = 0}));
-    TIDELINE_TRY(const auto* object, map.object("multipliers"));
-    JsonMap multipliers(*object, map.file(), "multipliers");
-    TIDELINE_TRY(schedule.multipliers.bandwidth, multipliers.numbers("bandwidth", {.min = 0}));
-    TIDELINE_TRY(schedule.multipliers.compute, multipliers.numbers("compute", {.min = 0}));
-    TIDELINE_CHECK_OK(multipliers.finish());
+    TIDELINE_TRY(schedule.multipliers, read_multipliers(map));
   } else {
     if (map.has("upper_bound") && !document["upper_bound"].is_null())
       return map.error("upper_bound", "upper_bound and multipliers come together or not at all");

@@ -20,7 +20,7 @@ class History {
   bool is_given() const { return given_ != nullptr; }
   void add_arrival(std::uint32_t task);
   std::uint32_t arrived() const { return arrived_; }
-  // Whether prices should be learned again after this arrival; asking changes nothing until the next one.
+  // Whether prices should be learned again now, after the latest arrival.
   bool is_due() const;
   // How many tasks are still to be expected.
   std::uint32_t to_come() const;
