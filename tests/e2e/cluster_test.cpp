@@ -1,7 +1,11 @@
 // Goal: the split run over real processes gives the unsplit model's answer, and every fault of a node gives the caller a typed
 // error before its deadline while the others live on. Method: three daemons on loopback or in network namespaces; faults by
 // signals.
+#include <algorithm>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <thread>
 
 #include "fixture.h"
@@ -11,6 +15,28 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr Nanos kTimeout = std::chrono::seconds(5);
+
+// Returns when every thread of the process has stopped: the signal alone is on its way, and a request could overtake it.
+void freeze(pid_t process) {
+  ::kill(process, SIGSTOP);
+  const auto is_stopped = [](const std::filesystem::path& thread) {
+    std::stringstream stat;
+    stat << std::ifstream(thread / "stat").rdbuf();
+    // "PID (name) STATE ...", where the name may hold anything.
+    const std::string text = stat.str();
+    const auto at = text.rfind(')');
+    return at != std::string::npos && text.substr(at + 1, 2) == " T";
+  };
+  const auto deadline = Clock::now() + std::chrono::seconds(5);
+  while (Clock::now() < deadline) {
+    const std::filesystem::directory_iterator threads("/proc/" + std::to_string(process) + "/task");
+    if (std::all_of(begin(threads), std::filesystem::directory_iterator(),
+                    [&](const auto& entry) { return is_stopped(entry.path()); }))
+      return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  FAIL() << "the node does not stop";
+}
 
 class ClusterTest : public ::testing::Test {
  protected:
@@ -130,7 +156,7 @@ TEST_F(ClusterTest, AFrozenNodeGivesATypedErrorBeforeTheDeadline) {
   start(LinkEmulation::kNone);
   deploy(network_.plan_in_thirds());
   need(client_->run(network_.views(), {.timeout = kTimeout}), "run");
-  ::kill(local_->process(2), SIGSTOP);
+  freeze(local_->process(2));
   const auto begin = Clock::now();
   const auto answer = client_->run(network_.views(), {.timeout = kTimeout});
   EXPECT_LT(Clock::now() - begin, kTimeout);
@@ -146,7 +172,7 @@ TEST_F(ClusterTest, AShortDeadlineOnAFrozenNodeIsKept) {
   start(LinkEmulation::kNone);
   deploy(network_.plan_in_thirds());
   need(client_->run(network_.views(), {.timeout = kTimeout}), "run");
-  ::kill(local_->process(2), SIGSTOP);
+  freeze(local_->process(2));
   const auto begin = Clock::now();
   const auto answer = client_->run(network_.views(), {.timeout = std::chrono::milliseconds(200)});
   EXPECT_LT(Clock::now() - begin, std::chrono::milliseconds(400));
