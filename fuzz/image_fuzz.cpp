@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "engine/input_steps.h"
 #include "image/image.h"
+#include "input/input_steps.h"
 
 using namespace tideline;
 

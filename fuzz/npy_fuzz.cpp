@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "model/npy.h"
+#include "tensor/npy.h"
 
 using namespace tideline;
 

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "plan/plan.h"
-#include "plan/table.h"
+#include "planner/table.h"
 #include "profile/profile.h"
 
 using namespace tideline;

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "cluster/cluster.h"
-#include "model/input_section.h"
+#include "input/input_section.h"
 
 using namespace tideline;
 

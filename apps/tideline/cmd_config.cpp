@@ -9,9 +9,9 @@
 #include "base/yaml.h"
 #include "cluster/cluster.h"
 #include "commands.h"
-#include "model/input_section.h"
+#include "input/input_section.h"
 #include "plan/plan.h"
-#include "plan/table.h"
+#include "planner/table.h"
 #include "platform/files.h"
 #include "profile/profile.h"
 

@@ -9,9 +9,9 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "commands.h"
+#include "measure/measure.h"
 #include "model_options.h"
 #include "platform/files.h"
-#include "profile/measure.h"
 
 namespace tideline::app {
 namespace {

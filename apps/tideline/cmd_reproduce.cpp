@@ -6,7 +6,7 @@
 
 #include "commands.h"
 #include "platform/files.h"
-#include "sim/li2018_figures.h"
+#include "reproduce/li2018_figures.h"
 
 namespace tideline::app {
 namespace {

@@ -7,10 +7,10 @@
 
 #include "base/limits.h"
 #include "base/text.h"
-#include "engine/input_steps.h"
 #include "engine/probe.h"
-#include "model/npy.h"
+#include "input/input_steps.h"
 #include "platform/files.h"
+#include "tensor/npy.h"
 
 namespace tideline::app {
 namespace {

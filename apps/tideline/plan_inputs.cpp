@@ -7,8 +7,8 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "measure/measure.h"
 #include "platform/files.h"
-#include "profile/measure.h"
 
 namespace tideline::app {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "plan/planner.h"
+#include "planner/planner.h"
 
 namespace tideline::app {
 

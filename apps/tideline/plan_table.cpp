@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
-#include "plan/table.h"
+#include "planner/table.h"
 
 namespace tideline::app {
 namespace {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "client/client.h"
 #include "command.h"
 #include "cost/cost.h"
-#include "node/client.h"
 
 namespace tideline::app {
 

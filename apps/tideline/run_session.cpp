@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include "base/units.h"
-#include "model/npy.h"
 #include "model/segment.h"
 #include "platform/files.h"
+#include "tensor/npy.h"
 
 namespace tideline::app {
 namespace {

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "command.h"
-#include "plan/planner.h"
-#include "plan/table.h"
+#include "planner/planner.h"
+#include "planner/table.h"
 #include "report/sweep_figure.h"
 
 namespace tideline::app {

@@ -8,8 +8,8 @@
 
 #include <fmt/format.h>
 
-#include "plan/planner.h"
-#include "plan/table.h"
+#include "planner/planner.h"
+#include "planner/table.h"
 
 namespace tideline {
 namespace {

@@ -17,13 +17,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client/client.h"
 #include "cost/cost.h"
 #include "engine/engine.h"
 #include "engine/probe.h"
 #include "local/local_cluster.h"
+#include "measure/measure.h"
 #include "model/segment.h"
-#include "node/client.h"
-#include "profile/measure.h"
 #include "split_models.h"
 
 namespace tideline::bench {

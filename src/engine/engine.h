@@ -20,7 +20,7 @@
 #include "base/limits.h"
 #include "base/result.h"
 #include "base/units.h"
-#include "model/tensor.h"
+#include "tensor/tensor.h"
 
 namespace tideline {
 

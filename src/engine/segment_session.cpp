@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "base/text.h"
-#include "engine/input_steps.h"
+#include "input/input_steps.h"
 
 namespace tideline {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "base/limits.h"
 #include "engine/engine.h"
-#include "engine/input_steps.h"
 #include "engine/probe.h"
+#include "input/input_steps.h"
 #include "model/segment.h"
 #include "platform/files.h"
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/units.h"
-#include "model/tensor.h"
+#include "tensor/tensor.h"
 
 namespace tideline {
 

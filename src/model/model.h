@@ -18,9 +18,9 @@
 
 #include "base/hash.h"
 #include "base/result.h"
+#include "input/input_section.h"
 #include "model/chain.h"
 #include "model/graph.h"
-#include "model/input_section.h"
 
 namespace tideline {
 

@@ -13,7 +13,7 @@
 #include "base/hash.h"
 #include "base/result.h"
 #include "base/units.h"
-#include "model/tensor.h"
+#include "tensor/tensor.h"
 
 namespace tideline {
 

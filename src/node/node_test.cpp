@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "client/client.h"
 #include "engine/engine.h"
 #include "engine/probe.h"
 #include "model/segment.h"
-#include "node/client.h"
 #include "node/compute_slot.h"
 #include "node/node.h"
 #include "node/segment_store.h"

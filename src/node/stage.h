@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/cancel.h"
+#include "client/peer.h"
 #include "engine/engine.h"
 #include "node/compute_slot.h"
-#include "node/peer.h"
 #include "wire/messages.h"
 
 namespace tideline {

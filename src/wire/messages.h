@@ -20,7 +20,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/result.h"
-#include "model/tensor.h"
+#include "tensor/tensor.h"
 
 namespace tideline::wire {
 

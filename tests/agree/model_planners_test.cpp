@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "plan/planner.h"
+#include "planner/planner.h"
 
 namespace tideline {
 namespace {

@@ -12,8 +12,8 @@
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
-#include "engine/input_steps.h"
 #include "image/image.h"
+#include "input/input_steps.h"
 #include "model/segment.h"
 #include "platform/files.h"
 #include "split_support.h"

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "plan/table.h"
+#include "planner/table.h"
 
 namespace tideline {
 namespace {

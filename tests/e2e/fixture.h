@@ -10,13 +10,13 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "client/client.h"
 #include "engine/engine.h"
 #include "engine/probe.h"
 #include "local/local_cluster.h"
 #include "model/chain.h"
 #include "model/model.h"
 #include "model/segment.h"
-#include "node/client.h"
 #include "plan/plan.h"
 #include "transport/transport.h"
 #include "zoo/zoo.h"

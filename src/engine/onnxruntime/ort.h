@@ -10,7 +10,7 @@
 #include <onnxruntime_cxx_api.h>
 
 #include "base/result.h"
-#include "model/tensor.h"
+#include "tensor/tensor.h"
 
 namespace tideline::ort {
 

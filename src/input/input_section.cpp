@@ -1,0 +1,196 @@
+#include "input/input_section.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/text.h"
+
+namespace tideline {
+
+namespace {
+
+// The words of the file format; the position is the enumerator's number.
+constexpr std::array<std::string_view, 3> kEncodings{"jpeg", "png", "image"};
+constexpr std::array<std::string_view, 2> kResizes{"stretch", "crop"};
+constexpr std::array<std::string_view, 3> kChannels{"rgb", "bgr", "grey"};
+constexpr std::array<std::string_view, 2> kLayouts{"nchw", "nhwc"};
+constexpr std::array<std::string_view, 3> kSteps{"decode", "resize", "normalize"};
+
+std::size_t index_of(std::span<const std::string_view> words, std::string_view word) {
+  return static_cast<std::size_t>(std::find(words.begin(), words.end(), word) - words.begin());
+}
+
+template <typename Enum>
+Result<Enum> read_word(const YamlNode& node, std::span<const std::string_view> words, Enum fallback) {
+  if (!node.present()) return fallback;
+  TIDELINE_TRY(const std::string word, node.text());
+  const std::size_t index = index_of(words, word);
+  if (index == words.size()) return node.error(fmt::format("expected {}, found '{}'", fmt::join(words, ", "), printable(word)));
+  return static_cast<Enum>(index);
+}
+
+// mean and std: as many numbers as there are channels.
+Status read_per_channel(const YamlNode& node, std::uint32_t channels, std::array<float, 3>& values) {
+  if (!node.present()) return {};
+  TIDELINE_TRY(const std::vector<YamlNode> items, node.list());
+  if (items.size() != channels)
+    return node.error(fmt::format("expected {} numbers, one per channel, found {}", channels, items.size()));
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    TIDELINE_TRY(const double value, items[i].number());
+    values[i] = static_cast<float>(value);
+  }
+  return {};
+}
+
+// What both formats must satisfy; the message is put behind the place where it was found.
+Result<std::string> find_problem(const InputSection& section) {
+  const auto side_is_wrong = [](std::int64_t side) { return side < 1 || side > limits::kImageSideMax; };
+  if (side_is_wrong(section.width) || side_is_wrong(section.height))
+    return fmt::format("size must be [width, height], each from 1 to {}", limits::kImageSideMax);
+  for (std::uint32_t c = 0; c < section.channel_count(); ++c) {
+    if (!std::isfinite(section.mean[c]) || std::abs(section.mean[c]) > 1e6f) return std::string("mean must lie within +-1e6");
+    if (!std::isfinite(section.std[c]) || section.std[c] < 1e-6f || section.std[c] > 1e6f)
+      return std::string("std must lie between 1e-6 and 1e6");
+  }
+  if (section.tensor.size() > limits::kNameBytesMax)
+    return fmt::format("the tensor's name is longer than {} bytes", limits::kNameBytesMax);
+  if (!is_utf8(section.tensor)) return std::string("the tensor's name is not UTF-8");
+  return std::string();
+}
+
+Result<std::vector<std::int64_t>> read_shape(const YamlNode& node) {
+  TIDELINE_TRY(const std::vector<YamlNode> items, node.list());
+  if (items.size() > limits::kTensorRankMax) return node.error(fmt::format("more than {} dimensions", limits::kTensorRankMax));
+  std::vector<std::int64_t> shape;
+  for (const YamlNode& item : items) {
+    TIDELINE_TRY(const std::int64_t dim, item.integer());
+    if (dim < 1) return item.error("a dimension must be 1 or more");
+    shape.push_back(dim);
+  }
+  return shape;
+}
+
+}  // namespace
+
+std::string_view to_string(InputStep step) {
+  const auto index = static_cast<std::size_t>(step);
+  return index < kSteps.size() ? kSteps[index] : "unknown";
+}
+
+Result<InputSection> read_input_section(const YamlNode& node) {
+  TIDELINE_TRY(YamlMap map, node.map());
+  InputSection section;
+  TIDELINE_TRY(section.tensor, map.optional("tensor").text_or(""));
+  TIDELINE_TRY(section.encoding, read_word(map.optional("encoding"), kEncodings, ImageEncoding::kAny));
+  const YamlNode size = map.required("size");
+  TIDELINE_TRY(section.resize, read_word(map.optional("resize"), kResizes, ResizeMode::kStretch));
+  TIDELINE_TRY(section.channels, read_word(map.optional("channels"), kChannels, ChannelOrder::kRgb));
+  TIDELINE_CHECK_OK(read_per_channel(map.optional("mean"), section.channel_count(), section.mean));
+  TIDELINE_CHECK_OK(read_per_channel(map.optional("std"), section.channel_count(), section.std));
+  TIDELINE_TRY(section.layout, read_word(map.optional("layout"), kLayouts, ImageLayout::kNchw));
+  TIDELINE_CHECK_OK(map.finish());
+
+  TIDELINE_TRY(const std::vector<YamlNode> sides, size.list());
+  if (sides.size() != 2) return size.error(fmt::format("expected [width, height], found {} numbers", sides.size()));
+  std::array<std::uint32_t, 2> numbers{};
+  for (std::size_t i = 0; i < 2; ++i) {
+    TIDELINE_TRY(const std::int64_t side, sides[i].integer());
+    if (side < 1 || side > limits::kImageSideMax) return sides[i].error(fmt::format("expected 1 to {}", limits::kImageSideMax));
+    numbers[i] = static_cast<std::uint32_t>(side);
+  }
+  section.width = numbers[0];
+  section.height = numbers[1];
+  TIDELINE_TRY(const std::string problem, find_problem(section));
+  if (!problem.empty()) return node.error(problem);
+  return section;
+}
+
+Result<ModelConfig> parse_model_config(std::string_view yaml, std::string_view name) {
+  TIDELINE_TRY(const YamlNode root, parse_yaml(yaml, name));
+  TIDELINE_TRY(YamlMap map, root.map());
+  ModelConfig config;
+  const YamlNode version = map.optional("version");
+  TIDELINE_TRY(const std::int64_t version_number, version.integer_or(1));
+  if (version_number != 1) return version.error(fmt::format("version {} is newer than this program; it reads 1", version_number));
+  const YamlNode input = map.optional("input");
+  const YamlNode shapes = map.optional("shapes");
+  TIDELINE_CHECK_OK(map.finish());
+  if (input.present()) {
+    TIDELINE_TRY(config.input, read_input_section(input));
+  }
+  if (!shapes.present()) return config;
+  // The keys are the model's own names, so they are read in the order of the file instead of being asked for.
+  TIDELINE_TRY(const YamlMap entries, shapes.map());
+  for (const auto& [tensor, node] : entries.entries()) {
+    if (tensor.empty() || tensor.size() > limits::kNameBytesMax) return node.error("the name of an input is missing or too long");
+    TensorSpec spec;
+    spec.name = tensor;
+    TIDELINE_TRY(spec.shape, read_shape(node));
+    config.shapes.push_back(std::move(spec));
+  }
+  return config;
+}
+
+std::string write_input_section(const InputSection& section) {
+  const std::size_t channels = section.channel_count();
+  nlohmann::json json{{"tensor", section.tensor},
+                      {"encoding", kEncodings[static_cast<std::size_t>(section.encoding)]},
+                      {"size", {section.width, section.height}},
+                      {"resize", kResizes[static_cast<std::size_t>(section.resize)]},
+                      {"channels", kChannels[static_cast<std::size_t>(section.channels)]},
+                      {"mean", std::vector<float>(section.mean.begin(), section.mean.begin() + channels)},
+                      {"std", std::vector<float>(section.std.begin(), section.std.begin() + channels)},
+                      {"layout", kLayouts[static_cast<std::size_t>(section.layout)]}};
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+namespace {
+
+template <typename Enum>
+Status read_json_word(JsonMap& map, std::string_view key, std::span<const std::string_view> words, Enum& value) {
+  TIDELINE_TRY(const std::string word, map.text(key));
+  const std::size_t index = index_of(words, word);
+  if (index == words.size())
+    return map.error(key, fmt::format("expected {}, found '{}'", fmt::join(words, ", "), printable(word)));
+  value = static_cast<Enum>(index);
+  return {};
+}
+
+Status read_json_numbers(JsonMap& map, std::string_view key, std::uint32_t channels, std::array<float, 3>& values) {
+  TIDELINE_TRY(const std::vector<double> numbers, map.numbers(key));
+  if (numbers.size() != channels) return map.error(key, fmt::format("expected {} numbers, found {}", channels, numbers.size()));
+  for (std::size_t i = 0; i < numbers.size(); ++i) values[i] = static_cast<float>(numbers[i]);
+  return {};
+}
+
+}  // namespace
+
+Result<InputSection> parse_input_section_json(std::string_view text) {
+  TIDELINE_TRY(const nlohmann::json json, parse_json(text, "input section"));
+  if (!json.is_object()) return Error{ErrorCode::kInvalidArgument, "input section: expected an object"};
+  JsonMap map(json, "input section", "");
+  InputSection section;
+  TIDELINE_TRY(section.tensor, map.text("tensor"));
+  TIDELINE_CHECK_OK(read_json_word(map, "encoding", kEncodings, section.encoding));
+  TIDELINE_CHECK_OK(read_json_word(map, "resize", kResizes, section.resize));
+  TIDELINE_CHECK_OK(read_json_word(map, "channels", kChannels, section.channels));
+  TIDELINE_CHECK_OK(read_json_word(map, "layout", kLayouts, section.layout));
+  TIDELINE_TRY(const std::vector<double> size, map.numbers("size", {.min = 1, .max = limits::kImageSideMax}));
+  if (size.size() != 2 || size[0] != std::floor(size[0]) || size[1] != std::floor(size[1]))
+    return map.error("size", "expected [width, height]");
+  section.width = static_cast<std::uint32_t>(size[0]);
+  section.height = static_cast<std::uint32_t>(size[1]);
+  TIDELINE_CHECK_OK(read_json_numbers(map, "mean", section.channel_count(), section.mean));
+  TIDELINE_CHECK_OK(read_json_numbers(map, "std", section.channel_count(), section.std));
+  TIDELINE_CHECK_OK(map.finish());
+  TIDELINE_TRY(const std::string problem, find_problem(section));
+  if (!problem.empty()) return Error{ErrorCode::kInvalidArgument, fmt::format("input section: {}", problem)};
+  return section;
+}
+
+}  // namespace tideline

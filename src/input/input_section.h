@@ -1,0 +1,68 @@
+// The input section of model.yaml: how the bytes a camera sends become the model's input tensor.
+//
+// Decode, resize and normalise are ordinary blocks at the head of the chain, so that "all in the cloud" sends the JPEG, as in
+// life, and a cut after "resize" sends bytes, not floats. docs/formats/model.md has the file format.
+//
+//   input:
+//     tensor: x            # the model's input; may be left out when there is one
+//     encoding: jpeg       # jpeg | png | image (the default: either, told apart by its first bytes)
+//     size: [224, 224]     # width, height
+//     resize: stretch      # stretch | crop (shorter side to size, then the centre)
+//     channels: rgb        # rgb | bgr | grey
+//     mean: [0.485, 0.456, 0.406]   # of values in 0..1, in the order of `channels`
+//     std: [0.229, 0.224, 0.225]
+//     layout: nchw         # nchw | nhwc
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/yaml.h"
+#include "tensor/tensor.h"
+
+namespace tideline {
+
+enum class ImageEncoding { kJpeg, kPng, kAny };
+enum class ResizeMode { kStretch, kCrop };
+enum class ChannelOrder { kRgb, kBgr, kGrey };
+enum class ImageLayout { kNchw, kNhwc };
+
+struct InputSection {
+  std::string tensor;
+  ImageEncoding encoding = ImageEncoding::kAny;
+  std::uint32_t width = 0;
+  std::uint32_t height = 0;
+  ResizeMode resize = ResizeMode::kStretch;
+  ChannelOrder channels = ChannelOrder::kRgb;
+  std::array<float, 3> mean{0, 0, 0};
+  std::array<float, 3> std{1, 1, 1};
+  ImageLayout layout = ImageLayout::kNchw;
+  bool operator==(const InputSection&) const = default;
+
+  std::uint32_t channel_count() const { return channels == ChannelOrder::kGrey ? 1 : 3; }
+};
+
+// The steps in order; each is one block of the chain. Step k turns cut k into cut k+1:
+//   encoded  uint8[n]  --decode-->  uint8[h,w,c]  --resize-->  uint8[height,width,c]  --normalize-->  float32 layout
+enum class InputStep : std::uint8_t { kDecode = 0, kResize = 1, kNormalize = 2 };
+inline constexpr std::uint32_t kInputSteps = 3;
+std::string_view to_string(InputStep step);
+
+Result<InputSection> read_input_section(const YamlNode& node);
+// A model.yaml: {version: 1, input: ..., shapes: {name: [..]}, exits and limits later}. The path of the model itself is the
+// command line's.
+struct ModelConfig {
+  std::optional<InputSection> input;
+  std::vector<TensorSpec> shapes;  // dynamic inputs given a size (dtype unset)
+};
+Result<ModelConfig> parse_model_config(std::string_view yaml, std::string_view name);
+
+// The same section as one JSON object, for the segment container, and back (hostile-safe).
+std::string write_input_section(const InputSection& section);
+Result<InputSection> parse_input_section_json(std::string_view json);
+
+}  // namespace tideline

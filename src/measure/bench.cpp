@@ -1,0 +1,152 @@
+#include "measure/bench.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/text.h"
+#include "model/segment.h"
+#include "platform/host.h"
+
+namespace tideline {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::uint32_t kWarmups = 2;
+
+double quantile(std::vector<double> values, double q) {
+  std::sort(values.begin(), values.end());
+  const double at = q * static_cast<double>(values.size() - 1);
+  const auto low = static_cast<std::size_t>(at);
+  const std::size_t high = std::min(low + 1, values.size() - 1);
+  return values[low] + (at - static_cast<double>(low)) * (values[high] - values[low]);
+}
+
+// Low enough that a neighbour's burst does not show, not the minimum, which says more about luck the more runs there are.
+double typical(const std::vector<double>& samples) { return quantile(samples, 0.25); }
+double half_quartiles(const std::vector<double>& samples) { return (quantile(samples, 0.75) - quantile(samples, 0.25)) / 2; }
+
+// Of a quantile near the median, were the samples normal: 1.25 sigma / sqrt(n), sigma = 0.74 of the distance between the
+// quartiles.
+double relative_error(const std::vector<double>& samples) {
+  return 1.25 * 1.48 * half_quartiles(samples) / std::sqrt(static_cast<double>(samples.size())) /
+         std::max(typical(samples), 1e-9);
+}
+
+}  // namespace
+
+Status SegmentBench::check_cancelled() const {
+  if (cancel_ != nullptr && cancel_->cancelled())
+    return Error{ErrorCode::kCancelled, "[profile] interrupted; nothing was written"};
+  return {};
+}
+
+Result<SegmentBench::Loaded> SegmentBench::load(SegmentRange range, const SessionOptions& options) const {
+  Loaded loaded{.range = range};
+  if (chain_.blocks[range.first].step) {
+    TIDELINE_TRY(const Segment segment, extract_segment(model_, chain_, range.first, range.last));
+    TIDELINE_TRY(loaded.session, engine_.load(segment.bytes, options));
+  } else {
+    // The same without the package around it, whose hash would take longer than the rest.
+    TIDELINE_TRY(const std::string onnx, extract_onnx(model_, chain_, range.first, range.last));
+    TIDELINE_TRY(loaded.session, engine_.load_onnx(onnx, options));
+  }
+  for (const TensorSpec& spec : loaded.session->inputs()) {
+    const auto found = values_.find(spec.name);
+    if (found == values_.end()) {
+      return Error{ErrorCode::kInternal, "[profile] no value for tensor " + printable(spec.name)};
+    }
+    loaded.inputs.push_back(view(found->second));
+  }
+  loaded.outputs.resize(loaded.session->outputs().size());
+  return loaded;
+}
+
+Result<Millis> SegmentBench::run(Loaded& loaded) const {
+  // A run of one thread is all on this one: its processor time is what it takes on a machine that has nothing else to do, even
+  // while this one has.
+  const bool alone = engine_.threads() == 1;
+  const Nanos cpu_start = thread_cpu_time();
+  const auto start = Clock::now();
+  TIDELINE_CHECK_OK(loaded.session->run(loaded.inputs, loaded.outputs, {.cancel = cancel_}));
+  return alone ? Millis(thread_cpu_time() - cpu_start) : Millis(Clock::now() - start);
+}
+
+Status SegmentBench::fill_cuts(const std::vector<Tensor>& sample, const std::function<void(std::uint32_t)>& done) {
+  for (const Tensor& tensor : sample) values_[tensor.spec.name] = {tensor.spec, Buffer::copy_of(tensor.data.span())};
+  for (std::uint32_t k = 0; k < chain_.block_count(); ++k) {
+    TIDELINE_CHECK_OK(check_cancelled());
+    TIDELINE_TRY(Loaded loaded, load({k, k}, {}));
+    TIDELINE_TRY([[maybe_unused]] const Millis time, run(loaded));
+    for (const RunOutput& output : loaded.outputs) {
+      values_[output.spec.name] = {output.spec, Buffer::copy_of(output.bytes)};
+    }
+    done(k + 1);
+  }
+  return {};
+}
+
+Result<SegmentBench::Reference> SegmentBench::load_reference() {
+  Reference result;
+  const Bytes before = resident_bytes();
+  const auto start = Clock::now();
+  TIDELINE_TRY(Loaded loaded, load({0, chain_.block_count() - 1}, {}));
+  result.load = Clock::now() - start;
+  reference_ = std::make_unique<Loaded>(std::move(loaded));
+  for (std::uint32_t i = 0; i <= kWarmups; ++i) {
+    TIDELINE_TRY(result.time, run(*reference_));
+  }
+  const Bytes after = resident_bytes();
+  result.memory_bytes = after > before ? after - before : 0;
+  return result;
+}
+
+Result<std::vector<SegmentTiming>> SegmentBench::measure(const std::vector<SegmentRange>& segments, const Effort& effort) {
+  std::vector<Loaded> batch;
+  for (const SegmentRange range : segments) {
+    TIDELINE_CHECK_OK(check_cancelled());
+    TIDELINE_TRY(Loaded loaded, load(range, {}));
+    batch.push_back(std::move(loaded));
+  }
+  reference_->samples.clear();
+  std::vector<Loaded*> all;
+  for (Loaded& loaded : batch) all.push_back(&loaded);
+  all.push_back(reference_.get());
+  for (std::uint32_t i = 0; i < kWarmups; ++i) {
+    for (Loaded* loaded : all) {
+      TIDELINE_TRY([[maybe_unused]] const Millis time, run(*loaded));
+    }
+  }
+  const auto start = Clock::now();
+  for (std::uint32_t round = 0; round < effort.rounds_max; ++round) {
+    for (Loaded* loaded : all) {
+      TIDELINE_TRY(const Millis time, run(*loaded));
+      loaded->samples.push_back(time.count());
+    }
+    if (round + 1 < effort.rounds_min) continue;
+    if (Clock::now() - start > effort.time_max) break;
+    if (std::all_of(all.begin(), all.end(), [&](const Loaded* l) { return relative_error(l->samples) < effort.relative_error; }))
+      break;
+  }
+  const Millis reference(typical(reference_->samples));
+  std::vector<SegmentTiming> timings;
+  for (const Loaded* loaded : all) {
+    timings.push_back({loaded->range, Millis(typical(loaded->samples)), Millis(half_quartiles(loaded->samples)), reference,
+                       relative_error(reference_->samples)});
+  }
+  return timings;
+}
+
+Result<std::vector<KernelTime>> SegmentBench::kernel_times(std::uint32_t runs) {
+  std::uint32_t first = 0;
+  while (first < chain_.block_count() && chain_.blocks[first].step) ++first;
+  if (first == chain_.block_count()) return std::vector<KernelTime>{};
+  TIDELINE_TRY(Loaded loaded, load({first, chain_.block_count() - 1}, {.kernel_profile = true}));
+  for (std::uint32_t i = 0; i < runs; ++i) {
+    TIDELINE_CHECK_OK(check_cancelled());
+    TIDELINE_TRY([[maybe_unused]] const Millis time, run(loaded));
+  }
+  return loaded.session->kernel_times();
+}
+
+}  // namespace tideline

@@ -1,0 +1,325 @@
+#include "measure/measure.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <set>
+#include <string>
+
+#include "measure/attribute.h"
+#include "platform/host.h"
+#include "profile/fit.h"
+
+namespace tideline {
+namespace {
+
+constexpr std::uint32_t kKernelRuns = 12;
+// Weights of the segments that are loaded at the same time.
+constexpr Bytes kBatchBytes = Bytes{1} << 30;
+// More in one batch would put the reference too far apart.
+constexpr std::size_t kBatchSegments = 24;
+// Rounds that planning counts with; a quiet machine needs fewer.
+constexpr double kRoundsExpected = 8;
+// Cuts whose segments are measured whatever the time: without some long segments the fit is blind.
+constexpr std::size_t kCutsMin = 3;
+// What the parts of measuring take of the progress bar.
+constexpr double kProgressCuts = 0.1;
+constexpr double kProgressKernels = 0.15;
+
+// A single block that is alone fuses with nothing: it says little about longer segments.
+double weight_of(const SegmentRange& range, std::uint32_t blocks) {
+  if (range.last + 1 - range.first == blocks) return 4;
+  return range.first == range.last ? 0.5 : 1;
+}
+
+double median_of(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+// 1..n-1 so that any beginning of the list is spread evenly: halves, quarters, eighths.
+std::vector<std::uint32_t> spread_positions(std::uint32_t n) {
+  std::vector<std::uint32_t> positions;
+  std::set<std::uint32_t> seen;
+  for (std::uint32_t parts = 2; seen.size() + 1 < n; parts *= 2) {
+    for (std::uint32_t k = 1; k < parts; k += 2) {
+      const auto position = static_cast<std::uint32_t>(std::uint64_t{k} * n / parts);
+      if (position > 0 && position < n && seen.insert(position).second) positions.push_back(position);
+    }
+    if (parts > 2 * n) {
+      for (std::uint32_t k = 1; k < n; ++k) {
+        if (seen.insert(k).second) positions.push_back(k);
+      }
+    }
+  }
+  return positions;
+}
+
+class Chooser {
+ public:
+  Chooser(const Chain& chain, const std::vector<Millis>& priors, const SegmentBench::Reference& reference)
+      : chain_(chain), priors_(priors), reference_(reference) {
+    for (const Block& block : chain.blocks) {
+      bytes_ += block.parameter_bytes;
+      ops_ += block.ops.size();
+    }
+  }
+
+  // About how long it takes to load and measure one segment.
+  Millis cost(const SegmentRange& range) const {
+    Millis run(0.02);
+    Bytes bytes = 0;
+    std::size_t ops = 0;
+    for (std::uint32_t k = range.first; k <= range.last; ++k) {
+      run += priors_[k];
+      bytes += chain_.blocks[k].parameter_bytes;
+      ops += chain_.blocks[k].ops.size();
+    }
+    const double share = 0.5 * static_cast<double>(bytes) / static_cast<double>(std::max<Bytes>(bytes_, 1)) +
+                         0.5 * static_cast<double>(ops) / static_cast<double>(std::max<std::size_t>(ops_, 1));
+    // The reference runs once for each batch and round.
+    const Millis shared = reference_.time / static_cast<double>(kBatchSegments) * kRoundsExpected;
+    return Millis(2) + reference_.load * share + kRoundsExpected * run + shared;
+  }
+
+  Bytes bytes(const SegmentRange& range) const {
+    Bytes bytes = 0;
+    for (std::uint32_t k = range.first; k <= range.last; ++k) bytes += chain_.blocks[k].parameter_bytes;
+    return bytes;
+  }
+
+  // All single blocks, then prefixes and suffixes that meet at the same cut, random segments and pairs, until the time is used
+  // up.
+  std::vector<SegmentRange> choose(Millis budget, std::uint64_t seed) const {
+    const std::uint32_t n = chain_.block_count();
+    std::set<SegmentRange> chosen{{0, n - 1}};  // the reference itself
+    std::vector<SegmentRange> result;
+    const auto add = [&](SegmentRange range) {
+      if (!chosen.insert(range).second) return;
+      result.push_back(range);
+      budget -= cost(range);
+    };
+    const Millis half = budget / 2;
+    for (std::uint32_t k = 0; k < n; ++k) add({k, k});
+    // Models of very many blocks: what the blocks take is not taken from the segments.
+    budget = std::max(budget, half);
+    std::mt19937_64 random(seed);
+    std::size_t cuts = 0;
+    for (const std::uint32_t cut : spread_positions(n)) {
+      if (budget <= Millis(0) && cuts >= kCutsMin) break;
+      ++cuts;
+      add({0, cut - 1});
+      add({cut, n - 1});
+      add({cut - 1, cut});
+      for (int i = 0; i < 2; ++i) add(random_range(n, random));
+    }
+    // Short models have few cuts: what is left goes to more random segments.
+    for (int tries = 0; tries < 200 && budget > Millis(0); ++tries) add(random_range(n, random));
+    return result;
+  }
+
+  static SegmentRange random_range(std::uint32_t n, std::mt19937_64& random) {
+    std::uniform_int_distribution<std::uint32_t> block(0, n - 1);
+    const std::uint32_t a = block(random);
+    const std::uint32_t b = block(random);
+    return {std::min(a, b), std::max(a, b)};
+  }
+
+  // In random order, so that a slow minute does not fall on all prefixes, and cut into batches.
+  std::vector<std::vector<SegmentRange>> batches(std::vector<SegmentRange> ranges, std::uint64_t seed) const {
+    std::mt19937_64 random(seed);
+    std::shuffle(ranges.begin(), ranges.end(), random);
+    std::vector<std::vector<SegmentRange>> result;
+    Bytes loaded = 0;
+    for (const SegmentRange& range : ranges) {
+      const Bytes weight = bytes(range);
+      if (result.empty() || result.back().size() >= kBatchSegments || loaded + weight > kBatchBytes) {
+        result.emplace_back();
+        loaded = 0;
+      }
+      loaded += weight;
+      result.back().push_back(range);
+    }
+    return result;
+  }
+
+ private:
+  const Chain& chain_;
+  const std::vector<Millis>& priors_;
+  SegmentBench::Reference reference_;
+  Bytes bytes_ = 0;
+  std::size_t ops_ = 0;
+};
+
+// `ratio` of two times of the reference as far as it is more than chance: dividing by noise would only add noise.
+double real_drift(double ratio, double relative_error) {
+  const double drift = std::log(std::max(ratio, 1e-9));
+  if (std::abs(drift) <= 2 * relative_error) return 1;
+  return std::exp(drift * (1 - std::pow(2 * relative_error / drift, 2)));
+}
+
+// All timings with the reference at its median over the batches: what slowed a batch down slowed its reference down too.
+struct Timings {
+  std::vector<SegmentTiming> segments;
+  SegmentTiming whole;
+};
+
+Timings normalized(std::vector<SegmentTiming> timings, std::uint32_t blocks) {
+  std::vector<double> references;
+  for (const SegmentTiming& timing : timings) references.push_back(timing.reference.count());
+  const Millis reference(median_of(references));
+  Timings result;
+  std::vector<double> errors;
+  std::vector<double> spreads;
+  for (SegmentTiming& timing : timings) {
+    const double drift = real_drift(timing.reference / reference, timing.reference_error);
+    errors.push_back(timing.reference_error);
+    timing.time /= drift;
+    timing.spread /= drift;
+    if (timing.range.last + 1 - timing.range.first == blocks) {
+      spreads.push_back(timing.spread.count());
+    } else {
+      result.segments.push_back(timing);
+    }
+  }
+  result.whole = {{0, blocks - 1}, reference, Millis(median_of(spreads)), reference, median_of(errors)};
+  return result;
+}
+
+void report(const MeasureOptions& options, double done, std::string_view what) {
+  if (options.progress) options.progress(done, what);
+}
+
+Result<Timings> measure_batches(SegmentBench& bench, const Chooser& chooser, const std::vector<SegmentRange>& ranges,
+                                std::uint32_t blocks, const MeasureOptions& options, double progress_from) {
+  std::vector<SegmentTiming> timings;
+  Millis total(0);
+  for (const SegmentRange& range : ranges) total += chooser.cost(range);
+  Millis done(0);
+  for (const std::vector<SegmentRange>& batch : chooser.batches(ranges, options.seed)) {
+    report(options, progress_from + (1 - progress_from) * (done / std::max(total, Millis(1e-9))), "segments");
+    Millis share(0);
+    for (const SegmentRange& range : batch) share += chooser.cost(range);
+    done += share;
+    // A slow machine gets its rounds_min and no more.
+    SegmentBench::Effort effort;
+    effort.time_max = std::max(Millis(200), options.time * (share / std::max(total, Millis(1e-9))));
+    TIDELINE_TRY(const std::vector<SegmentTiming> measured, bench.measure(batch, effort));
+    timings.insert(timings.end(), measured.begin(), measured.end());
+  }
+  report(options, 1, "");
+  return normalized(std::move(timings), blocks);
+}
+
+// Kernel times of the blocks, input steps from their own measurement, scaled so that they add up to the whole.
+std::vector<Millis> scaled_priors(std::vector<Millis> priors, Millis whole) {
+  Millis sum(0);
+  for (const Millis prior : priors) sum += prior;
+  if (sum <= Millis(0)) return std::vector<Millis>(priors.size(), whole / static_cast<double>(priors.size()));
+  for (Millis& prior : priors) prior *= whole / sum;
+  return priors;
+}
+
+Profile to_profile(const Engine& engine, const Chain& chain, const Timings& timings, const SegmentFit& fit, Bytes memory) {
+  Profile profile;
+  profile.model_name = chain.model_name;
+  profile.model_sha256 = chain.model_sha256;
+  profile.chain_sha256 = chain.sha256;
+  profile.host = host_name();
+  profile.threads = engine.threads();
+  profile.engine = engine.version();
+  profile.date = utc_now();
+  for (std::uint32_t k = 0; k < chain.block_count(); ++k) {
+    const Block& block = chain.blocks[k];
+    profile.blocks.push_back({block.name, fit.blocks[k], Millis(0), block.parameter_bytes, block.activation_bytes});
+  }
+  for (const SegmentTiming& timing : timings.segments) {
+    if (timing.range.first == timing.range.last) profile.blocks[timing.range.first].spread = timing.spread;
+  }
+  for (std::size_t cut = 0; cut < chain.cuts.size(); ++cut) {
+    profile.cuts.push_back({chain.cuts[cut].bytes, fit.starts[cut], fit.ends[cut]});
+  }
+  profile.segment_overhead = fit.overhead;
+  profile.whole = timings.whole.time;
+  profile.whole_spread = timings.whole.spread;
+  profile.whole_memory_bytes = memory;
+  return profile;
+}
+
+Result<std::vector<Millis>> kernel_priors(SegmentBench& bench, const Model& model, const Chain& chain, Millis whole) {
+  TIDELINE_TRY(const std::vector<KernelTime> kernels, bench.kernel_times(whole > Millis(500) ? kKernelRuns / 3 : kKernelRuns));
+  return attribute_kernels(model.graph(), chain, kernels);
+}
+
+Error wrong_chain() {
+  return Error{ErrorCode::kInvalidArgument,
+               "[profile] the profile is of other cuts, shapes or another input section; measure again with: tideline profile"};
+}
+
+}  // namespace
+
+Result<Profile> measure_profile(Engine& engine, const Model& model, const Chain& chain, const std::vector<Tensor>& sample,
+                                const MeasureOptions& options) {
+  const std::uint32_t blocks = chain.block_count();
+  SegmentBench bench(engine, model, chain, options.cancel);
+  report(options, 0, "inputs of every block");
+  TIDELINE_CHECK_OK(bench.fill_cuts(
+      sample, [&](std::uint32_t done) { report(options, kProgressCuts * done / blocks, "inputs of every block"); }));
+  report(options, kProgressCuts, "kernels");
+  TIDELINE_TRY(const SegmentBench::Reference reference, bench.load_reference());
+  TIDELINE_TRY(std::vector<Millis> priors, kernel_priors(bench, model, chain, reference.time));
+  const Chooser chooser(chain, priors, reference);
+  TIDELINE_TRY(const Timings timings,
+               measure_batches(bench, chooser, chooser.choose(options.time, options.seed), blocks, options, kProgressKernels));
+  std::vector<SegmentSample> samples{{0, blocks - 1, timings.whole.time, weight_of({0, blocks - 1}, blocks)}};
+  for (const SegmentTiming& timing : timings.segments) {
+    const auto [first, last] = timing.range;
+    samples.push_back({first, last, timing.time, weight_of(timing.range, blocks)});
+    // Input steps fuse with nothing and have no kernels: alone is what they cost.
+    if (first == last && chain.blocks[first].step) priors[first] = timing.time;
+  }
+  priors = scaled_priors(std::move(priors), timings.whole.time);
+  const SegmentFit fit = fit_segments(priors, samples, {.ridge = choose_ridge(priors, samples)});
+  return to_profile(engine, chain, timings, fit, reference.memory_bytes);
+}
+
+Result<ProfileCheck> check_profile(Engine& engine, const Model& model, const Chain& chain, const std::vector<Tensor>& sample,
+                                   const Profile& profile, std::uint32_t count, const MeasureOptions& options) {
+  if (profile.chain_sha256 != chain.sha256 || profile.blocks.size() != chain.blocks.size()) return wrong_chain();
+  const std::uint32_t blocks = chain.block_count();
+  SegmentBench bench(engine, model, chain, options.cancel);
+  TIDELINE_CHECK_OK(bench.fill_cuts(
+      sample, [&](std::uint32_t done) { report(options, kProgressCuts * done / blocks, "inputs of every block"); }));
+  TIDELINE_TRY(const SegmentBench::Reference reference, bench.load_reference());
+  std::vector<Millis> times;
+  for (const BlockProfile& block : profile.blocks) times.push_back(block.time);
+  const Chooser chooser(chain, times, reference);
+  // Other segments than the ones that were measured, as far as chance goes.
+  std::mt19937_64 random(options.seed + 0x9e3779b97f4a7c15u);
+  std::set<SegmentRange> ranges;
+  const std::uint64_t possible = std::uint64_t{blocks} * (blocks + 1) / 2;
+  while (ranges.size() < std::min<std::uint64_t>(count, possible)) ranges.insert(Chooser::random_range(blocks, random));
+  TIDELINE_TRY(const Timings timings,
+               measure_batches(bench, chooser, {ranges.begin(), ranges.end()}, blocks, options, kProgressCuts));
+
+  ProfileCheck check;
+  check.drift = real_drift(timings.whole.time / std::max(profile.whole, Millis(1e-9)), timings.whole.reference_error);
+  std::vector<double> errors;
+  std::vector<double> raw_errors;
+  std::vector<SegmentTiming> all = timings.segments;
+  if (ranges.contains({0, blocks - 1})) all.push_back(timings.whole);
+  for (const SegmentTiming& timing : all) {
+    const Millis predicted = segment_time(profile, timing.range.first, timing.range.last);
+    const double ratio = predicted / std::max(timing.time, Millis(1e-9));
+    check.segments.push_back({timing.range, predicted, timing.time, std::abs(ratio * check.drift - 1)});
+    errors.push_back(check.segments.back().error);
+    raw_errors.push_back(std::abs(ratio - 1));
+  }
+  std::sort(check.segments.begin(), check.segments.end(),
+            [](const SegmentCheck& a, const SegmentCheck& b) { return a.range < b.range; });
+  check.median_error = median_of(errors);
+  check.median_error_without_drift = median_of(raw_errors);
+  return check;
+}
+
+}  // namespace tideline

@@ -1,0 +1,51 @@
+// Measures a model on this host: what `tideline profile` does. docs/algorithms/profile.md explains the method.
+#pragma once
+
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/result.h"
+#include "engine/engine.h"
+#include "measure/bench.h"
+#include "model/chain.h"
+#include "model/model.h"
+#include "profile/profile.h"
+
+namespace tideline {
+
+struct MeasureOptions {
+  // About how long to measure. All blocks are measured alone whatever it is; the rest goes to longer segments.
+  Millis time{20'000};
+  std::uint64_t seed = 1;
+  const CancelToken* cancel = nullptr;
+  // Called from this thread: how much is done, 0 to 1, and what is going on.
+  std::function<void(double, std::string_view)> progress;
+};
+
+// `sample`: one value for each tensor of chain.cuts[0]. kCancelled when the token is; errors of the engine pass through.
+// REQUIRES: chain was made from model.
+Result<Profile> measure_profile(Engine& engine, const Model& model, const Chain& chain, const std::vector<Tensor>& sample,
+                                const MeasureOptions& options);
+
+struct SegmentCheck {
+  SegmentRange range;
+  Millis predicted{0};
+  Millis measured{0};  // as it was
+  double error = 0;    // |predicted / (measured / drift) - 1|
+};
+
+struct ProfileCheck {
+  std::vector<SegmentCheck> segments;
+  // The whole model's time now over its time in the profile: what the machine became slower by, which no profile can know.
+  double drift = 1;
+  double median_error = 0;
+  double median_error_without_drift = 0;  // drift taken as 1
+};
+
+// Measures `count` random segments anew and compares. kInvalidArgument when the profile is not of this chain.
+Result<ProfileCheck> check_profile(Engine& engine, const Model& model, const Chain& chain, const std::vector<Tensor>& sample,
+                                   const Profile& profile, std::uint32_t count, const MeasureOptions& options);
+
+}  // namespace tideline

