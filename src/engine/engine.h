@@ -26,7 +26,7 @@ namespace tideline {
 
 struct EngineOptions {
   int threads = 1;  // of one run
-  // The arena's limit: activations of all sessions. Weights come on top; limits::kModelFileBytesMax bounds those.
+  // The arena's limit: activations of all sessions of the process. Weights come on top; limits::kModelFileBytesMax bounds those.
   Bytes memory_bytes = limits::kEngineMemoryBytesDefault;
   bool spinning = false;  // idle threads of a run spin: a little faster alone on the machine, much slower for its neighbours
 };
@@ -90,7 +90,9 @@ class Engine {
   virtual int threads() const = 0;
 };
 
-// ONNX Runtime keeps one environment per process: with several engines at once, sessions use the arena of the engine made last.
+// ONNX Runtime keeps one environment per process: engines that live at the same time share one arena, and memory_bytes is what
+// all of them may use together. kInvalidArgument when another engine lives that has another limit; outputs that are still lent
+// keep its arena alive.
 Result<std::unique_ptr<Engine>> make_engine(const EngineOptions& options);
 
 }  // namespace tideline

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/test_models.h"
+#include "platform/host.h"
 
 namespace tideline {
 namespace {
@@ -162,6 +163,43 @@ TEST(Engine, SeventeenGigabytesAreRefused) {
   }
   // And what fits still runs.
   auto session = (*engine)->load_onnx(expand(1 << 20, false), {});
+  EXPECT_TRUE(run_once(**session, ramp("x", {1})));
+}
+
+TEST(Engine, EnginesOfAProcessShareOneMemoryLimit) {
+  auto first = make_engine({.memory_bytes = Bytes{256} << 20});
+  ASSERT_TRUE(first);
+  const auto other = make_engine({.memory_bytes = Bytes{512} << 20});
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_NE(other.error().message.find("268 MB"), std::string::npos) << other.error().message;
+  auto second = make_engine({.threads = 2, .memory_bytes = Bytes{256} << 20});
+  ASSERT_TRUE(second);
+  // 160 MB fit once into the 256 MB of both, not twice.
+  auto one = (*first)->load_onnx(expand(40'000'000, false), {});
+  auto two = (*second)->load_onnx(expand(40'000'000, false), {});
+  ASSERT_TRUE(run_once(**one, ramp("x", {1})));
+  EXPECT_TRUE(run_once(**two, ramp("x", {1}))) << "the arena's memory is used again";
+  auto larger = (*second)->load_onnx(expand(50'000'000, false), {});
+  EXPECT_EQ(run_once(**larger, ramp("x", {1})).error().code, ErrorCode::kOverloaded);
+  one->reset();
+  two->reset();
+  larger->reset();
+  first->reset();
+  second->reset();
+  EXPECT_TRUE(make_engine({.memory_bytes = Bytes{512} << 20}));
+}
+
+TEST(Engine, MemoryGoesBackWithTheLastSession) {
+  auto engine = make_engine({});
+  const Bytes before = resident_bytes();
+  auto session = (*engine)->load_onnx(expand(Bytes{1} << 26, false), {});
+  ASSERT_TRUE(run_once(**session, ramp("x", {1})));
+  EXPECT_GT(resident_bytes(), before + (Bytes{200} << 20));
+  session->reset();
+  EXPECT_LT(resident_bytes(), before + (Bytes{100} << 20));
+  // ... and the next session gets its memory again.
+  session = (*engine)->load_onnx(expand(1 << 20, false), {});
   EXPECT_TRUE(run_once(**session, ramp("x", {1})));
 }
 

@@ -32,6 +32,18 @@ double weight_of(const SegmentRange& range, std::uint32_t blocks) {
   return range.first == range.last ? 0.5 : 1;
 }
 
+// A number below `end` from one of std::mt19937_64's, whose sequence the C++ standard fixes; its distributions and shuffles are
+// each library's own. The bias is below end / 2^32.
+std::uint32_t below(std::uint32_t end, std::mt19937_64& random) {
+  return static_cast<std::uint32_t>((random() >> 32) * end >> 32);
+}
+
+// Fisher and Yates: the same order on every machine for the same seed.
+void shuffle(std::vector<SegmentRange>& ranges, std::mt19937_64& random) {
+  for (std::size_t i = ranges.size(); i > 1; --i) std::swap(ranges[i - 1], ranges[below(static_cast<std::uint32_t>(i), random)]);
+}
+
+// REQUIRES: !values.empty().
 double median_of(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
   return values[values.size() / 2];
@@ -119,16 +131,15 @@ class Chooser {
   }
 
   static SegmentRange random_range(std::uint32_t n, std::mt19937_64& random) {
-    std::uniform_int_distribution<std::uint32_t> block(0, n - 1);
-    const std::uint32_t a = block(random);
-    const std::uint32_t b = block(random);
+    const std::uint32_t a = below(n, random);
+    const std::uint32_t b = below(n, random);
     return {std::min(a, b), std::max(a, b)};
   }
 
-  // In random order, so that a slow minute does not fall on all prefixes, and cut into batches.
+  // In random order, so that a slow minute does not fall on all prefixes, and cut into batches; never none.
   std::vector<std::vector<SegmentRange>> batches(std::vector<SegmentRange> ranges, std::uint64_t seed) const {
     std::mt19937_64 random(seed);
-    std::shuffle(ranges.begin(), ranges.end(), random);
+    shuffle(ranges, random);
     std::vector<std::vector<SegmentRange>> result;
     Bytes loaded = 0;
     for (const SegmentRange& range : ranges) {
@@ -140,6 +151,8 @@ class Chooser {
       loaded += weight;
       result.back().push_back(range);
     }
+    // A chain of one block has nothing to measure but the whole, which is in every batch.
+    if (result.empty()) result.emplace_back();
     return result;
   }
 
@@ -236,13 +249,15 @@ Profile to_profile(const Engine& engine, const Chain& chain, const Timings& timi
   for (const SegmentTiming& timing : timings.segments) {
     if (timing.range.first == timing.range.last) profile.blocks[timing.range.first].spread = timing.spread;
   }
+  if (chain.block_count() == 1) profile.blocks.front().spread = timings.whole.spread;
   for (std::size_t cut = 0; cut < chain.cuts.size(); ++cut) {
     profile.cuts.push_back({chain.cuts[cut].bytes, fit.starts[cut], fit.ends[cut]});
   }
   profile.segment_overhead = fit.overhead;
   profile.whole = timings.whole.time;
   profile.whole_spread = timings.whole.spread;
-  profile.whole_memory_bytes = memory;
+  // The process had memory to spare when the model was loaded, so resident memory alone says too little.
+  profile.whole_memory_bytes = std::max(memory, segment_memory_bytes(profile, 0, chain.block_count() - 1));
   return profile;
 }
 

@@ -46,7 +46,9 @@ struct Profile {
   Millis segment_overhead{0};
   Millis whole{0};  // measured, all blocks as one segment
   Millis whole_spread{0};
-  Bytes whole_memory_bytes = 0;  // resident memory the whole model added
+  // What the whole model takes: the resident memory that loading and running it added, and no less than its weights and largest
+  // activations.
+  Bytes whole_memory_bytes = 0;
   bool operator==(const Profile&) const = default;
 };
 

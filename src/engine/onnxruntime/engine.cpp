@@ -6,12 +6,6 @@ namespace tideline {
 namespace ort {
 namespace {
 
-// ONNX Runtime's own log: its errors come back as statuses, and the rest is no concern of a user.
-void drop_log(void*, OrtLoggingLevel, const char*, const char*, const char*, const char*) {}
-
-constexpr int kExtendBySize = 1;  // the arena grows by what is asked for, not to the next power of two
-constexpr int kDefault = -1;
-
 class OnnxRuntimeEngine final : public Engine {
  public:
   explicit OnnxRuntimeEngine(std::shared_ptr<Environment> environment) : environment_(std::move(environment)) {}
@@ -39,13 +33,6 @@ class OnnxRuntimeEngine final : public Engine {
 
 }  // namespace
 
-Environment::Environment(const EngineOptions& engine_options)
-    : options(engine_options),
-      env(ORT_LOGGING_LEVEL_FATAL, "tideline", drop_log, nullptr),
-      memory(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)) {
-  env.CreateAndRegisterAllocator(memory, Ort::ArenaCfg(options.memory_bytes, kExtendBySize, kDefault, kDefault));
-}
-
 }  // namespace ort
 
 Result<std::unique_ptr<Engine>> make_engine(const EngineOptions& options) {
@@ -55,7 +42,9 @@ Result<std::unique_ptr<Engine>> make_engine(const EngineOptions& options) {
   }
   if (options.memory_bytes == 0) return Error{ErrorCode::kInvalidArgument, "[engine] the memory limit must be over zero"};
   return ort::guard("starting", [&]() -> Result<std::unique_ptr<Engine>> {
-    return std::unique_ptr<Engine>(std::make_unique<ort::OnnxRuntimeEngine>(std::make_shared<ort::Environment>(options)));
+    TIDELINE_TRY(auto process, ort::ProcessEnvironment::get(options.memory_bytes));
+    return std::unique_ptr<Engine>(
+        std::make_unique<ort::OnnxRuntimeEngine>(std::make_shared<ort::Environment>(options, std::move(process))));
   });
 }
 

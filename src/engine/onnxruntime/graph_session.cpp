@@ -66,8 +66,9 @@ bool fits(const TensorSpec& declared, const TensorSpec& given) {
 }  // namespace
 
 GraphSession::~GraphSession() {
-  // Profiling ends before its folder goes.
+  // Profiling ends before its folder goes, and the session before what it took of the arena.
   session_ = Ort::Session(nullptr);
+  environment_->process->remove_session();
   if (!profile_folder_.empty()) {
     std::error_code ignored;
     std::filesystem::remove_all(profile_folder_, ignored);
@@ -103,7 +104,7 @@ Result<std::unique_ptr<GraphSession>> GraphSession::load(std::shared_ptr<Environ
 }
 
 void GraphSession::create(std::string_view onnx, const SessionOptions&, const Ort::SessionOptions& ort_options) {
-  session_ = Ort::Session(environment_->env, onnx.data(), onnx.size(), ort_options);
+  session_ = Ort::Session(environment_->process->env, onnx.data(), onnx.size(), ort_options);
   read_specs();
 }
 
@@ -177,7 +178,7 @@ void GraphSession::run_checked(std::span<const TensorView> inputs, std::span<Run
     // The engine only reads its inputs; its interface does not say so. Empty tensors need an address all the same.
     static std::byte nothing{};
     std::byte* data = input.bytes.empty() ? &nothing : const_cast<std::byte*>(input.bytes.data());
-    values.push_back(Ort::Value::CreateTensor(environment_->memory, data, input.bytes.size(), input.spec->shape.data(),
+    values.push_back(Ort::Value::CreateTensor(environment_->process->memory, data, input.bytes.size(), input.spec->shape.data(),
                                               input.spec->shape.size(),
                                               static_cast<ONNXTensorElementDataType>(input.spec->dtype)));
   }
@@ -187,8 +188,8 @@ void GraphSession::run_checked(std::span<const TensorView> inputs, std::span<Run
     const TensorSpec& spec = outputs_[i];
     const auto bytes = byte_size(spec.dtype, spec.shape);
     if (bytes && *bytes > 0 && outputs[i].buffer.size() == *bytes) {
-      results.push_back(Ort::Value::CreateTensor(environment_->memory, outputs[i].buffer.data(), outputs[i].buffer.size(),
-                                                 spec.shape.data(), spec.shape.size(),
+      results.push_back(Ort::Value::CreateTensor(environment_->process->memory, outputs[i].buffer.data(),
+                                                 outputs[i].buffer.size(), spec.shape.data(), spec.shape.size(),
                                                  static_cast<ONNXTensorElementDataType>(spec.dtype)));
     } else {
       results.emplace_back(nullptr);

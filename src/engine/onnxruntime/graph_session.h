@@ -22,7 +22,9 @@ class GraphSession final : public Session {
   Result<std::vector<KernelTime>> kernel_times() override;
 
  private:
-  explicit GraphSession(std::shared_ptr<Environment> environment) : environment_(std::move(environment)) {}
+  explicit GraphSession(std::shared_ptr<Environment> environment) : environment_(std::move(environment)) {
+    environment_->process->add_session();
+  }
   void create(std::string_view onnx, const SessionOptions& options, const Ort::SessionOptions& ort_options);
   void read_specs();
   Status check_inputs(std::span<const TensorView> inputs, std::span<const RunOutput> outputs) const;
