@@ -196,7 +196,7 @@ Status run_inspect(const Context& context, const InspectArguments& arguments) {
   if (arguments.extract.empty() != arguments.out.empty())
     return Error{ErrorCode::kInvalidArgument, "--extract FIRST:LAST and --out FILE go together"};
   if (!arguments.extract.empty()) TIDELINE_CHECK_OK(parse_range(arguments.extract));
-  auto loaded = load_model(context, arguments.model);
+  auto loaded = load_model(arguments.model, StepBar(context).control());
   if (!loaded) return as_bad_input(std::move(loaded).error());
   TIDELINE_TRY(const std::optional<Extracted> extracted, extract(*loaded, arguments));
   if (context.output == Output::kJson) {

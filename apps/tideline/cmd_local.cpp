@@ -10,8 +10,9 @@
 #include "base/units.h"
 #include "commands.h"
 #include "local/local_cluster.h"
+#include "model_options.h"
 #include "platform/files.h"
-#include "run_session.h"
+#include "run_report.h"
 
 namespace tideline::app {
 namespace {
@@ -108,15 +109,20 @@ Status up(const LocalArguments& arguments, Context& context) {
 
 Status run(const LocalArguments& arguments, Context& context) {
   const ScratchFolder scratch;
-  TIDELINE_TRY(LoadedModel loaded, load_model(context, arguments.run.inputs.model));
+  TIDELINE_TRY(const RunSettings settings, settings_of(arguments.run));
+  const PlanInputArguments& inputs = arguments.run.inputs;
+  TIDELINE_TRY(const LoadedModel loaded, load_model(inputs.model, StepBar(context).control()));
   // Plan before the nodes come up: profiling wants the machine for itself.
   TIDELINE_TRY(const Cluster file, load_cluster(arguments.cluster));
-  TIDELINE_TRY(const ChosenPlan chosen, choose_plan(context, arguments.run, loaded, file));
+  PlanChoice choice = arguments.run.choice;
+  choice.with_candidates = context.output == Output::kTable;
+  TIDELINE_TRY(const ChosenPlan chosen, choose_plan(choice, inputs, loaded, file, StepBar(context).control()));
+  print_choice(context, file, chosen);
   TIDELINE_TRY(const auto local, start(arguments, context, scratch));
   const auto transport = make_tcp_transport({});
-  TIDELINE_TRY(RunReport report, run_requests(context, arguments.run, loaded, local->cluster(), *transport, chosen));
-  report.emulation = describe(local->emulation());
-  print_run(context, report);
+  TIDELINE_TRY(const RunReport report, run_requests(settings, inputs.model.input, loaded, local->cluster(), *transport, chosen,
+                                                    StepBar(context).control()));
+  print_run(context, report, describe(local->emulation()));
   context.exit_code = exit_code_of(report);
   return {};
 }

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "commands.h"
-#include "plan_inputs.h"
+#include "model_options.h"
 #include "plan_print.h"
 #include "plan_table.h"
 #include "platform/files.h"
@@ -24,8 +24,8 @@ Status plan_model(const Context& context, const Options& options) {
   if (options.cluster.empty())
     return Error{ErrorCode::kInvalidArgument, "say where the model can run: --cluster FILE (docs/formats/cluster.md)"};
   TIDELINE_TRY(const Cluster cluster, load_cluster(options.cluster));
-  TIDELINE_TRY(const PlanInputs inputs, load_plan_inputs(context, cluster, options.inputs));
-  const PlanRequest request{.cost = {.cluster = &cluster, .profiles = inputs.by_node}, .cancel = context.interrupted};
+  TIDELINE_TRY(const PlanInputs inputs, load_plan_inputs(cluster, options.inputs, StepBar(context).control()));
+  const PlanRequest request{.cost = inputs.cost(cluster), .cancel = context.interrupted};
   PlanAnswer answer{.cost = &request.cost, .input_name = inputs.input_name};
   TIDELINE_TRY(answer.chosen, run_planner(request, options.planner));
   TIDELINE_TRY(answer.candidates, candidates(request));

@@ -85,7 +85,7 @@ MeasureOptions measure_options(Context& context, const ProfileArguments& argumen
 
 Status profile(Context& context, const ProfileArguments& arguments) {
   TIDELINE_TRY(const Millis time, parse_duration(arguments.time));
-  TIDELINE_TRY(const LoadedModel loaded, load_model(context, arguments.model));
+  TIDELINE_TRY(const LoadedModel loaded, load_model(arguments.model, StepBar(context).control()));
   Profile result;
   {
     Progress progress(context, "Measuring", 100);

@@ -2,18 +2,24 @@
 #include <fmt/format.h>
 
 #include "commands.h"
-#include "run_session.h"
+#include "model_options.h"
+#include "run_report.h"
 
 namespace tideline::app {
 namespace {
 
 Status run(const RunArguments& arguments, Context& context) {
   TIDELINE_TRY(const Cluster cluster, load_cluster(arguments.cluster));
-  TIDELINE_TRY(LoadedModel loaded, load_model(context, arguments.inputs.model));
-  TIDELINE_TRY(const ChosenPlan chosen, choose_plan(context, arguments, loaded, cluster));
+  TIDELINE_TRY(const RunSettings settings, settings_of(arguments));
+  TIDELINE_TRY(const LoadedModel loaded, load_model(arguments.inputs.model, StepBar(context).control()));
+  PlanChoice choice = arguments.choice;
+  choice.with_candidates = context.output == Output::kTable;
+  TIDELINE_TRY(const ChosenPlan chosen, choose_plan(choice, arguments.inputs, loaded, cluster, StepBar(context).control()));
+  print_choice(context, cluster, chosen);
   const auto transport = make_tcp_transport({});
-  TIDELINE_TRY(const RunReport report, run_requests(context, arguments, loaded, cluster, *transport, chosen));
-  print_run(context, report);
+  TIDELINE_TRY(const RunReport report, run_requests(settings, arguments.inputs.model.input, loaded, cluster, *transport, chosen,
+                                                    StepBar(context).control()));
+  print_run(context, report, "");
   context.exit_code = exit_code_of(report);
   return {};
 }

@@ -12,9 +12,9 @@
 
 #include "base/text.h"
 #include "commands.h"
-#include "plan_inputs.h"
+#include "model_options.h"
 #include "platform/files.h"
-#include "sweep_data.h"
+#include "session/sweep.h"
 #include "zoo/zoo.h"
 
 namespace tideline::app {
@@ -204,12 +204,12 @@ Result<Sweep> sweep_profiled(const Context& context, const Options& options, rep
     TIDELINE_TRY(zoo, ZooFile::write(arguments.model.model));
     arguments.model.model = zoo->path();
   }
-  TIDELINE_TRY(const PlanInputs inputs, load_plan_inputs(context, cluster, arguments));
+  TIDELINE_TRY(const PlanInputs inputs, load_plan_inputs(cluster, arguments, StepBar(context).control()));
   if (!options.input_bytes.empty()) {
     TIDELINE_TRY(const Bytes bytes, parse_bytes(options.input_bytes));
     for (const auto& profile : inputs.profiles) profile->cuts[0].bytes = bytes;
   }
-  TIDELINE_TRY(Sweep result, sweep_model(context, cluster, inputs.by_node, range, options.planner));
+  TIDELINE_TRY(Sweep result, sweep_model(cluster, inputs.by_node, range, options.planner, StepBar(context).control()));
   figure.title = fmt::format("{}: where the layers run, against bandwidth", inputs.by_node[0]->model_name);
   figure.note = model_note(cluster, inputs);
   if (!context.quiet)
@@ -226,7 +226,7 @@ Result<Sweep> sweep_file(const Context& context, const Options& options, report:
   figure.title = "Where the layers run, against bandwidth";
   figure.note = fmt::format("Times of {}. Every link has the bandwidth of the axis; the result returns over the same links.",
                             std::filesystem::path(options.table).filename().string());
-  return sweep_table(context, std::move(table), range, options.planner);
+  return sweep_table(std::move(table), range, options.planner, StepBar(context).control());
 }
 
 Status sweep(const Context& context, const Options& options) {

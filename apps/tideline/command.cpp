@@ -73,4 +73,14 @@ void Progress::advance_to(std::size_t done, std::string_view note) {
   std::fflush(stderr);
 }
 
+Control StepBar::control() {
+  return {.cancel = context_.interrupted, .on_progress = [this](const Step& step) {
+            if (!progress_ || step.what != what_) {
+              what_ = step.what;
+              progress_.emplace(context_, what_, step.total);
+            }
+            progress_->advance_to(step.done, step.note);
+          }};
+}
+
 }  // namespace tideline::app

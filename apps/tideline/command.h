@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,7 @@
 
 #include "base/cancel.h"
 #include "base/result.h"
+#include "session/control.h"
 
 namespace tideline::app {
 
@@ -62,6 +64,21 @@ class Progress {
   bool shown_;
   std::string label_;
   std::size_t total_;
+};
+
+// The steps of a call into the session library, each as a Progress; its control() also hands on Ctrl-C. As a temporary in the
+// call it lives just as long as that:
+//   TIDELINE_TRY(const LoadedModel loaded, load_model(arguments, StepBar(context).control()));
+class StepBar {
+ public:
+  explicit StepBar(const Context& context) : context_(context) {}
+  // Refers to this.
+  Control control();
+
+ private:
+  const Context& context_;
+  std::string what_;
+  std::optional<Progress> progress_;
 };
 
 }  // namespace tideline::app

@@ -1,47 +1,17 @@
 #include "run_report.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
+#include <optional>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "plan_print.h"
+#include "session/statistics.h"
+
 namespace tideline::app {
 namespace {
-
-// Graph optimisers fuse differently across a cut, so the last bits may differ; this much of the largest magnitude is rounding.
-constexpr double kTolerance = 1e-4;
-// ... and this much whatever the magnitude: an answer of almost nothing has no digits to lose.
-constexpr double kToleranceAbsolute = 1e-6;
-
-template <typename T>
-void compare_elements(const Tensor& reference, const Tensor& output, Verification& verification) {
-  const std::size_t count = reference.data.size() / sizeof(T);
-  double scale = 0;
-  double worst = 0;
-  bool comparable = true;
-  for (std::size_t i = 0; i < count; ++i) {
-    T a;
-    T b;
-    std::memcpy(&a, reference.data.data() + i * sizeof(T), sizeof(T));
-    std::memcpy(&b, output.data.data() + i * sizeof(T), sizeof(T));
-    const double x = static_cast<double>(a);
-    const double y = static_cast<double>(b);
-    if (std::isnan(x) && std::isnan(y)) continue;
-    if (x == y) continue;  // equal infinities too
-    if (!std::isfinite(x) || !std::isfinite(y)) comparable = false;
-    scale = std::max(scale, std::abs(x));
-    worst = std::max(worst, std::abs(x - y));
-  }
-  for (std::size_t i = 0; worst > 0 && i < count; ++i) {
-    T a;
-    std::memcpy(&a, reference.data.data() + i * sizeof(T), sizeof(T));
-    if (std::isfinite(static_cast<double>(a))) scale = std::max(scale, std::abs(static_cast<double>(a)));
-  }
-  verification.max_abs_diff = std::max(verification.max_abs_diff, worst);
-  if (!comparable || worst > kTolerance * scale + kToleranceAbsolute) verification.within_tolerance = false;
-}
 
 double field_median(const std::vector<RunAnswer>& answers, std::size_t stage, Millis StageReport::*field) {
   std::vector<double> values;
@@ -56,7 +26,7 @@ std::vector<double> latencies(const RunReport& report) {
   return values;
 }
 
-nlohmann::json to_json(const RunReport& report) {
+nlohmann::json to_json(const RunReport& report, const std::string& emulation) {
   const Percentiles latency = percentiles(latencies(report));
   nlohmann::json json{{"latency_ms", {{"median", latency.median}, {"p90", latency.p90}, {"p99", latency.p99}}},
                       {"requests", report.answers.size()},
@@ -65,7 +35,7 @@ nlohmann::json to_json(const RunReport& report) {
                       {"bytes_pushed", report.deployed.bytes_pushed},
                       {"stages", nlohmann::json::array()}};
   json["predicted_ms"] = report.predicted ? nlohmann::json(report.predicted->latency.count()) : nlohmann::json(nullptr);
-  if (!report.emulation.empty()) json["emulation"] = report.emulation;
+  if (!emulation.empty()) json["emulation"] = emulation;
   const std::vector<StageReport>& shape = report.answers.front().stages;
   std::vector<double> inject;
   for (const RunAnswer& answer : report.answers) inject.push_back(answer.inject.count());
@@ -85,9 +55,9 @@ nlohmann::json to_json(const RunReport& report) {
     json["stages"].push_back(std::move(stage));
   }
   if (report.verification.done) {
-    json["verified"] = report.verification.within_tolerance;
-    json["bit_identical"] = report.verification.bit_identical;
-    json["max_abs_diff"] = report.verification.max_abs_diff;
+    json["verified"] = report.verification.difference.is_within_tolerance;
+    json["bit_identical"] = report.verification.difference.is_identical;
+    json["max_abs_diff"] = report.verification.difference.absolute;
     json["tolerance"] = report.verification.tolerance;
   } else {
     json["verified"] = nullptr;
@@ -102,7 +72,7 @@ std::string against(double measured, std::optional<double> predicted) {
   return fmt::format("{:>11} {:>11} {:>7}", format_millis(Millis(measured)), format_millis(Millis(*predicted)), ratio);
 }
 
-void print_table(const RunReport& report) {
+void print_table(const RunReport& report, const std::string& emulation) {
   const Percentiles latency = percentiles(latencies(report));
   const std::optional<Estimate>& predicted = report.predicted;
   fmt::print("\n{:<34} {:>11} {:>11} {:>7}\n", fmt::format("where the time went ({} requests)", report.answers.size()),
@@ -135,65 +105,44 @@ void print_table(const RunReport& report) {
              against(latency.median, predicted ? std::optional(predicted->latency.count()) : std::nullopt));
   fmt::print("  {:<32} {:>11} {:>11}\n", "latency, p90 and p99", format_millis(Millis(latency.p90)),
              format_millis(Millis(latency.p99)));
-  if (!report.emulation.empty()) fmt::print("  links: {}\n", report.emulation);
+  if (!emulation.empty()) fmt::print("  links: {}\n", emulation);
   if (report.verification.done) {
     const Verification& v = report.verification;
-    if (v.bit_identical)
+    if (v.difference.is_identical)
       fmt::print("\nidentical to the unsplit model: every bit of {} output tensors\n", v.outputs);
-    else if (v.within_tolerance)
+    else if (v.difference.is_within_tolerance)
       fmt::print(
           "\nequal to the unsplit model within rounding: largest difference {:.3g} in {} output tensors (allowed: {:g} of the "
           "largest magnitude)\n",
-          v.max_abs_diff, v.outputs, v.tolerance);
+          v.difference.absolute, v.outputs, v.tolerance);
     else
-      fmt::print("\nDIFFERENT from the unsplit model: largest difference {:.3g}\n", v.max_abs_diff);
+      fmt::print("\nDIFFERENT from the unsplit model: largest difference {:.3g}\n", v.difference.absolute);
   }
 }
 
 }  // namespace
 
-Percentiles percentiles(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const auto rank = [&](double p) {
-    const auto at = static_cast<std::size_t>(std::ceil(p * static_cast<double>(values.size())));
-    return values[std::clamp<std::size_t>(at, 1, values.size()) - 1];
-  };
-  return {median(values), rank(0.90), rank(0.99)};
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
-void compare_output(const Tensor& reference, const Tensor& output, Verification& verification) {
-  if (!verification.done) verification = {.done = true, .bit_identical = true, .within_tolerance = true, .tolerance = kTolerance};
-  ++verification.outputs;
-  if (reference.spec.dtype != output.spec.dtype || reference.spec.shape != output.spec.shape ||
-      reference.data.size() != output.data.size()) {
-    verification.bit_identical = verification.within_tolerance = false;
-    return;
+void print_choice(const Context& context, const Cluster& cluster, const ChosenPlan& chosen) {
+  if (context.output == Output::kTable && chosen.estimate) {
+    const CostInput cost = chosen.inputs.cost(cluster);
+    print_plan_table({.cost = &cost,
+                      .input_name = chosen.inputs.input_name,
+                      .chosen = {chosen.plan, *chosen.estimate, chosen.stats},
+                      .candidates = chosen.candidates});
   }
-  if (reference.data.empty() || std::memcmp(reference.data.data(), output.data.data(), reference.data.size()) == 0) return;
-  verification.bit_identical = false;
-  switch (reference.spec.dtype) {
-    case DType::kFloat32: return compare_elements<float>(reference, output, verification);
-    case DType::kFloat64: return compare_elements<double>(reference, output, verification);
-    case DType::kInt64: return compare_elements<std::int64_t>(reference, output, verification);
-    case DType::kInt32: return compare_elements<std::int32_t>(reference, output, verification);
-    case DType::kUint8: return compare_elements<std::uint8_t>(reference, output, verification);
-    case DType::kInt8: return compare_elements<std::int8_t>(reference, output, verification);
-    // Of the other types only equal bits count.
-    default: verification.within_tolerance = false;
-  }
+  if (context.quiet) return;
+  for (const std::string& note : chosen.inputs.notes) fmt::print(stderr, "note: {}\n", note);
 }
 
-void print_run(const Context& context, const RunReport& report) {
+void print_run(const Context& context, const RunReport& report, const std::string& emulation) {
   if (context.output == Output::kJson)
-    fmt::print("{}\n", to_json(report).dump(2));
+    fmt::print("{}\n", to_json(report, emulation).dump(2));
   else
-    print_table(report);
+    print_table(report, emulation);
+}
+
+int exit_code_of(const RunReport& report) {
+  return report.verification.done && !report.verification.difference.is_within_tolerance ? kExitThresholdMissed : kExitOk;
 }
 
 }  // namespace tideline::app

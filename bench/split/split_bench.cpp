@@ -19,11 +19,9 @@
 
 #include "client/client.h"
 #include "cost/cost.h"
-#include "engine/engine.h"
-#include "engine/probe.h"
 #include "local/local_cluster.h"
 #include "measure/measure.h"
-#include "model/segment.h"
+#include "session/statistics.h"
 #include "split_models.h"
 
 namespace tideline::bench {
@@ -32,12 +30,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double milliseconds(Clock::duration time) { return Millis(time).count(); }
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
 
 std::string binary() {
   const char* path = std::getenv("TIDELINE_BINARY");
@@ -169,7 +161,7 @@ void bench_hop() {
       exactly(false, raw, buffer.data(), up);
       exactly(true, raw, buffer.data(), down);
       const auto middle = Clock::now();
-      const RunAnswer answer = need(running.client->run(prepared.views(), {}));
+      const RunAnswer answer = need(running.client->run(prepared.sample_views(), {}));
       const auto end = Clock::now();
       if (i < 50) continue;
       raw_ms.push_back(milliseconds(middle - begin));
@@ -197,13 +189,13 @@ void bench_loopback() {
     Prepared prepared = prepare_zoo(name);
     Running running(make_cluster(3, 1e9, Millis(0), {}), LinkEmulation::kNone);
     running.deploy(prepared, cut_at(prepared, {"node0", "node1", "node2"}, equal_parts(prepared.chain, 3)));
-    const auto whole = prepared.load_whole();
+    Unsplit whole = need(Unsplit::load(prepared));
     std::vector<double> unsplit_ms;
     std::vector<double> split_ms;
     const int repetitions = std::strcmp(name, "vgg16") == 0 ? 15 : 40;
     for (int i = 0; i < repetitions + 3; ++i) {
-      const double unsplit = prepared.run_whole(*whole);
-      const RunAnswer answer = need(running.client->run(prepared.views(), {}));
+      const double unsplit = prepared.run_whole(whole);
+      const RunAnswer answer = need(running.client->run(prepared.sample_views(), {}));
       if (i < 3) continue;
       unsplit_ms.push_back(unsplit);
       split_ms.push_back(answer.latency.count());
@@ -233,7 +225,7 @@ void bench_shaped() {
       std::vector<double> measured;
       std::vector<double> computed;
       for (int i = 0; i < 13; ++i) {
-        const RunAnswer answer = need(running.client->run(prepared.views(), {}));
+        const RunAnswer answer = need(running.client->run(prepared.sample_views(), {}));
         if (i < 3) continue;
         measured.push_back(answer.latency.count());
         computed.push_back(answer.stages[0].compute.count() + answer.stages[1].compute.count());
@@ -258,7 +250,7 @@ void bench_plans() {
   std::vector<double> all;
   for (const char* name : {"resnet50", "mobilenet-v2", "squeezenet"}) {
     Prepared prepared = prepare_zoo(name);
-    const Profile profile = need(measure_profile(*prepared.engine, prepared.model, prepared.chain, prepared.inputs, {}));
+    const Profile profile = need(measure_profile(*prepared.engine, prepared.model, prepared.chain, prepared.sample, {}));
     const Cluster cluster = make_cluster(3, 12.5e6, Millis(4), {4, 2, 1});
     Running running(cluster, LinkEmulation::kNamespaces);
     std::mt19937 random(2026);
@@ -274,7 +266,7 @@ void bench_plans() {
       running.deploy(prepared, plan);
       std::vector<double> measured;
       for (int i = 0; i < 12; ++i) {
-        const RunAnswer answer = need(running.client->run(prepared.views(), {}));
+        const RunAnswer answer = need(running.client->run(prepared.sample_views(), {}));
         if (i >= 3) measured.push_back(answer.latency.count());
       }
       ratios.push_back(predicted.latency.count() / median(measured));

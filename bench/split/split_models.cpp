@@ -7,14 +7,7 @@
 namespace tideline::bench {
 namespace {
 
-Prepared prepare(const std::string& onnx, const std::string& name) {
-  auto engine = need(make_engine({.threads = 1}));
-  Model model = need(Model::parse(onnx, name, ""));
-  need(probe_shapes(*engine, model));
-  Chain chain = need(make_chain(model.graph(), model.sha256(), {}));
-  std::vector<Tensor> inputs = need(seeded_inputs(model, 1));
-  return {std::move(engine), std::move(model), std::move(chain), std::move(inputs)};
-}
+Prepared prepare(const std::string& onnx, const std::string& name) { return {need(load_model_bytes(onnx, name, {}, {}))}; }
 
 void add_value(onnx::ValueInfoProto& value, const char* name, std::size_t count) {
   value.set_name(name);
@@ -33,21 +26,10 @@ void add_constant(onnx::GraphProto& graph, const char* name, std::int64_t value)
 
 }  // namespace
 
-std::vector<TensorView> Prepared::views() const {
-  std::vector<TensorView> all;
-  for (const Tensor& input : inputs) all.push_back(view(input));
-  return all;
-}
-
-std::unique_ptr<Session> Prepared::load_whole() const {
-  const Segment whole = need(extract_segment(model, chain, 0, chain.block_count() - 1));
-  return need(engine->load(whole.bytes, {}));
-}
-
-double Prepared::run_whole(Session& session) const {
-  std::vector<RunOutput> outputs(session.outputs().size());
+double Prepared::run_whole(Unsplit& unsplit) const {
+  std::vector<RunOutput> outputs(unsplit.session().outputs().size());
   const auto begin = std::chrono::steady_clock::now();
-  need(session.run(views(), outputs, {}));
+  need(unsplit.session().run(sample_views(), outputs, {}));
   return Millis(std::chrono::steady_clock::now() - begin).count();
 }
 

@@ -7,11 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/engine.h"
-#include "engine/probe.h"
-#include "model/chain.h"
-#include "model/model.h"
-#include "model/segment.h"
+#include "session/load.h"
 
 namespace tideline::bench {
 
@@ -24,16 +20,9 @@ inline void need(Status status) {
   if (!status) throw std::runtime_error(status.error().message);
 }
 
-struct Prepared {
-  std::unique_ptr<Engine> engine;
-  Model model;
-  Chain chain;
-  std::vector<Tensor> inputs;
-
-  std::vector<TensorView> views() const;
-  // The unsplit model as one segment, and one timed run of it in milliseconds.
-  std::unique_ptr<Session> load_whole() const;
-  double run_whole(Session& session) const;
+struct Prepared : LoadedModel {
+  // One timed run of the unsplit model in milliseconds.
+  double run_whole(Unsplit& unsplit) const;
 };
 
 // A network of the zoo with one engine thread.

@@ -10,12 +10,10 @@
 
 #include "base/limits.h"
 #include "client/client.h"
-#include "engine/engine.h"
-#include "engine/probe.h"
-#include "model/segment.h"
 #include "node/compute_slot.h"
 #include "node/node.h"
 #include "node/segment_store.h"
+#include "session/load.h"
 #include "zoo/zoo.h"
 
 namespace tideline {
@@ -124,16 +122,12 @@ TEST(ComputeSlotTest, FirstComeFirstServedWithinLimits) {
 class NodesTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto engine = make_engine({.threads = 1});
-    ASSERT_TRUE(engine);
-    engine_ = std::move(*engine);
-    const auto onnx = zoo_model("lenet5", 1);
-    auto model = Model::parse(*onnx, "lenet5", "");
-    ASSERT_TRUE(model);
-    ASSERT_TRUE(probe_shapes(*engine_, *model));
-    chain_ = *make_chain(model->graph(), model->sha256(), {});
-    inputs_ = std::move(*seeded_inputs(*model, 3));
-    model_ = std::make_unique<Model>(std::move(*model));
+    auto loaded = load_model_bytes(*zoo_model("lenet5", 1), "lenet5", {}, {});
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    engine_ = std::move(loaded->engine);
+    chain_ = std::move(loaded->chain);
+    inputs_ = std::move(loaded->sample);
+    model_ = std::make_unique<Model>(std::move(loaded->model));
     for (const char* name : {"camera", "gateway", "server"}) {
       const std::uint16_t port = static_cast<std::uint16_t>(nodes_.size() + 1);
       NodeOptions options;

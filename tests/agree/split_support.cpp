@@ -1,9 +1,6 @@
 #include "split_support.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <limits>
 #include <random>
 
 #include <fmt/format.h>
@@ -18,29 +15,6 @@ namespace tideline::agree {
 
 namespace {
 
-constexpr double kInfinite = std::numeric_limits<double>::infinity();
-constexpr Difference kUnlike{false, kInfinite, kInfinite, false};
-
-template <typename Float>
-Difference difference_of(const Tensor& expected, const Tensor& found) {
-  const std::size_t count = expected.data.size() / sizeof(Float);
-  Difference difference{.is_identical = false};
-  double magnitude = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    Float a{};
-    Float b{};
-    std::memcpy(&a, expected.data.data() + i * sizeof(Float), sizeof(Float));
-    std::memcpy(&b, found.data.data() + i * sizeof(Float), sizeof(Float));
-    if (std::isfinite(a)) magnitude = std::max(magnitude, std::abs(static_cast<double>(a)));
-    if (a == b || (std::isnan(a) && std::isnan(b))) continue;
-    if (!std::isfinite(a) || !std::isfinite(b)) return kUnlike;
-    difference.absolute = std::max(difference.absolute, std::abs(static_cast<double>(a) - static_cast<double>(b)));
-  }
-  difference.relative = difference.absolute == 0 ? 0 : difference.absolute / magnitude;
-  difference.is_within_tolerance = difference.absolute <= kAbsolute + kRelative * magnitude;
-  return difference;
-}
-
 Tensor copy_of(const Tensor& tensor) { return {tensor.spec, Buffer::copy_of(tensor.data.span())}; }
 
 Tensors only(const Tensors& from, const Cut& cut) {
@@ -52,29 +26,10 @@ Tensors only(const Tensors& from, const Cut& cut) {
 
 }  // namespace
 
-void Difference::merge(const Difference& other) {
-  is_identical = is_identical && other.is_identical;
-  absolute = std::max(absolute, other.absolute);
-  relative = std::max(relative, other.relative);
-  is_within_tolerance = is_within_tolerance && other.is_within_tolerance;
-}
-
 Engine& engine() {
   static const auto made = make_engine({.threads = 1});
   EXPECT_TRUE(made);
   return **made;
-}
-
-Difference compare(const Tensor& expected, const Tensor& found) {
-  if (expected.spec.dtype != found.spec.dtype || expected.spec.shape != found.spec.shape ||
-      expected.data.size() != found.data.size())
-    return kUnlike;
-  if (expected.data.empty() || std::memcmp(expected.data.data(), found.data.data(), expected.data.size()) == 0) return {};
-  switch (expected.spec.dtype) {
-    case DType::kFloat32: return difference_of<float>(expected, found);
-    case DType::kFloat64: return difference_of<double>(expected, found);
-    default: return kUnlike;
-  }
 }
 
 Status run_session(Session& session, const Tensors& in, Tensors& out) {

@@ -11,31 +11,14 @@
 #include "engine/engine.h"
 #include "model/chain.h"
 #include "model/model.h"
+#include "session/compare.h"
 
 namespace tideline::agree {
 
 using Tensors = std::map<std::string, Tensor>;
 
-// The stated tolerance where an answer is not the same bit for bit: no element may differ by more than kAbsolute + kRelative x
-// the largest magnitude of its tensor. Without the engine's optimiser every split is identical. With it, a few ops are fused
-// that a cut keeps apart, and that rounds differently: BatchNormalization folded into the weights of the convolution before it,
-// the addition of a shortcut done by the convolution, MatMul and Add as one Gemm, and layouts in blocks of channels, which begin
-// and end elsewhere. Seen: at most 3e-6 relative on the zoo, recognition and orientation, 5e-5 on detection, whose last sigmoid
-// is steep. The absolute part is for probabilities: a sigmoid far below zero is off by one unit of 1.0, not of its own value.
-inline constexpr double kRelative = 1e-4;
-inline constexpr double kAbsolute = 1e-6;
-
-struct Difference {
-  bool is_identical = true;
-  double absolute = 0;  // infinity when shapes, types, whole numbers or NaNs differ
-  double relative = 0;  // absolute over the largest magnitude
-  bool is_within_tolerance = true;
-  void merge(const Difference& other);
-};
 // One for all tests of a binary, with one thread.
 Engine& engine();
-
-Difference compare(const Tensor& expected, const Tensor& found);
 
 class SplitModel {
  public:

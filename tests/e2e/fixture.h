@@ -11,13 +11,9 @@
 #include <unistd.h>
 
 #include "client/client.h"
-#include "engine/engine.h"
-#include "engine/probe.h"
 #include "local/local_cluster.h"
-#include "model/chain.h"
-#include "model/model.h"
-#include "model/segment.h"
 #include "plan/plan.h"
+#include "session/load.h"
 #include "transport/transport.h"
 #include "zoo/zoo.h"
 
@@ -58,20 +54,14 @@ struct Network {
   std::vector<std::byte> reference;
 
   static Network make(const char* name) {
-    auto engine = need(make_engine({.threads = 1}), "engine");
-    const std::string onnx = need(zoo_model(name, 1), "zoo");
-    Model model = need(Model::parse(onnx, name, ""), "parse");
-    need(probe_shapes(*engine, model), "probe");
-    Chain chain = need(make_chain(model.graph(), model.sha256(), {}), "chain");
-    std::vector<Tensor> inputs = need(seeded_inputs(model, 7), "inputs");
-    const Segment whole = need(extract_segment(model, chain, 0, chain.block_count() - 1), "whole");
-    const auto session = need(engine->load(whole.bytes, {}), "load");
-    std::vector<TensorView> views;
-    for (const Tensor& input : inputs) views.push_back(view(input));
-    std::vector<RunOutput> outputs(session->outputs().size());
-    need(session->run(views, outputs, {}), "run");
-    std::vector<std::byte> reference(outputs[0].bytes.begin(), outputs[0].bytes.end());
-    return {std::move(engine), std::move(model), std::move(chain), std::move(inputs), std::move(reference)};
+    LoadedModel loaded = need(load_model_bytes(need(zoo_model(name, 1), "zoo"), name, {}, {}), "load");
+    const auto outputs = need(need(Unsplit::load(loaded), "unsplit").run(loaded.sample, {}), "run");
+    const auto bytes = outputs[0].data.span();
+    return {std::move(loaded.engine),
+            std::move(loaded.model),
+            std::move(loaded.chain),
+            std::move(loaded.sample),
+            {bytes.begin(), bytes.end()}};
   }
 
   std::vector<TensorView> views() const {

@@ -1,11 +1,11 @@
-#include "sweep_data.h"
+#include "session/sweep.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
 
-namespace tideline::app {
+namespace tideline {
 namespace {
 
 std::string csv_field(std::string_view text) {
@@ -15,10 +15,7 @@ std::string csv_field(std::string_view text) {
   return quoted + "\"";
 }
 
-Status check_interrupt(const Context& context) {
-  if (context.interrupted.cancelled()) return Error{ErrorCode::kCancelled, "interrupted"};
-  return {};
-}
+constexpr std::string_view kSweeping = "sweep";
 
 std::vector<std::uint32_t> nodes_of(const Cluster& cluster, const Plan& plan) {
   std::vector<std::uint32_t> nodes;
@@ -43,13 +40,12 @@ Result<std::vector<double>> sweep_bandwidths(const SweepRange& range) {
   return values;
 }
 
-Result<Sweep> sweep_table(const Context& context, Table table, const SweepRange& range, const std::string& planner) {
+Result<Sweep> sweep_table(Table table, const SweepRange& range, const std::string& planner, const Control& control) {
   TIDELINE_TRY(const std::vector<double> bandwidths, sweep_bandwidths(range));
   Sweep sweep{.devices = table.devices};
   for (const std::uint32_t op : table.order) sweep.layers.push_back(table.op_names[op]);
-  Progress progress(context, "sweep", bandwidths.size());
   for (const double bandwidth : bandwidths) {
-    TIDELINE_CHECK_OK(check_interrupt(context));
+    TIDELINE_CHECK_OK(control.check());
     for (TableLink& link : table.links) link.bytes_per_s = bandwidth;
     TIDELINE_TRY(const TablePlan plan, plan_table(table, planner));
     sweep.planner = plan.planner;
@@ -58,22 +54,21 @@ Result<Sweep> sweep_table(const Context& context, Table table, const SweepRange&
     for (std::uint32_t device = 0; device < table.device_count(); ++device)
       point.single_ms.push_back(native_table_plan(table, device).value.latency_ms);
     sweep.points.push_back(std::move(point));
-    progress.advance_to(sweep.points.size());
+    control.report({kSweeping, sweep.points.size(), bandwidths.size(), ""});
   }
   return sweep;
 }
 
-Result<Sweep> sweep_model(const Context& context, const Cluster& cluster, const std::vector<const Profile*>& profiles,
-                          const SweepRange& range, const std::string& planner) {
+Result<Sweep> sweep_model(const Cluster& cluster, const std::vector<const Profile*>& profiles, const SweepRange& range,
+                          const std::string& planner, const Control& control) {
   TIDELINE_TRY(const std::vector<double> bandwidths, sweep_bandwidths(range));
   Cluster changing = cluster;
-  const PlanRequest request{.cost = {.cluster = &changing, .profiles = profiles}, .cancel = context.interrupted};
+  const PlanRequest request{.cost = {.cluster = &changing, .profiles = profiles}, .cancel = control.cancel};
   Sweep sweep;
   for (const Node& node : cluster.nodes) sweep.devices.push_back(node.name);
   for (const BlockProfile& block : profiles[0]->blocks) sweep.layers.push_back(block.name);
-  Progress progress(context, "sweep", bandwidths.size());
   for (const double bandwidth : bandwidths) {
-    TIDELINE_CHECK_OK(check_interrupt(context));
+    TIDELINE_CHECK_OK(control.check());
     for (Link& link : changing.links) link.bytes_per_s = link.back_bytes_per_s = bandwidth;
     TIDELINE_TRY(const PlanResult result, run_planner(request, planner));
     sweep.planner = result.plan.planner;
@@ -84,7 +79,7 @@ Result<Sweep> sweep_model(const Context& context, const Cluster& cluster, const 
       if (candidate.kind == Candidate::Kind::kNative)
         point.single_ms.push_back(candidate.estimate.infeasible.empty() ? candidate.estimate.latency.count() : std::nan(""));
     sweep.points.push_back(std::move(point));
-    progress.advance_to(sweep.points.size());
+    control.report({kSweeping, sweep.points.size(), bandwidths.size(), ""});
   }
   return sweep;
 }
@@ -139,4 +134,4 @@ std::string sweep_csv(const Sweep& sweep) {
   return csv;
 }
 
-}  // namespace tideline::app
+}  // namespace tideline

@@ -1,4 +1,4 @@
-#include "plan_inputs.h"
+#include "session/plan_inputs.h"
 
 #include <algorithm>
 #include <map>
@@ -10,7 +10,7 @@
 #include "measure/measure.h"
 #include "platform/files.h"
 
-namespace tideline::app {
+namespace tideline {
 namespace {
 
 Result<Profile> load_profile(const std::string& path) {
@@ -75,10 +75,10 @@ Status check_chain(const PlanInputArguments& arguments, const LoadedModel& loade
   return {};
 }
 
-Status check_model(const Context& context, const PlanInputArguments& arguments, const LoadedModel* loaded, PlanInputs& inputs) {
+Status check_model(const PlanInputArguments& arguments, const LoadedModel* loaded, const Control& control, PlanInputs& inputs) {
   if (loaded != nullptr) return check_chain(arguments, *loaded, inputs);
   if (says_how_to_cut(arguments.model)) {
-    TIDELINE_TRY(const LoadedModel own, load_model(context, arguments.model));
+    TIDELINE_TRY(const LoadedModel own, load_model(arguments.model, control));
     return check_chain(arguments, own, inputs);
   }
   TIDELINE_TRY(const Model model, Model::load(arguments.model.model));
@@ -87,29 +87,29 @@ Status check_model(const Context& context, const PlanInputArguments& arguments, 
   return {};
 }
 
-Result<Profile> measure(const Context& context, const PlanInputArguments& arguments, const LoadedModel& loaded, int threads) {
+Result<Profile> measure(const PlanInputArguments& arguments, const LoadedModel& loaded, int threads, const Control& control) {
   std::unique_ptr<Engine> own;
   if (threads != arguments.model.threads) {
     TIDELINE_TRY(own, make_engine({.threads = threads}));
   }
   constexpr std::size_t kSteps = 100;
-  Progress progress(context, fmt::format("Measuring ({} thread{})", threads, threads == 1 ? "" : "s"), kSteps);
-  MeasureOptions options{.time = Millis{arguments.profile_seconds * 1e3}, .cancel = &context.interrupted};
+  const std::string step = fmt::format("Measuring ({} thread{})", threads, threads == 1 ? "" : "s");
+  MeasureOptions options{.time = Millis{arguments.profile_seconds * 1e3}, .cancel = &control.cancel};
   options.progress = [&](double done, std::string_view what) {
-    progress.advance_to(static_cast<std::size_t>(std::clamp(done, 0.0, 1.0) * kSteps), what);
+    control.report({step, static_cast<std::size_t>(std::clamp(done, 0.0, 1.0) * kSteps), kSteps, what});
   };
   return measure_profile(own ? *own : *loaded.engine, loaded.model, loaded.chain, loaded.sample, options);
 }
 
-Status measure_missing(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments,
-                       const LoadedModel& loaded, PlanInputs& inputs) {
+Status measure_missing(const Cluster& cluster, const PlanInputArguments& arguments, const LoadedModel& loaded,
+                       const Control& control, PlanInputs& inputs) {
   inputs.input_name = input_name_of(loaded.chain);
   std::map<int, const Profile*> measured;
   for (std::size_t node = 0; node < cluster.nodes.size(); ++node) {
     if (inputs.by_node[node] != nullptr) continue;
     const int threads = cluster.nodes[node].threads;
     if (!measured.contains(threads)) {
-      TIDELINE_TRY(Profile profile, measure(context, arguments, loaded, threads));
+      TIDELINE_TRY(Profile profile, measure(arguments, loaded, threads, control));
       inputs.profiles.push_back(std::make_unique<Profile>(std::move(profile)));
       measured[threads] = inputs.profiles.back().get();
     }
@@ -129,27 +129,8 @@ Status measure_missing(const Context& context, const Cluster& cluster, const Pla
   return {};
 }
 
-}  // namespace
-
-void add_profile_options(CLI::App& command, PlanInputArguments& arguments) {
-  command
-      .add_option(
-          "--profile", arguments.profiles,
-          "Measured times: one *.profile.json for all nodes, or NODE=FILE (repeatable); without: measured now on this host")
-      ->type_name("FILE")
-      ->take_all();
-  command.add_option("--profile-out", arguments.profile_out, "Where to keep a profile that had to be measured")
-      ->type_name("FILE");
-  command.add_option("--profile-time", arguments.profile_seconds, "About how long to measure, in seconds")
-      ->check(CLI::Range(0.1, 3600.0))
-      ->capture_default_str()
-      ->type_name("SECONDS");
-}
-
-namespace {
-
-Result<PlanInputs> load_inputs(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments,
-                               const LoadedModel* model) {
+Result<PlanInputs> load_inputs(const Cluster& cluster, const PlanInputArguments& arguments, const LoadedModel* model,
+                               const Control& control) {
   TIDELINE_TRY(const std::vector<std::string> files, profile_files(cluster, arguments.profiles));
   PlanInputs inputs{.input_name = "the input"};
   std::map<std::string, const Profile*> loaded;
@@ -170,29 +151,29 @@ Result<PlanInputs> load_inputs(const Context& context, const Cluster& cluster, c
   }
   const bool is_complete = std::find(inputs.by_node.begin(), inputs.by_node.end(), nullptr) == inputs.by_node.end();
   if (!is_complete && model != nullptr) {
-    TIDELINE_CHECK_OK(measure_missing(context, cluster, arguments, *model, inputs));
+    TIDELINE_CHECK_OK(measure_missing(cluster, arguments, *model, control, inputs));
   } else if (!is_complete) {
     if (arguments.model.model.empty())
       return Error{ErrorCode::kInvalidArgument, "name the MODEL to measure, or give a --profile for every node"};
-    TIDELINE_TRY(const LoadedModel own, load_model(context, arguments.model));
-    TIDELINE_CHECK_OK(measure_missing(context, cluster, arguments, own, inputs));
+    TIDELINE_TRY(const LoadedModel own, load_model(arguments.model, control));
+    TIDELINE_CHECK_OK(measure_missing(cluster, arguments, own, control, inputs));
   } else {
     if (!inputs.profiles[0]->blocks.empty() && inputs.profiles[0]->blocks[0].name == to_string(InputStep::kDecode))
       inputs.input_name = "the image file";
-    if (!arguments.model.model.empty()) TIDELINE_CHECK_OK(check_model(context, arguments, model, inputs));
+    if (!arguments.model.model.empty()) TIDELINE_CHECK_OK(check_model(arguments, model, control, inputs));
   }
   return inputs;
 }
 
 }  // namespace
 
-Result<PlanInputs> load_plan_inputs(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments) {
-  return load_inputs(context, cluster, arguments, nullptr);
+Result<PlanInputs> load_plan_inputs(const Cluster& cluster, const PlanInputArguments& arguments, const Control& control) {
+  return load_inputs(cluster, arguments, nullptr, control);
 }
 
-Result<PlanInputs> load_plan_inputs(const Context& context, const Cluster& cluster, const PlanInputArguments& arguments,
-                                    const LoadedModel& loaded) {
-  return load_inputs(context, cluster, arguments, &loaded);
+Result<PlanInputs> load_plan_inputs(const Cluster& cluster, const PlanInputArguments& arguments, const LoadedModel& loaded,
+                                    const Control& control) {
+  return load_inputs(cluster, arguments, &loaded, control);
 }
 
-}  // namespace tideline::app
+}  // namespace tideline

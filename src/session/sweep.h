@@ -4,12 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "command.h"
 #include "planner/planner.h"
 #include "planner/table.h"
 #include "report/sweep_figure.h"
+#include "session/control.h"
 
-namespace tideline::app {
+namespace tideline {
 
 struct SweepRange {
   double from_bytes_per_s = 1.25e3;
@@ -26,9 +26,9 @@ struct Sweep {
 
 // kInvalidArgument unless 0 < from < to and 2 <= points <= 10,000.
 Result<std::vector<double>> sweep_bandwidths(const SweepRange& range);
-Result<Sweep> sweep_table(const Context& context, Table table, const SweepRange& range, const std::string& planner);
-Result<Sweep> sweep_model(const Context& context, const Cluster& cluster, const std::vector<const Profile*>& profiles,
-                          const SweepRange& range, const std::string& planner);
+Result<Sweep> sweep_table(Table table, const SweepRange& range, const std::string& planner, const Control& control);
+Result<Sweep> sweep_model(const Cluster& cluster, const std::vector<const Profile*>& profiles, const SweepRange& range,
+                          const std::string& planner, const Control& control);
 
 // Neighbouring points with the same placement, [first, last].
 struct SweepStretch {
@@ -43,4 +43,4 @@ std::string describe_placement(const Sweep& sweep, const report::SweepPoint& poi
 // One row for each point; docs/formats/sweep.md.
 std::string sweep_csv(const Sweep& sweep);
 
-}  // namespace tideline::app
+}  // namespace tideline

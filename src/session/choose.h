@@ -1,0 +1,35 @@
+// The plan of a run: read from a file, placed by hand, or made now from profiles.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cluster/cluster.h"
+#include "planner/planner.h"
+#include "session/plan_inputs.h"
+
+namespace tideline {
+
+struct PlanChoice {
+  std::string plan;                 // a *.plan.json; empty: plan now
+  std::vector<std::uint32_t> cuts;  // place by hand: the first block of each next node; instead of `plan`
+  std::string planner = "auto";
+  bool split = false;            // the best plan over two nodes or more, even when a native one would win
+  bool with_candidates = false;  // what a table for people shows beside it
+};
+
+struct ChosenPlan {
+  Plan plan;
+  // Absent when there is no profile to predict from: a plan was given, and no profile.
+  std::optional<Estimate> estimate;
+  PlannerStats stats;
+  std::vector<Candidate> candidates;
+  PlanInputs inputs;  // what it was predicted from, and notes for people
+};
+
+// Measures this host when a plan is to be made and a node has no profile.
+Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArguments& arguments, const LoadedModel& loaded,
+                               const Cluster& cluster, const Control& control);
+
+}  // namespace tideline

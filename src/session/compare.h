@@ -1,0 +1,51 @@
+// The law's comparison: a split run answers what the unsplit model answers, bit for bit or within a stated tolerance of rounding.
+//
+// Pure; thread-safe.
+//
+//   Difference difference = compare(reference, output);
+//   if (!difference.is_within_tolerance) ...
+#pragma once
+
+#include "base/result.h"
+#include "tensor/tensor.h"
+
+namespace tideline {
+
+// No element may differ by more than absolute + relative x the largest magnitude of the reference.
+//
+// Where an answer is not the same bit for bit, the engine's optimiser has fused a few ops that a cut keeps apart, and that rounds
+// differently: BatchNormalization folded into the weights of the convolution before it, the addition of a shortcut done by the
+// convolution, MatMul and Add as one Gemm, and layouts in blocks of channels, which begin and end elsewhere. Seen: at most 3e-6
+// relative on classifiers, 5e-5 on a text detector, whose last sigmoid is steep. The absolute part is for probabilities: a
+// sigmoid far below zero is off by one unit of 1.0, not of its own value. Types with fewer digits get as many units in the last
+// place.
+struct Tolerance {
+  double relative = 0;
+  double absolute = 0;
+};
+// {0, 0} for whole numbers, booleans and every other type in which nothing rounds: only equal elements will do.
+Tolerance tolerance_of(DType dtype);
+
+struct Difference {
+  bool is_identical = true;  // every bit
+  double absolute = 0;       // the largest of an element; infinity when shapes or types differ, or one alone is NaN or infinite
+  double relative = 0;       // absolute over the largest magnitude of the reference
+  bool is_within_tolerance = true;
+  void merge(const Difference& other);
+};
+
+Difference compare(const Tensor& reference, const Tensor& output);
+
+// All comparisons of a run.
+struct Verification {
+  bool done = false;
+  Difference difference;
+  double tolerance = 0;     // relative, the widest of the outputs' types
+  std::size_t outputs = 0;  // tensors compared
+
+  void add(const Tensor& reference, const Tensor& output);
+  // An answer with another number of outputs.
+  void add_unlike();
+};
+
+}  // namespace tideline

@@ -1,0 +1,76 @@
+// What a model and its input are named by, and what they become: an engine, the model with its measured shapes, its chain of
+// blocks, and sample values of cut 0. Where everything about a model begins: inspecting, profiling, planning, running.
+//
+//   TIDELINE_TRY(const LoadedModel loaded, load_model({.model = "det.onnx", .config = "det.yaml", .input = "photo.jpg"}, {}));
+//   TIDELINE_TRY(const std::vector<Tensor> inputs, read_input(loaded, "other.jpg"));
+//   TIDELINE_TRY(Unsplit unsplit, Unsplit::load(loaded));
+//   TIDELINE_TRY(const std::vector<Tensor> outputs, unsplit.run(inputs, {}));
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/engine.h"
+#include "model/chain.h"
+#include "model/model.h"
+#include "session/control.h"
+
+namespace tideline {
+
+// As on the command line.
+struct ModelArguments {
+  std::string model;                // an .onnx file
+  std::string config;               // model.yaml; empty: none
+  std::vector<std::string> shapes;  // NAME=1,3,224,224
+  std::uint32_t cut_width = 1;
+  std::string input;  // a JPEG or PNG for an input section, an .npy otherwise; empty: seeded numbers
+  int threads = 1;
+  // False: an input section is content without a sample image; the sizes of cuts 0 and 1 are then not known, and LoadedModel has
+  // no sample.
+  bool needs_sample = true;
+};
+
+// A resource; move-only. Const use from several threads is safe as far as its parts are.
+struct LoadedModel {
+  std::unique_ptr<Engine> engine;
+  Model model;
+  Chain chain;
+  std::vector<Tensor> sample;  // one value for each tensor of chain.cuts[0], in that order
+
+  // Of `sample`, as ClusterClient::run takes them.
+  std::vector<TensorView> sample_views() const;
+};
+
+// Loads the model, runs it once to learn its shapes, and cuts it. With an input section the sample image comes from
+// `arguments.input`: without one kInvalidArgument says so.
+Result<LoadedModel> load_model(const ModelArguments& arguments, const Control& control);
+// The same for a model in memory; `arguments.model` is not looked at, and external data is refused.
+Result<LoadedModel> load_model_bytes(std::string_view onnx, std::string_view name, const ModelArguments& arguments,
+                                     const Control& control);
+
+// The tensors of cut 0 with the contents of one file: an image when the chain starts with input steps, an .npy otherwise (for a
+// model of several inputs: a folder with one NAME.npy for each). Tensors that the file does not give keep their value of
+// `sample`.
+Result<std::vector<Tensor>> read_input(const LoadedModel& loaded, const std::string& path);
+
+// The files that a path of inputs names: itself, or all images and .npy files in a folder, sorted.
+Result<std::vector<std::string>> input_files(const LoadedModel& loaded, const std::string& path);
+
+// The whole chain as one segment in this process: what a split run must answer. Loaded once, run for each input.
+class Unsplit {
+ public:
+  // `loaded` must outlive this.
+  static Result<Unsplit> load(const LoadedModel& loaded);
+  // `inputs` in the order of cut 0; the answer in the order of the last cut.
+  Result<std::vector<Tensor>> run(const std::vector<Tensor>& inputs, const CancelToken& cancel);
+  Session& session() { return *session_; }
+
+ private:
+  Unsplit(const LoadedModel& loaded, std::unique_ptr<Session> session) : loaded_(&loaded), session_(std::move(session)) {}
+  const LoadedModel* loaded_;
+  std::unique_ptr<Session> session_;
+};
+
+}  // namespace tideline

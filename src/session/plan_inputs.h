@@ -1,0 +1,43 @@
+// What planning a model needs besides a planner: a cluster, and a profile for each of its nodes, given or measured now.
+//
+//   TIDELINE_TRY(const PlanInputs inputs, load_plan_inputs(cluster, {.model = {.model = "det.onnx"}}, loaded, control));
+//   const PlanRequest request{.cost = inputs.cost(cluster)};
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cluster/cluster.h"
+#include "cost/cost.h"
+#include "profile/profile.h"
+#include "session/load.h"
+
+namespace tideline {
+
+struct PlanInputArguments {
+  ModelArguments model;               // `model` may stay empty when each node has a profile
+  std::vector<std::string> profiles;  // FILE for every node, or NODE=FILE
+  std::string profile_out;            // where a profile that had to be measured is kept
+  double profile_seconds = 5;
+};
+
+struct PlanInputs {
+  std::vector<std::unique_ptr<Profile>> profiles;
+  std::vector<const Profile*> by_node;  // into `profiles`
+  std::string input_name;               // "the JPEG", "the input tensor"
+  std::vector<std::string> notes;       // for people: what was assumed
+
+  // Refers to this and to `cluster`.
+  CostInput cost(const Cluster& cluster) const { return {.cluster = &cluster, .profiles = by_node}; }
+};
+
+// For each node: a profile given as NODE=FILE, else the cluster file's, else the FILE for all, else the model is measured on this
+// host with the node's threads. kInvalidArgument when a profile is of another model than `arguments.model`, or cut differently
+// than it says. Writes `profile_out`, and nothing else.
+Result<PlanInputs> load_plan_inputs(const Cluster& cluster, const PlanInputArguments& arguments, const Control& control);
+// The same for a caller that has loaded arguments.model already.
+Result<PlanInputs> load_plan_inputs(const Cluster& cluster, const PlanInputArguments& arguments, const LoadedModel& loaded,
+                                    const Control& control);
+
+}  // namespace tideline
