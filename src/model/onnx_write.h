@@ -1,6 +1,8 @@
 // Writes an ONNX file from parts that stay where they are: weights are copied once, into the result. Internal to model/.
 #pragma once
 
+#include <deque>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,7 @@ namespace tideline {
 struct OnnxParts {
   onnx::ModelProto shell;  // everything but what follows
   std::vector<const onnx::NodeProto*> nodes;
+  std::deque<onnx::NodeProto> own_nodes;  // those of `nodes` that no model has
   std::vector<const onnx::TensorProto*> initializers;
   std::vector<const onnx::SparseTensorProto*> sparse_initializers;
 };

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "model/layout_anchor.h"
 #include "model/model_impl.h"
 #include "model/onnx_write.h"
 #include "model/segment_header.h"
@@ -289,6 +290,7 @@ Result<Segment> extract_segment(const Model& model, const Chain& chain, std::uin
   OnnxParts parts;
   if (!contents.ops.empty()) {
     TIDELINE_TRY(parts, onnx_parts(model, contents, segment_name(chain, first_block, last_block)));
+    add_layout_anchors(model.graph(), contents.onnx_inputs, contents.ops, parts);
   }
   const std::uint64_t onnx_bytes = contents.ops.empty() ? 0 : onnx_size(parts);
   Segment segment{.first_block = first_block, .last_block = last_block};

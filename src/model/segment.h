@@ -26,7 +26,8 @@ struct Segment {
   std::vector<TensorSpec> outputs;  // what it makes of cut `last`+1
 };
 
-// REQUIRES: chain was made from model. kInvalidArgument when the range is empty or outside; kUnsupported when a crossing tensor
+// The package's ONNX part is extract_onnx()'s with layout anchors (model/layout_anchor.h), so that residual networks in parts run
+// the kernels of the whole. REQUIRES: chain was made from model. kInvalidArgument when the range is empty or outside; kUnsupported when a crossing tensor
 // has no fixed element size or the package would be over limits::kSegmentBytesMax.
 Result<Segment> extract_segment(const Model& model, const Chain& chain, std::uint32_t first_block, std::uint32_t last_block);
 // The ONNX part alone, as other tools take it. kInvalidArgument when the range has only input steps.

@@ -28,6 +28,20 @@ Names names_of(const std::vector<TensorSpec>& specs) {
   return names;
 }
 
+// The model as it was before layout anchors: their readers read what they read.
+onnx::ModelProto without_anchors(onnx::ModelProto proto) {
+  auto& nodes = *proto.mutable_graph()->mutable_node();
+  while (!nodes.empty() && nodes[0].op_type() == "MaxPool" && nodes[0].name().find("/anchor") != std::string::npos) {
+    const std::string from = nodes[0].input(0);
+    const std::string to = nodes[0].output(0);
+    nodes.DeleteSubrange(0, 1);
+    for (auto& node : nodes)
+      for (std::string& name : *node.mutable_input())
+        if (name == to) name = from;
+  }
+  return proto;
+}
+
 // Checks what every segment must be, and returns its ONNX part.
 onnx::ModelProto check(const Model& model, const Chain& chain, std::uint32_t first, std::uint32_t last) {
   const auto segment = extract_segment(model, chain, first, last);
@@ -43,7 +57,7 @@ onnx::ModelProto check(const Model& model, const Chain& chain, std::uint32_t fir
   EXPECT_NO_THROW(onnx::checker::check_model(proto)) << first << ":" << last;
   EXPECT_EQ(names_of(proto.graph().input()), names_of(segment->inputs));
   EXPECT_EQ(names_of(proto.graph().output()), names_of(segment->outputs));
-  EXPECT_EQ(*extract_onnx(model, chain, first, last), parts->onnx);
+  EXPECT_EQ(reread(*extract_onnx(model, chain, first, last)).SerializeAsString(), without_anchors(proto).SerializeAsString());
   // What was taken out can be taken apart again.
   EXPECT_TRUE(Model::parse(parts->onnx, "again", ""));
   return proto;
