@@ -27,8 +27,8 @@ struct Segment {
 };
 
 // The package's ONNX part is extract_onnx()'s with layout anchors (model/layout_anchor.h), so that residual networks in parts run
-// the kernels of the whole. REQUIRES: chain was made from model. kInvalidArgument when the range is empty or outside; kUnsupported when a crossing tensor
-// has no fixed element size or the package would be over limits::kSegmentBytesMax.
+// the kernels of the whole. REQUIRES: chain was made from model. kInvalidArgument when the range is empty or outside;
+// kUnsupported when a crossing tensor has no fixed element size or the package would be over limits::kSegmentBytesMax.
 Result<Segment> extract_segment(const Model& model, const Chain& chain, std::uint32_t first_block, std::uint32_t last_block);
 // The ONNX part alone, as other tools take it. kInvalidArgument when the range has only input steps.
 Result<std::string> extract_onnx(const Model& model, const Chain& chain, std::uint32_t first_block, std::uint32_t last_block);
