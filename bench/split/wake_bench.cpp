@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include "model/segment.h"
 #include "split_models.h"
 
 namespace tideline::bench {
