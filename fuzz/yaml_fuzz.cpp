@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "cluster/cluster.h"
+#include "cluster/routes.h"
 #include "input/input_section.h"
 
 using namespace tideline;
@@ -18,6 +18,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = parse_input_section_json(write_input_section(*section));
     if (!again || *again != *section) std::abort();
   }
-  (void)parse_cluster(text, "cluster.yaml");
+  if (const auto cluster = parse_cluster(text, "cluster.yaml")) {
+    const auto again = parse_cluster(write_cluster(*cluster), "again.yaml");
+    if (!again || *again != *cluster) std::abort();
+    if (!routes_of(*cluster)) std::abort();
+  }
   return 0;
 }

@@ -2,12 +2,13 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/yaml.h"
-#include "cluster/cluster.h"
+#include "cluster/routes.h"
 #include "commands.h"
 #include "input/input_section.h"
 #include "plan/plan.h"
@@ -20,18 +21,26 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// What a person still reads.
+constexpr std::size_t kRoutesShownMax = 40;
+
 struct Validated {
   std::string kind;
   Json config;
+  std::string text;  // for people, after the config
+  std::vector<std::string> notes;
 };
+
+std::string address_of(const std::string& host, std::uint16_t port) {
+  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
+}
 
 Json to_json(const Cluster& cluster) {
   Json nodes = Json::array();
   for (const Node& node : cluster.nodes) {
-    const bool colon = node.host.find(':') != std::string::npos;
     Json entry{{"name", node.name},
                {"tier", to_string(node.tier)},
-               {"address", colon ? fmt::format("[{}]:{}", node.host, node.port) : fmt::format("{}:{}", node.host, node.port)},
+               {"address", address_of(node.host, node.port)},
                {"threads", node.threads},
                {"slowdown", node.slowdown}};
     entry["memory_bytes"] = node.memory_bytes ? Json(*node.memory_bytes) : Json(nullptr);
@@ -45,10 +54,37 @@ Json to_json(const Cluster& cluster) {
                {"bandwidth_bytes_per_s", link.bytes_per_s},
                {"bandwidth_back_bytes_per_s", link.back_bytes_per_s},
                {"rtt_ms", link.rtt.count()}};
-    if (!link.host.empty()) entry["address"] = fmt::format("{}:{}", link.host, link.port);
+    if (!link.host.empty()) entry["address"] = address_of(link.host, link.port);
     links.push_back(std::move(entry));
   }
-  return {{"nodes", std::move(nodes)}, {"links", std::move(links)}};
+  return {{"nodes", std::move(nodes)},
+          {"links", std::move(links)},
+          {"source", cluster.nodes[static_cast<std::size_t>(cluster.source)].name}};
+}
+
+// The cluster with every route that a request can take in it.
+Result<Validated> validated(const Cluster& cluster) {
+  TIDELINE_TRY(const Routes routes, routes_of(cluster));
+  Validated result{.kind = "cluster", .config = to_json(cluster)};
+  const std::string& source = cluster.nodes[static_cast<std::size_t>(cluster.source)].name;
+  result.text = fmt::format("A request begins and ends at {}. It can go to:\n", source);
+  Json list = Json::array();
+  for (std::uint32_t place = 0; place < routes.places.size(); ++place) {
+    const std::vector<std::string> names = names_along(cluster, routes, place);
+    if (place < kRoutesShownMax) result.text += fmt::format("  {}\n", fmt::join(names, " > "));
+    list.push_back(names);
+  }
+  if (list.size() > kRoutesShownMax)
+    result.text += fmt::format("  and {} more (-o json has them all)\n", list.size() - kRoutesShownMax);
+  result.config["routes"] = std::move(list);
+  result.config["routes_complete"] = routes.complete;
+  if (!routes.complete)
+    result.notes.push_back(
+        fmt::format("there are more routes than the {} shortest, which are all that planners look at", routes.places.size()));
+  for (const NodeId node : unreached_nodes(cluster, routes))
+    result.notes.push_back(fmt::format("no link leads from '{}' to '{}', so nothing can run there", source,
+                                       cluster.nodes[static_cast<std::size_t>(node)].name));
+  return result;
 }
 
 Json to_json(const Table& table) {
@@ -87,19 +123,19 @@ Result<Validated> validate_json(const std::string& text, const std::string& path
   if (!document.is_object()) return Error{ErrorCode::kInvalidArgument, path + ": expected an object of keys"};
   if (has_any(document, {"segments", "planner"})) {
     TIDELINE_TRY(const Plan plan, parse_plan(text, path));
-    return Validated{"plan", Json::parse(write_plan(plan))};
+    return Validated{.kind = "plan", .config = Json::parse(write_plan(plan))};
   }
   if (has_any(document, {"devices", "ops"})) {
     TIDELINE_TRY(const Table table, parse_table(text, path));
-    return Validated{"table", to_json(table)};
+    return Validated{.kind = "table", .config = to_json(table)};
   }
   if (has_any(document, {"blocks", "cuts"})) {
     TIDELINE_TRY(const Profile profile, parse_profile(text, path));
-    return Validated{"profile", to_json(profile)};
+    return Validated{.kind = "profile", .config = to_json(profile)};
   }
   if (has_any(document, {"nodes"})) {
     TIDELINE_TRY(const Cluster cluster, parse_cluster(text, path));
-    return Validated{"cluster", to_json(cluster)};
+    return validated(cluster);
   }
   return Error{ErrorCode::kInvalidArgument,
                path +
@@ -115,11 +151,11 @@ Result<Validated> validate_file(const std::string& path) {
   TIDELINE_TRY(YamlMap map, root.map());
   if (map.optional("nodes").present() || map.optional("links").present()) {
     TIDELINE_TRY(const Cluster cluster, parse_cluster(text, path));
-    return Validated{"cluster", to_json(cluster)};
+    return validated(cluster);
   }
   if (map.optional("input").present() || map.optional("shapes").present()) {
     TIDELINE_TRY(const ModelConfig config, parse_model_config(text, path));
-    return Validated{"model", to_json(config)};
+    return Validated{.kind = "model", .config = to_json(config)};
   }
   return Error{
       ErrorCode::kInvalidArgument,
@@ -129,11 +165,15 @@ Result<Validated> validate_file(const std::string& path) {
 Status validate(const Context& context, const std::string& path) {
   TIDELINE_TRY(const Validated validated, validate_file(path));
   if (context.output == Output::kJson) {
-    const Json json{{"ok", true}, {"file", path}, {"kind", validated.kind}, {"config", validated.config}};
+    const Json json{
+        {"ok", true}, {"file", path}, {"kind", validated.kind}, {"config", validated.config}, {"notes", validated.notes}};
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
     fmt::print("{}: a valid {} file. What it comes to, with the defaults filled in:\n{}\n", path, validated.kind,
                validated.config.dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}", validated.text);
+    if (!context.quiet)
+      for (const std::string& note : validated.notes) fmt::print(stderr, "note: {}\n", note);
   }
   return {};
 }

@@ -69,29 +69,17 @@ Result<std::unique_ptr<LocalCluster>> start(const LocalArguments& arguments, con
   return local;
 }
 
-std::string cluster_yaml(const Cluster& cluster) {
-  std::string yaml = "nodes:\n";
-  for (const Node& node : cluster.nodes) {
-    yaml += fmt::format("  - {{name: {}, tier: {}, address: \"{}:{}\", threads: {}, slowdown: {}", node.name,
-                        to_string(node.tier), node.host, node.port, node.threads, node.slowdown);
-    if (node.memory_bytes) yaml += fmt::format(", memory: {}B", *node.memory_bytes);
-    yaml += "}\n";
-  }
-  if (!cluster.links.empty()) yaml += "links:\n";
-  for (const Link& link : cluster.links) {
-    yaml += fmt::format("  - {{from: {}, to: {}, bandwidth: {}B/s, bandwidth_back: {}B/s, rtt: {}ms",
-                        cluster.nodes[std::size_t(link.from)].name, cluster.nodes[std::size_t(link.to)].name, link.bytes_per_s,
-                        link.back_bytes_per_s, link.rtt.count());
-    if (!link.host.empty()) yaml += fmt::format(", address: \"{}:{}\"", link.host, link.port);
-    yaml += "}\n";
-  }
-  return yaml;
+// The cluster file that works from here, wherever it is kept.
+std::string running_cluster(Cluster cluster) {
+  for (Node& node : cluster.nodes)
+    if (!node.profile.empty()) node.profile = std::filesystem::absolute(node.profile).string();
+  return write_cluster(cluster);
 }
 
 Status up(const LocalArguments& arguments, Context& context) {
   const ScratchFolder scratch;
   TIDELINE_TRY(const auto local, start(arguments, context, scratch));
-  const std::string yaml = cluster_yaml(local->cluster());
+  const std::string yaml = running_cluster(local->cluster());
   if (!arguments.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(arguments.out, yaml));
   fmt::print("{}", yaml);
   std::fflush(stdout);

@@ -57,7 +57,8 @@ struct ModelProblem {
       cluster.nodes.push_back({.name = fmt::format("n{}", j), .slowdown = static_cast<double>(1 << (kDevices - 1 - j))});
       if (j == 0) continue;
       const double bandwidth = random_in(random, 1e5, 1e8);
-      cluster.links.push_back({.bytes_per_s = bandwidth, .back_bytes_per_s = bandwidth, .rtt = Millis{1}});
+      cluster.links.push_back(
+          {.from = NodeId{j - 1}, .to = NodeId{j}, .bytes_per_s = bandwidth, .back_bytes_per_s = bandwidth, .rtt = Millis{1}});
     }
   }
 };

@@ -56,6 +56,13 @@ inline constexpr std::uint64_t kConfigFileBytesMax = 64u << 20;
 inline constexpr std::uint64_t kYamlFileBytesMax = 1u << 20;
 inline constexpr int kConfigDepthMax = 64;
 
+// Clusters -----------------------------------------------------------------------------------------------------------
+// One planning problem: a fleet of many cameras is many of them.
+inline constexpr std::size_t kClusterNodesMax = 1024;
+inline constexpr std::size_t kClusterLinksMax = 4096;
+// Places of a request (cluster/routes.h): every simple path of any seven nodes, and any tree that a file may hold.
+inline constexpr std::size_t kRoutePlacesMax = 4096;
+
 // Scheduling instances -----------------------------------------------------------------------------------------------
 // Two million tasks on 25 servers each: above it, the generator in memory.
 inline constexpr std::uint64_t kInstanceFileBytesMax = std::uint64_t{2} << 30;
@@ -99,5 +106,6 @@ inline constexpr int kHeartbeatsMissedMax = 3;
 
 static_assert(kSegmentPieceBytes <= kFramePayloadBytesMax);
 static_assert(kYamlFileBytesMax <= kConfigFileBytesMax);
+static_assert(kClusterNodesMax <= kRoutePlacesMax);
 
 }  // namespace tideline::limits

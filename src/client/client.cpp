@@ -28,6 +28,7 @@ Result<std::vector<wire::Install>> stages_of(const Cluster& cluster, const Chain
   const auto wrong = [](const std::string& what) {
     return Error{ErrorCode::kInvalidArgument, "[client] the plan does not fit: " + what};
   };
+  if (!is_chain(cluster)) return Error{ErrorCode::kUnsupported, "[client] requests run over chains only yet"};
   if (plan.chain_sha256 != chain.sha256)
     return wrong("it was made for another model, shape, input section or cut list; plan again");
   std::vector<wire::Install> stages;

@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 #include <filesystem>
+#include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -66,7 +68,7 @@ Result<Address> read_address(const YamlNode& yaml) {
   return Address{std::move(host), static_cast<std::uint16_t>(port)};
 }
 
-Result<Node> read_node(const YamlNode& yaml, const std::vector<Node>& before) {
+Result<Node> read_node(const YamlNode& yaml, const std::vector<Node>& before, bool is_version_1) {
   TIDELINE_TRY(YamlMap map, yaml.map());
   Node node;
   const YamlNode name = map.required("name");
@@ -102,9 +104,10 @@ Result<Node> read_node(const YamlNode& yaml, const std::vector<Node>& before) {
     if (other.host == node.host && other.port == node.port)
       return address.error(fmt::format("'{}' already has the address {}:{}", other.name, node.host, node.port));
   }
-  if (!before.empty() && before.back().tier > node.tier)
+  if (is_version_1 && !before.empty() && before.back().tier > node.tier)
     return tier.error(
-        fmt::format("the tiers go back from {} to {}: nodes stand in the order in which data moves, device, edge, cloud",
+        fmt::format("the tiers go back from {} to {}: nodes of version 1 stand in the order in which data moves, device, edge, "
+                    "cloud (write version: 2 for any order)",
                     to_string(before.back().tier), to_string(node.tier)));
   return node;
 }
@@ -121,7 +124,7 @@ Result<std::size_t> read_node_reference(const YamlNode& yaml, const std::vector<
                                  : fmt::format("no node is named '{}'; did you mean '{}'?", printable(text), near));
 }
 
-Result<Link> read_link(const YamlNode& yaml, const std::vector<Node>& nodes) {
+Result<Link> read_link(const YamlNode& yaml, const std::vector<Node>& nodes, bool is_version_1) {
   TIDELINE_TRY(YamlMap map, yaml.map());
   const YamlNode from = map.required("from");
   const YamlNode to = map.required("to");
@@ -144,36 +147,45 @@ Result<Link> read_link(const YamlNode& yaml, const std::vector<Node>& nodes) {
     link.port = place.port;
   }
   TIDELINE_CHECK_OK(map.finish());
+  if (from_index == to_index)
+    return to.error(fmt::format("a link from '{}' to itself: a link joins two nodes", nodes[from_index].name));
+  if (!is_version_1) return link;
   if (to_index + 1 == from_index)
-    return from.error(fmt::format("links point up the chain: write from: {}, to: {} (bandwidth_back is the way back)",
-                                  nodes[to_index].name, nodes[from_index].name));
+    return from.error(
+        fmt::format("links of version 1 point up the chain: write from: {}, to: {} (bandwidth_back is the way back), "
+                    "or version: 2 for links between any two nodes",
+                    nodes[to_index].name, nodes[from_index].name));
   if (from_index + 1 != to_index)
-    return to.error(fmt::format("'{}' and '{}' are not neighbours in the list of nodes: links join each node to the next one",
-                                nodes[from_index].name, nodes[to_index].name));
+    return to.error(
+        fmt::format("'{}' and '{}' are not neighbours in the list of nodes, and links of version 1 join each node to "
+                    "the next one: write version: 2 for links between any two nodes",
+                    nodes[from_index].name, nodes[to_index].name));
   return link;
 }
 
-Status read_links(const YamlNode& yaml, const YamlNode& root, Cluster& cluster) {
-  const std::size_t wanted = cluster.nodes.size() - 1;
-  std::vector<bool> seen(wanted, false);
-  cluster.links.resize(wanted);
+bool is_before(const Link& left, const Link& right) { return std::pair(left.from, left.to) < std::pair(right.from, right.to); }
+
+Status read_links(const YamlNode& yaml, const YamlNode& root, bool is_version_1, Cluster& cluster) {
   if (yaml.present()) {
     TIDELINE_TRY(const std::vector<YamlNode> list, yaml.list());
+    if (list.size() > limits::kClusterLinksMax)
+      return yaml.error(fmt::format("at most {} links, found {}", limits::kClusterLinksMax, list.size()));
+    std::set<std::pair<NodeId, NodeId>> seen;
     for (const YamlNode& entry : list) {
-      TIDELINE_TRY(const Link link, read_link(entry, cluster.nodes));
-      const auto index = static_cast<std::size_t>(link.from);
-      if (seen[index])
-        return entry.error(
-            fmt::format("a second link from '{}' to '{}'", cluster.nodes[index].name, cluster.nodes[index + 1].name));
-      seen[index] = true;
-      cluster.links[index] = link;
+      TIDELINE_TRY(Link link, read_link(entry, cluster.nodes, is_version_1));
+      if (!seen.emplace(link.from, link.to).second)
+        return entry.error(fmt::format("a second link from '{}' to '{}'", cluster.nodes[std::size_t(link.from)].name,
+                                       cluster.nodes[std::size_t(link.to)].name));
+      cluster.links.push_back(std::move(link));
     }
   }
-  for (std::size_t i = 0; i < wanted; ++i) {
-    if (!seen[i])
+  std::sort(cluster.links.begin(), cluster.links.end(), is_before);
+  if (!is_version_1) return {};
+  // Each link joins neighbours, no two the same: the first one missing is where the list is out of step.
+  for (std::size_t i = 0; i + 1 < cluster.nodes.size(); ++i)
+    if (i >= cluster.links.size() || std::size_t(cluster.links[i].from) != i)
       return (yaml.present() ? yaml : root)
           .error(fmt::format("no link from '{}' to '{}': neighbours need one", cluster.nodes[i].name, cluster.nodes[i + 1].name));
-  }
   return {};
 }
 
@@ -181,32 +193,45 @@ Status read_links(const YamlNode& yaml, const YamlNode& root, Cluster& cluster) 
 
 std::string_view to_string(Tier tier) { return kTierNames[static_cast<std::size_t>(tier)]; }
 
+bool is_chain(const Cluster& cluster) {
+  if (cluster.links.size() + 1 != cluster.nodes.size() || cluster.source != NodeId{0}) return false;
+  for (std::size_t i = 0; i < cluster.links.size(); ++i)
+    if (std::size_t(cluster.links[i].from) != i || std::size_t(cluster.links[i].to) != i + 1) return false;
+  return true;
+}
+
 Result<Cluster> parse_cluster(std::string_view yaml, std::string_view name) {
   TIDELINE_TRY(const YamlNode root, parse_yaml(yaml, name));
   TIDELINE_TRY(YamlMap map, root.map());
   const YamlNode version = map.optional("version");
   TIDELINE_TRY(const std::int64_t number, version.integer_or(1));
-  if (number != 1) return version.error(fmt::format("this build reads version 1, found {}", number));
+  if (number != 1 && number != 2) return version.error(fmt::format("this build reads versions 1 and 2, found {}", number));
+  const bool is_version_1 = number == 1;
   const YamlNode nodes = map.required("nodes");
   const YamlNode links = map.optional("links");
+  const YamlNode source = map.optional("source");
   TIDELINE_CHECK_OK(map.finish());
   TIDELINE_TRY(const std::vector<YamlNode> list, nodes.list());
   if (list.empty()) return nodes.error("a cluster has at least one node");
-  if (list.size() > limits::kPlanHopsMax)
-    return nodes.error(fmt::format("at most {} nodes, found {}", limits::kPlanHopsMax, list.size()));
+  const std::size_t nodes_max = is_version_1 ? limits::kPlanHopsMax : limits::kClusterNodesMax;
+  if (list.size() > nodes_max) return nodes.error(fmt::format("at most {} nodes, found {}", nodes_max, list.size()));
   Cluster cluster;
   for (const YamlNode& entry : list) {
-    TIDELINE_TRY(Node node, read_node(entry, cluster.nodes));
+    TIDELINE_TRY(Node node, read_node(entry, cluster.nodes, is_version_1));
     cluster.nodes.push_back(std::move(node));
   }
-  TIDELINE_CHECK_OK(read_links(links, root, cluster));
+  TIDELINE_CHECK_OK(read_links(links, root, is_version_1, cluster));
+  if (source.present()) {
+    if (is_version_1) return source.error("in version 1 the first node is the source: write version: 2 to name another");
+    TIDELINE_TRY(const std::size_t index, read_node_reference(source, cluster.nodes));
+    cluster.source = static_cast<NodeId>(index);
+  }
   return cluster;
 }
 
 Result<Cluster> load_cluster(const std::string& path) {
   TIDELINE_TRY(const std::string text, read_file(path, limits::kYamlFileBytesMax));
   TIDELINE_TRY(Cluster cluster, parse_cluster(text, path));
-  // Profiles lie beside the cluster file, wherever the command is started.
   for (Node& node : cluster.nodes) {
     const std::filesystem::path profile(node.profile);
     if (!node.profile.empty() && profile.is_relative())

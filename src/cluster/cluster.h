@@ -1,5 +1,6 @@
 // Cluster: the nodes and links of cluster.yaml (docs/formats/cluster.md). A value.
 //
+//   version: 2
 //   nodes:
 //     - {name: camera, tier: device, address: 127.0.0.1:7411, threads: 1, slowdown: 8, memory: 512MB}
 //     - {name: gateway, tier: edge, address: 127.0.0.1:7412, threads: 1, slowdown: 2}
@@ -7,9 +8,13 @@
 //   links:
 //     - {from: camera, to: gateway, bandwidth: 20Mbit/s, rtt: 4ms}
 //     - {from: gateway, to: server, bandwidth: 100Mbit/s, rtt: 20ms}
+//     - {from: camera, to: server, bandwidth: 5Mbit/s, rtt: 40ms}
+//   source: camera
 //
-// The nodes in file order are the chain along which the line moves: input is at the first, and there must be a link between
-// neighbours. `bandwidth` is goodput: what an application gets for its bytes.
+// A graph: links join any two nodes. A request begins and ends at `source`, the first node unless the file says otherwise, and
+// goes where links lead from there (cluster/routes.h). Version 1, which a file without `version` is, is the chain: links join
+// each node to the next one, every neighbour has one, and tiers never go back. `bandwidth` is goodput: what an application gets
+// for its bytes.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +44,7 @@ struct Node {
   bool operator==(const Node&) const = default;
 };
 
+// A connection that `from` opens to `to`; bytes flow both ways over it, at two rates.
 struct Link {
   NodeId from{};
   NodeId to{};
@@ -52,14 +58,24 @@ struct Link {
 };
 
 struct Cluster {
-  std::vector<Node> nodes;  // the chain
-  std::vector<Link> links;  // links[j] joins nodes[j] and nodes[j+1]
+  std::vector<Node> nodes;
+  std::vector<Link> links;  // sorted by (from, to), at most one for each such pair; none from a node to itself
+  NodeId source{0};
   bool operator==(const Cluster&) const = default;
 };
 
-// Every error names line and column. Also refused: a duplicate name or address, an unknown tier, tiers that go back down the
-// chain, a link between nodes that are not neighbours, neighbours without a link, negative or zero bandwidth, slowdown below 1.
+// links[j] joins nodes[j] and nodes[j+1], and the source is the first: what version 1 can say but for the order of tiers.
+bool is_chain(const Cluster& cluster);
+
+// Every error names line and column. Also refused: a duplicate name or address, an unknown tier, negative or zero bandwidth,
+// slowdown below 1, a second link between two nodes in one direction, a link from a node to itself; in version 1 also tiers that
+// go back down the chain, a link between nodes that are not neighbours, neighbours without a link. Nodes that no link leads to
+// are no error: unreached_nodes() of cluster/routes.h names them.
 Result<Cluster> parse_cluster(std::string_view yaml, std::string_view name);
+// Profiles lie beside the cluster file: relative ones are made relative to where the command was started.
 Result<Cluster> load_cluster(const std::string& path);
+
+// YAML that parse_cluster() reads as the same value; version 1 where that can say it. REQUIRES: a cluster that a file can hold.
+std::string write_cluster(const Cluster& cluster);
 
 }  // namespace tideline

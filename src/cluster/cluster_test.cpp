@@ -81,7 +81,8 @@ INSTANTIATE_TEST_SUITE_P(
     Every, ClusterRefuses,
     testing::Values(Bad{"unknown_key", "threads: 2", "thread: 2", "c.yaml:2:", "did you mean 'threads'"},
                     Bad{"unknown_top_key", "links:", "lines: []\nlinks:", "c.yaml:5:", "unknown key 'lines'"},
-                    Bad{"version", "nodes:", "version: 2\nnodes:", "c.yaml:1:", "version 1"},
+                    Bad{"version", "nodes:", "version: 3\nnodes:", "c.yaml:1:", "versions 1 and 2, found 3"},
+                    Bad{"source_of_version_1", "nodes:", "source: server\nnodes:", "c.yaml:1:", "write version: 2"},
                     Bad{"bad_name", "name: camera", "name: 'cam era'", "c.yaml:2:", "a name is"},
                     Bad{"empty_name", "name: camera", "name: ''", "c.yaml:2:", "a name is"},
                     Bad{"double_name", "name: gateway", "name: camera", "c.yaml:3:", "appears twice"},
@@ -103,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Bad{"memory_unit", "memory: 512MB", "memory: 512MX", "c.yaml:2:", "memory"},
                     Bad{"unknown_node", "to: server", "to: serve", "c.yaml:6:", "did you mean 'server'"},
                     Bad{"not_neighbours", "from: gateway, to: server", "from: camera, to: server", "c.yaml:6:", "not neighbours"},
-                    Bad{"self_link", "from: gateway, to: server", "from: server, to: server", "c.yaml:6:", "not neighbours"},
+                    Bad{"self_link", "from: gateway, to: server", "from: server, to: server", "c.yaml:6:", "to itself"},
                     Bad{"link_down", "from: gateway, to: server", "from: server, to: gateway", "c.yaml:6:", "up the chain"},
                     Bad{"double_link", "from: gateway, to: server", "from: camera, to: gateway", "c.yaml:7:", "a second link"},
                     Bad{"no_link", "  - {from: gateway, to: server, bandwidth: 100Mbit/s, rtt: 20ms, address: 10.0.1.2:7413}\n",
@@ -130,6 +131,17 @@ TEST(Cluster, RefusesNoNodesAndTooMany) {
   const auto cluster = parse_cluster(many, "c.yaml");
   ASSERT_FALSE(cluster);
   EXPECT_THAT(cluster.error().message, HasSubstr("at most 64"));
+}
+
+// What version 1 refuses and version 2 takes is said to be so.
+TEST(Cluster, NamesTheVersionThatCanSayIt) {
+  for (const char* link : {"from: camera, to: server", "from: server, to: gateway"}) {
+    std::string text = kGood;
+    text.replace(text.find("from: gateway, to: server"), std::string_view("from: gateway, to: server").size(), link);
+    const auto cluster = parse_cluster(text, "c.yaml");
+    ASSERT_FALSE(cluster);
+    EXPECT_THAT(cluster.error().message, HasSubstr("version: 2")) << link;
+  }
 }
 
 TEST(Cluster, LoadNamesAMissingFile) {

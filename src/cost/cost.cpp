@@ -17,7 +17,7 @@ std::size_t find_node(const Cluster& cluster, std::string_view name, std::size_t
 Status check_profiles(const CostInput& input) {
   if (input.cluster == nullptr || input.cluster->nodes.empty()) return invalid("no cluster was given");
   const Cluster& cluster = *input.cluster;
-  if (cluster.links.size() + 1 != cluster.nodes.size()) return invalid("a cluster has one link less than nodes");
+  if (!is_chain(cluster)) return Error{ErrorCode::kUnsupported, "[cost] only chains can be planned yet"};
   if (input.profiles.size() != cluster.nodes.size())
     return invalid(fmt::format("{} profiles for {} nodes: give one for each", input.profiles.size(), cluster.nodes.size()));
   for (std::size_t i = 0; i < input.profiles.size(); ++i) {

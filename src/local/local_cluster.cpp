@@ -226,6 +226,7 @@ Status LocalCluster::start_daemon(std::size_t i, const LocalOptions& options, co
 
 Result<std::unique_ptr<LocalCluster>> LocalCluster::start(const Cluster& cluster, const LocalOptions& options,
                                                           const CancelToken& cancel) {
+  if (!is_chain(cluster)) return Error{ErrorCode::kUnsupported, "[local] only chains can be emulated yet"};
   std::unique_ptr<LocalCluster> local(new LocalCluster());
   local->cluster_ = cluster;
   for (Link& link : local->cluster_.links) link.host.clear();

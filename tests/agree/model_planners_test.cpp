@@ -200,10 +200,10 @@ TEST(ModelPlanners, RefuseWhatDoesNotFit) {
 TEST(ModelPlanners, ExhaustiveGivesUp) {
   Generator generator{.random = std::mt19937_64(3)};
   Problem problem;
-  for (int j = 0; j < 4; ++j) {
+  for (std::uint32_t j = 0; j < 4; ++j) {
     problem.profiles.push_back(generator.profile(300, 4, std::vector<Bytes>(301, 1), 0));
     problem.cluster.nodes.push_back({.name = "n" + std::to_string(j)});
-    if (j > 0) problem.cluster.links.push_back({.bytes_per_s = 1, .back_bytes_per_s = 1});
+    if (j > 0) problem.cluster.links.push_back({.from = NodeId{j - 1}, .to = NodeId{j}, .bytes_per_s = 1, .back_bytes_per_s = 1});
   }
   EXPECT_EQ(run_planner(problem.request(), "exhaustive").error().code, ErrorCode::kUnsupported);
   EXPECT_TRUE(run_planner(problem.request(), "chain-exact"));

@@ -237,6 +237,28 @@ TEST_F(PlanCli, SweepOfAProfile) {
   EXPECT_EQ(outcome.json()["points"][0]["single_ms"][0], 400);
 }
 
+TEST_F(PlanCli, ConfigValidatePrintsTheRoutes) {
+  const std::string path = write("graph.yaml",
+                                 "version: 2\nsource: b\nnodes:\n  - {name: a, tier: cloud, address: 'h:1'}\n"
+                                 "  - {name: b, tier: device, address: 'h:2'}\n  - {name: c, tier: edge, address: '[::1]:3'}\n"
+                                 "  - {name: alone, tier: edge, address: 'h:4'}\nlinks:\n"
+                                 "  - {from: b, to: a, bandwidth: 1Mbit/s, rtt: 1ms, address: '[::2]:1'}\n"
+                                 "  - {from: c, to: a, bandwidth: 1Mbit/s, rtt: 1ms}\n"
+                                 "  - {from: b, to: c, bandwidth: 1Mbit/s, rtt: 1ms}\n");
+  const Outcome json = run("config validate -o json " + path);
+  ASSERT_EQ(json.exit_code, 0) << json.err;
+  const auto config = json.json()["config"];
+  EXPECT_EQ(config["source"], "b");
+  EXPECT_EQ(config["routes"], nlohmann::json::parse(R"([["b"], ["b", "a"], ["b", "c"], ["b", "c", "a"]])"));
+  EXPECT_EQ(config["routes_complete"], true);
+  EXPECT_EQ(config["links"][0]["address"], "[::2]:1");
+  ASSERT_EQ(json.json()["notes"].size(), 1u);
+  EXPECT_THAT(json.json()["notes"][0].get<std::string>(), HasSubstr("'alone'"));
+  const Outcome text = run("config validate " + path);
+  EXPECT_THAT(text.out, HasSubstr("  b > c > a\n"));
+  EXPECT_THAT(text.err, HasSubstr("note: no link leads from 'b' to 'alone'"));
+}
+
 // Every example is right.
 TEST_F(PlanCli, ExamplesAreValid) {
   int checked = 0;

@@ -48,10 +48,15 @@ Result<Instance> instance_from_profiles(std::span<const Profile> profiles, const
     instance.models.push_back(std::move(model));
   }
   std::vector<Server> kinds;
-  for (std::size_t i = 0; i + 1 < cluster.nodes.size() && i < cluster.links.size(); ++i)
-    if (cluster.nodes[i].tier == Tier::kEdge)
-      kinds.push_back({.bandwidth_mbit_s = 8 * cluster.links[i].bytes_per_s / kBytesPerMb,
+  for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
+    if (cluster.nodes[i].tier != Tier::kEdge) continue;
+    double uplink_bytes_per_s = 0;
+    for (const Link& link : cluster.links)
+      if (std::size_t(link.from) == i) uplink_bytes_per_s = std::max(uplink_bytes_per_s, link.bytes_per_s);
+    if (uplink_bytes_per_s > 0)
+      kinds.push_back({.bandwidth_mbit_s = 8 * uplink_bytes_per_s / kBytesPerMb,
                        .capacity_gflop_s = kMsPerSecond / cluster.nodes[i].slowdown});
+  }
   if (kinds.empty()) return invalid("the cluster has no node of tier edge with an uplink");
   for (std::uint32_t i = 0; i < options.servers; ++i) instance.servers.push_back(kinds[i % kinds.size()]);
 

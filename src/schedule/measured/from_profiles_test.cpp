@@ -17,7 +17,8 @@ Cluster chain() {
   return {.nodes = {{.name = "camera"},
                     {.name = "gateway", .tier = Tier::kEdge, .slowdown = 4},
                     {.name = "server", .tier = Tier::kCloud}},
-          .links = {{.bytes_per_s = 1e6}, {.bytes_per_s = 12.5e6}}};
+          .links = {{.from = NodeId{0}, .to = NodeId{1}, .bytes_per_s = 1e6},
+                    {.from = NodeId{1}, .to = NodeId{2}, .bytes_per_s = 12.5e6}}};
 }
 
 TEST(FromProfiles, RatiosWorkAndServersAreTheMeasuredOnes) {
