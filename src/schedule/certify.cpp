@@ -78,7 +78,7 @@ Result<Certificate> certify(const Instance& instance, const Schedule& result) {
   TIDELINE_CHECK_OK(check_multipliers(result.multipliers, instance.servers.size()));
   const Bound& bound = certificate.bound = bound_of(instance, result.multipliers);
   TIDELINE_CHECK_OK(check_stated_bound(result.upper_bound, bound.upper_bound));
-  if (result.tasks_max != 0 && result.tasks_max != bound.tasks_max)
+  if (result.tasks_max != bound.tasks_max)
     return refused(fmt::format("tasks_max says {}, but the multipliers prove {}", result.tasks_max, bound.tasks_max));
   return certificate;
 }

@@ -62,6 +62,7 @@ TEST(Certify, RefusesEveryBrokenProof) {
   };
   EXPECT_NE(refused([](Schedule& s) { s.upper_bound -= 0.5; }).find("upper_bound says"), std::string::npos);
   EXPECT_NE(refused([](Schedule& s) { s.tasks_max -= 1; }).find("tasks_max says"), std::string::npos);
+  EXPECT_NE(refused([](Schedule& s) { s.tasks_max = 0; }).find("tasks_max says 0"), std::string::npos);
   EXPECT_NE(refused([](Schedule& s) { s.multipliers.bandwidth[3] = -0.1; }).find("multipliers.bandwidth[3]"), std::string::npos);
   EXPECT_NE(refused([](Schedule& s) { s.multipliers.compute[3] += 0.1; }).find("upper_bound says"), std::string::npos);
   EXPECT_NE(refused([](Schedule& s) { s.multipliers.compute.pop_back(); }).find("9 numbers for 10 servers"), std::string::npos);

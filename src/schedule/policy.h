@@ -33,8 +33,6 @@ struct PolicyOptions {
   // Called now and then by a policy that takes long, from one thread at a time: the best number of deployed tasks so far and the
   // part of the time limit that is over. May be empty.
   std::function<void(std::uint32_t deployed, double time_share)> progress;
-  // Past tasks on the same servers, for online policies that learn; outlives the call. May be null.
-  const Instance* history = nullptr;
 };
 
 struct Policy {

@@ -70,7 +70,7 @@ Result<Schedule> parse_result(std::string_view json, std::string_view name) {
   const bool has_bound = map.has("multipliers") && !document["multipliers"].is_null();
   if (has_bound) {
     TIDELINE_TRY(schedule.upper_bound, map.number("upper_bound", {.min = 0}));
-    TIDELINE_TRY(const std::int64_t tasks_max, map.integer_or("tasks_max", 0, 0, std::int64_t{1} << 60));
+    TIDELINE_TRY(const std::int64_t tasks_max, map.integer("tasks_max", 0, std::int64_t{1} << 60));
     schedule.tasks_max = static_cast<std::uint64_t>(tasks_max);
     TIDELINE_TRY(schedule.multipliers, read_multipliers(map));
   } else {
