@@ -80,7 +80,7 @@ Plan cut_at(const Prepared& prepared, const std::vector<std::string>& nodes, con
   std::uint32_t next = 0;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const std::uint32_t end = i < cuts.size() ? cuts[i] : prepared.chain.block_count();
-    if (end > next) plan.segments.push_back({nodes[i], next, end - 1});
+    if (end > next) plan.segments.push_back({.node = nodes[i], .first_block = next, .last_block = end - 1});
     next = end;
   }
   return plan;

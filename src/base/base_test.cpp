@@ -71,6 +71,9 @@ TEST(Json, ErrorsNameThePlace) {
   EXPECT_EQ(parse_json("{\"a\": 1,\n \"b\": }", "t.json").error().message, "t.json:2:7: not valid JSON here");
   EXPECT_FALSE(parse_json("{\"a\":1,\"a\":2}", "t.json"));
   EXPECT_FALSE(parse_json(std::string(100000, '['), "t.json"));
+  EXPECT_TRUE(parse_json(std::string(60, '[') + std::string(60, ']'), "t.json"));
+  EXPECT_FALSE(parse_json("[{\"b\": {\"a\": 1}, \"c\": [{\"a\": 1, \"a\": 2}]}]", "t.json"));
+  EXPECT_TRUE(parse_json("[{\"b\": {\"a\": 1}, \"a\": [{\"a\": 1}, {\"a\": 2}]}]", "t.json"));
   const auto json = parse_json("{\"a\": -1, \"wrog\": 2}", "t.json");
   JsonMap map(*json, "t.json", "ops[3]");
   EXPECT_EQ(map.number("a", {.min = 0}).error().message, "t.json: ops[3].a: -1 is too small; it must be at least 0");

@@ -19,30 +19,62 @@ std::string join(std::string_view path, std::string_view key) {
   return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
 }
 
+// Walks a document without building it. The parser's own way of watching while it builds takes time with the square of an array's
+// length.
+class Watcher : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  std::string problem;
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(std::size_t) override {
+    keys_.emplace_back();
+    return enter();
+  }
+  bool key(string_t& name) override {
+    if (!keys_.back().insert(name).second) problem = fmt::format("the key '{}' appears twice", printable(name));
+    return problem.empty();
+  }
+  bool end_object() override {
+    keys_.pop_back();
+    --depth_;
+    return true;
+  }
+  bool start_array(std::size_t) override { return enter(); }
+  bool end_array() override {
+    --depth_;
+    return true;
+  }
+  // What is not JSON is the builder's to report, with its place.
+  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) override { return false; }
+
+ private:
+  bool enter() {
+    if (++depth_ > limits::kConfigDepthMax) problem = fmt::format("nested deeper than {} levels", limits::kConfigDepthMax);
+    return problem.empty();
+  }
+
+  int depth_ = 0;
+  std::vector<std::set<std::string>> keys_;
+};
+
 }  // namespace
 
 Result<nlohmann::json> parse_json(std::string_view text, std::string_view name) {
-  using Event = nlohmann::json::parse_event_t;
   if (text.size() > limits::kConfigFileBytesMax)
     return invalid(fmt::format("{}: larger than {}", name, format_bytes(limits::kConfigFileBytesMax)));
-  std::string problem;
-  std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int depth, Event event, nlohmann::json& value) {
-    if (depth > limits::kConfigDepthMax && problem.empty())
-      problem = fmt::format("nested deeper than {} levels", limits::kConfigDepthMax);
-    if (event == Event::object_start) keys.emplace_back();
-    if (event == Event::object_end && !keys.empty()) keys.pop_back();
-    if (event == Event::key && !keys.empty() && !keys.back().insert(value.get<std::string>()).second && problem.empty())
-      problem = fmt::format("the key '{}' appears twice", printable(value.get<std::string>()));
-    return problem.empty();
-  };
-  // nlohmann's parser keeps its own stack on the heap, so deep nesting cannot overflow ours before `watch` sees it.
+  Watcher watcher;
+  // Both parsers keep their own stack on the heap, so deep nesting cannot overflow ours before the watcher sees it.
   try {
-    auto json = nlohmann::json::parse(text.begin(), text.end(), watch, true, false);
-    if (!problem.empty()) return invalid(fmt::format("{}: {}", name, problem));
-    return json;
+    (void)nlohmann::json::sax_parse(text.begin(), text.end(), &watcher);
+    if (!watcher.problem.empty()) return invalid(fmt::format("{}: {}", name, watcher.problem));
+    return nlohmann::json::parse(text.begin(), text.end());
   } catch (const nlohmann::json::parse_error& error) {
-    if (!problem.empty()) return invalid(fmt::format("{}: {}", name, problem));
     const std::size_t at = std::min<std::size_t>(error.byte == 0 ? 0 : error.byte - 1, text.size());
     const std::size_t line =
         1 + static_cast<std::size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));

@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "model/segment.h"
+#include "plan/program.h"
 
 namespace tideline {
 namespace {
@@ -17,50 +18,41 @@ constexpr std::chrono::seconds kInstallTimeout{120};
 
 Millis milliseconds(std::uint64_t nanoseconds) { return Millis(static_cast<double>(nanoseconds) * 1e-6); }
 
-std::vector<std::string> names_of(const Cut& cut) {
-  std::vector<std::string> names;
-  for (const TensorSpec& tensor : cut.tensors) names.push_back(tensor.name);
-  return names;
-}
+// A stage of today's runtime: what one node is told, and which node of the cluster that is.
+struct Placed {
+  std::size_t node = 0;
+  wire::Install install;
+  std::optional<std::pair<std::uint32_t, std::uint32_t>> blocks;
+};
 
-// The stages of a plan along the chain of nodes, up to the last one with a segment.
-Result<std::vector<wire::Install>> stages_of(const Cluster& cluster, const Chain& chain, const Plan& plan) {
-  const auto wrong = [](const std::string& what) {
-    return Error{ErrorCode::kInvalidArgument, "[client] the plan does not fit: " + what};
-  };
-  if (!is_chain(cluster)) return Error{ErrorCode::kUnsupported, "[client] requests run over chains only yet"};
-  if (plan.chain_sha256 != chain.sha256)
-    return wrong("it was made for another model, shape, input section or cut list; plan again");
-  std::vector<wire::Install> stages;
-  std::uint32_t next_block = 0;
-  for (const PlanSegment& segment : plan.segments) {
-    if (segment.first_block != next_block || segment.last_block < segment.first_block ||
-        segment.last_block >= chain.block_count())
-      return wrong("its segments do not cover every block once");
-    const auto node =
-        std::find_if(cluster.nodes.begin(), cluster.nodes.end(), [&](const Node& n) { return n.name == segment.node; });
-    if (node == cluster.nodes.end()) return wrong(fmt::format("the cluster has no node '{}'", segment.node));
-    const std::size_t at = static_cast<std::size_t>(node - cluster.nodes.begin());
-    if (at < stages.size()) return wrong("its nodes go back down the chain");
-    while (stages.size() <= at) {
-      wire::Install stage;
-      stage.stage = static_cast<std::uint32_t>(stages.size());
-      stage.inputs = stage.outputs = names_of(chain.cuts[next_block]);
-      stages.push_back(std::move(stage));
+// A node relays the answer of its call as it comes. So a request can go up any route and come back, but no node can do more with
+// an answer than pass it on.
+Result<std::vector<Placed>> placed_stages(const Cluster& cluster, const Program& program) {
+  std::vector<Placed> placed;
+  for (const ProgramStage& stage : program.stages) {
+    if (stage.from == ProgramStage::From::kAnswer) {
+      if (stage.blocks || stage.then == ProgramStage::Then::kCall)
+        return Error{ErrorCode::kUnsupported,
+                     fmt::format("[client] the plan comes back to '{}' with blocks left to run, which nodes cannot do yet: plan "
+                                 "with --planner chain-exact for one that only goes up",
+                                 stage.node)};
+      continue;
     }
-    stages.back().outputs = names_of(chain.cuts[segment.last_block + 1]);
-    next_block = segment.last_block + 1;
+    Placed next{.blocks = stage.blocks};
+    while (next.node < cluster.nodes.size() && cluster.nodes[next.node].name != stage.node) ++next.node;
+    next.install.stage = stage.id;
+    next.install.inputs = stage.inputs;
+    next.install.outputs = stage.outputs;
+    if (stage.then == ProgramStage::Then::kCall) {
+      const Link& link = cluster.links[stage.link];
+      const Node& to = cluster.nodes[std::size_t(link.to)];
+      next.install.next_node = to.name;
+      next.install.next_address = to_string(link.host.empty() ? Address{to.host, to.port} : Address{link.host, link.port});
+    }
+    placed.push_back(std::move(next));
   }
-  if (next_block != chain.block_count()) return wrong("its segments do not cover every block once");
-  for (std::size_t i = 0; i < stages.size(); ++i) {
-    stages[i].stages = static_cast<std::uint32_t>(stages.size());
-    if (i + 1 == stages.size()) continue;
-    const Link& link = cluster.links[i];
-    const Node& next = cluster.nodes[i + 1];
-    stages[i].next_node = next.name;
-    stages[i].next_address = to_string(link.host.empty() ? Address{next.host, next.port} : Address{link.host, link.port});
-  }
-  return stages;
+  for (Placed& stage : placed) stage.install.stages = static_cast<std::uint32_t>(placed.size());
+  return placed;
 }
 
 }  // namespace
@@ -92,34 +84,34 @@ Result<std::shared_ptr<Peer>> ClusterClient::peer(std::size_t node) {
 
 Result<DeployReport> ClusterClient::deploy(const Model& model, const Chain& chain, const Plan& plan, const CancelToken& cancel,
                                            const Progress& progress) {
-  TIDELINE_TRY(auto stages, stages_of(cluster_, chain, plan));
+  TIDELINE_TRY(const Program program, lower(plan, cluster_, chain));
+  TIDELINE_TRY(std::vector<Placed> stages, placed_stages(cluster_, program));
   DeployReport report;
   // One segment in memory at a time: each may be hundreds of megabytes.
-  for (const PlanSegment& placed : plan.segments) {
-    const std::size_t node = static_cast<std::size_t>(
-        std::find_if(cluster_.nodes.begin(), cluster_.nodes.end(), [&](const Node& n) { return n.name == placed.node; }) -
-        cluster_.nodes.begin());
-    TIDELINE_TRY(const auto target, peer(node));
-    TIDELINE_TRY(const Segment segment, extract_segment(model, chain, placed.first_block, placed.last_block));
-    stages[node].segment = segment.hash;
+  for (Placed& stage : stages) {
+    if (!stage.blocks) continue;
+    TIDELINE_TRY(const auto target, peer(stage.node));
+    TIDELINE_TRY(const Segment segment, extract_segment(model, chain, stage.blocks->first, stage.blocks->second));
+    stage.install.segment = segment.hash;
     ++report.segments;
     TIDELINE_TRY(const auto missing, target->missing_segments({segment.hash}, deadline_in(limits::kRequestDeadlineDefault)));
     if (missing.empty()) continue;
-    TIDELINE_CHECK_OK(target->push_segment(segment.hash, segment.bytes, missing.front().have_bytes, cancel,
-                                           [&](std::uint64_t done) { progress(placed.node, done, segment.bytes.size()); }));
+    TIDELINE_CHECK_OK(
+        target->push_segment(segment.hash, segment.bytes, missing.front().have_bytes, cancel,
+                             [&](std::uint64_t done) { progress(cluster_.nodes[stage.node].name, done, segment.bytes.size()); }));
     ++report.segments_pushed;
     report.bytes_pushed += segment.bytes.size() - missing.front().have_bytes;
   }
   const std::uint64_t epoch = epoch_ + 1;
-  for (std::size_t i = stages.size(); i-- > 0;) {
+  for (auto stage = stages.rbegin(); stage != stages.rend(); ++stage) {
     if (cancel.cancelled()) return Error{ErrorCode::kCancelled, "[client] interrupted"};
-    stages[i].epoch = epoch;
-    TIDELINE_TRY(const auto target, peer(i));
-    TIDELINE_TRY([[maybe_unused]] const auto installed, target->install(stages[i], deadline_in(kInstallTimeout)));
+    stage->install.epoch = epoch;
+    TIDELINE_TRY(const auto target, peer(stage->node));
+    TIDELINE_TRY([[maybe_unused]] const auto installed, target->install(stage->install, deadline_in(kInstallTimeout)));
   }
   epoch_ = epoch;
-  inputs_ = stages.front().inputs;
-  outputs_ = stages.back().outputs;
+  inputs_ = stages.front().install.inputs;
+  outputs_ = stages.back().install.outputs;
   return report;
 }
 
@@ -128,7 +120,7 @@ Result<RunAnswer> ClusterClient::run(const std::vector<TensorView>& inputs, cons
   if (inputs.size() != inputs_.size())
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("[client] the plan takes {} inputs, {} were given", inputs_.size(), inputs.size())};
-  TIDELINE_TRY(const auto first, peer(0));
+  TIDELINE_TRY(const auto first, peer(std::size_t(cluster_.source)));
   const SteadyTime start = Clock::now();
   wire::Run run;
   run.epoch = epoch_;

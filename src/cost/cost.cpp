@@ -1,5 +1,8 @@
 #include "cost/cost.h"
 
+#include <algorithm>
+#include <map>
+
 #include <fmt/format.h>
 
 namespace tideline {
@@ -7,17 +10,9 @@ namespace {
 
 Error invalid(std::string message) { return Error{ErrorCode::kInvalidArgument, "[cost] " + std::move(message)}; }
 
-// The index of `name` in the chain, searching from `from`; the number of nodes when it is not there.
-std::size_t find_node(const Cluster& cluster, std::string_view name, std::size_t from) {
-  std::size_t index = from;
-  while (index < cluster.nodes.size() && cluster.nodes[index].name != name) ++index;
-  return index;
-}
-
 Status check_profiles(const CostInput& input) {
   if (input.cluster == nullptr || input.cluster->nodes.empty()) return invalid("no cluster was given");
   const Cluster& cluster = *input.cluster;
-  if (!is_chain(cluster)) return Error{ErrorCode::kUnsupported, "[cost] only chains can be planned yet"};
   if (input.profiles.size() != cluster.nodes.size())
     return invalid(fmt::format("{} profiles for {} nodes: give one for each", input.profiles.size(), cluster.nodes.size()));
   for (std::size_t i = 0; i < input.profiles.size(); ++i) {
@@ -35,82 +30,89 @@ Status check_profiles(const CostInput& input) {
   return {};
 }
 
-// For each node of the chain its segment, or none.
-Result<std::vector<const PlanSegment*>> place(const CostInput& input, const Plan& plan) {
-  const Cluster& cluster = *input.cluster;
-  const Profile& profile = *input.profiles[0];
-  if (plan.chain_sha256 != profile.chain_sha256)
-    return invalid("the plan was made for another model, other shapes or other cuts than the profile: plan again");
-  if (plan.segments.empty()) return invalid("the plan has no segments");
-  std::vector<const PlanSegment*> placed(cluster.nodes.size(), nullptr);
-  std::size_t next_node = 0;
-  std::uint32_t next_block = 0;
-  for (const PlanSegment& segment : plan.segments) {
-    const std::size_t node = find_node(cluster, segment.node, next_node);
-    if (node == cluster.nodes.size()) {
-      const bool exists = find_node(cluster, segment.node, 0) < cluster.nodes.size();
-      return invalid(exists ? fmt::format("the plan goes back to node '{}': segments move only up the chain", segment.node)
-                            : fmt::format("the plan names node '{}', which the cluster does not have", segment.node));
-    }
-    if (segment.first_block != next_block || segment.last_block < segment.first_block)
-      return invalid(fmt::format("the segment on '{}' is blocks {}..{}, expected it to begin with block {}", segment.node,
-                                 segment.first_block, segment.last_block, next_block));
-    if (segment.last_block >= profile.blocks.size())
-      return invalid(fmt::format("the segment on '{}' ends with block {}, but the model has {}", segment.node, segment.last_block,
-                                 profile.blocks.size()));
-    placed[node] = &segment;
-    next_node = node + 1;
-    next_block = segment.last_block + 1;
-  }
-  if (next_block != profile.blocks.size())
-    return invalid(fmt::format("the plan ends after block {}, but the model has {}", next_block - 1, profile.blocks.size()));
-  placed.resize(next_node);
-  return placed;
+std::size_t index_of(const Cluster& cluster, const std::string& name) {
+  std::size_t index = 0;
+  while (index < cluster.nodes.size() && cluster.nodes[index].name != name) ++index;
+  return index;
 }
 
-StageEstimate stage_of(const Node& node, const Profile& profile, const PlanSegment* segment) {
-  StageEstimate stage{.node = node.name};
-  if (segment == nullptr) return stage;
-  stage.has_segment = true;
-  stage.first_block = segment->first_block;
-  stage.last_block = segment->last_block;
-  stage.compute = node.slowdown * segment_time(profile, segment->first_block, segment->last_block);
-  stage.memory_bytes = segment_memory_bytes(profile, segment->first_block, segment->last_block);
-  return stage;
+StageEstimate stage_of(const Node& node, const Profile& profile, const ProgramStage& stage) {
+  StageEstimate result{.node = node.name, .at = stage.id};
+  if (!stage.blocks) return result;
+  result.has_segment = true;
+  std::tie(result.first_block, result.last_block) = *stage.blocks;
+  result.compute = node.slowdown * segment_time(profile, result.first_block, result.last_block);
+  result.memory_bytes = segment_memory_bytes(profile, result.first_block, result.last_block);
+  return result;
+}
+
+// Of all segments of each node together.
+std::string lacking_memory(const Cluster& cluster, const std::vector<Bytes>& needs) {
+  std::string why;
+  for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
+    const Node& node = cluster.nodes[i];
+    if (node.memory_bytes && needs[i] > *node.memory_bytes)
+      why += fmt::format("{}{}: needs {}, has {}", why.empty() ? "" : "; ", node.name, format_bytes(needs[i]),
+                         format_bytes(*node.memory_bytes));
+  }
+  return why;
 }
 
 }  // namespace
 
+Millis move_time(double bytes, double bytes_per_s, Millis rtt, Millis hop_overhead) {
+  return rtt / 2 + Millis{1e3 * bytes / bytes_per_s} + hop_overhead / 2;
+}
+
 Result<Estimate> estimate(const CostInput& input, const Plan& plan) {
   TIDELINE_CHECK_OK(check_profiles(input));
-  TIDELINE_TRY(const std::vector<const PlanSegment*> placed, place(input, plan));
+  const Profile& profile = *input.profiles[0];
+  TIDELINE_TRY(const Program program, lower(plan, *input.cluster,
+                                            ProgramShape{.chain_sha256 = profile.chain_sha256,
+                                                         .block_count = static_cast<std::uint32_t>(profile.blocks.size())}));
+  return estimate(input, program);
+}
+
+Result<Estimate> estimate(const CostInput& input, const Program& program) {
+  TIDELINE_CHECK_OK(check_profiles(input));
   const Cluster& cluster = *input.cluster;
   const std::vector<CutProfile>& cuts = input.profiles[0]->cuts;
   Estimate result;
+  std::vector<Bytes> needs(cluster.nodes.size(), 0);
+  std::map<std::uint32_t, std::size_t> open;  // calling stage -> its hop
   std::size_t done_blocks = 0;
-  for (std::size_t i = 0; i < placed.size(); ++i) {
-    const Node& node = cluster.nodes[i];
-    if (i > 0) {
-      const Link& link = cluster.links[i - 1];
-      HopEstimate hop{.from = cluster.nodes[i - 1].name,
-                      .to = node.name,
-                      .bytes = cuts[done_blocks].bytes,
-                      .result_bytes = cuts.back().bytes,
-                      .rtt = link.rtt,
-                      .overhead = input.hop_overhead};
-      hop.forward = Millis{static_cast<double>(hop.bytes) / link.bytes_per_s * 1e3};
-      hop.back = Millis{static_cast<double>(hop.result_bytes) / link.back_bytes_per_s * 1e3};
-      result.transfer += hop.total();
-      result.hops.push_back(std::move(hop));
+  for (const ProgramStage& stage : program.stages) {
+    const std::size_t node = index_of(cluster, stage.node);
+    if (node == cluster.nodes.size()) return invalid(fmt::format("the cluster has no node '{}'", stage.node));
+    if (stage.from == ProgramStage::From::kAnswer) {
+      HopEstimate& hop = result.hops[open.at(stage.after)];
+      const Link& link = cluster.links[hop.link];
+      hop.answered = stage.id;
+      hop.result_bytes = cuts[done_blocks].bytes;
+      hop.back = Millis{1e3 * static_cast<double>(hop.result_bytes) / link.back_bytes_per_s};
     }
-    StageEstimate stage = stage_of(node, *input.profiles[i], placed[i]);
-    if (stage.has_segment) done_blocks = std::size_t{stage.last_block} + 1;
-    if (node.memory_bytes && stage.memory_bytes > *node.memory_bytes)
-      result.infeasible += fmt::format("{}{}: needs {}, has {}", result.infeasible.empty() ? "" : "; ", node.name,
-                                       format_bytes(stage.memory_bytes), format_bytes(*node.memory_bytes));
-    result.compute += stage.compute;
-    result.stages.push_back(std::move(stage));
+    if (stage.from == ProgramStage::From::kRequest || stage.blocks) {
+      StageEstimate estimated = stage_of(cluster.nodes[node], *input.profiles[node], stage);
+      if (estimated.has_segment) done_blocks = std::size_t{estimated.last_block} + 1;
+      result.compute += estimated.compute;
+      needs[node] += estimated.memory_bytes;
+      result.stages.push_back(std::move(estimated));
+    }
+    if (stage.then == ProgramStage::Then::kAnswer) continue;
+    const Link& link = cluster.links[stage.link];
+    HopEstimate hop{.from = stage.node,
+                    .to = stage.next_node,
+                    .bytes = cuts[done_blocks].bytes,
+                    .rtt = link.rtt,
+                    .overhead = input.hop_overhead,
+                    .at = stage.id,
+                    .link = stage.link};
+    hop.forward = Millis{1e3 * static_cast<double>(hop.bytes) / link.bytes_per_s};
+    open[stage.id] = result.hops.size();
+    result.hops.push_back(std::move(hop));
   }
+  for (const HopEstimate& hop : result.hops) result.transfer += hop.total();
+  result.infeasible = lacking_memory(cluster, needs);
   result.latency = result.compute + result.transfer;
   return result;
 }

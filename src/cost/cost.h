@@ -1,16 +1,23 @@
-// The cost model: what a plan's requests will take, term by term. The only place with the formula; every planner and the
-// simulator use it.
+// The cost model: what a plan's requests will take, term by term. The only place with the formula; every planner, the tables of
+// measured times and the simulator use it.
 //
-// Latency of one request over the cluster's chain of nodes 0..m-1 (after AAIoT, eq. 3, with a round trip for each hop):
-//   sum over segments s on node n(s):    slowdown(n) * segment_time(profile(n), first(s), last(s))
-// + sum over links j that are crossed:   rtt_j + cut_bytes_j / up_j + result_bytes / back_j + hop_overhead
-// where cut_bytes_j are the bytes of the cut in force when link j is crossed, result_bytes those of the last cut, up and back the
-// link's bandwidths. Links 0..last-1 are crossed when `last` is the highest node with a segment.
+// Latency of one request through a program (plan/program.h):
+//   sum over stages s with blocks on node n:  slowdown(n) * segment_time(profile(n), first(s), last(s))
+// + sum over moves:                           rtt/2 + encode + sent_bytes / bandwidth + decode + hop_overhead/2
+// A move up link l goes at `bandwidth` of l, a move back down it at `bandwidth_back`. The bytes of a move are those of the cut in
+// force: what the blocks done so far have left to be carried, on the way home the result. A codec turns a cut's bytes into
+// sent_bytes and takes time at both ends; "raw", the only one there is, sends them as they are and takes none.
+//
+// On a chain this is AAIoT's eq. 3 with a round trip for each hop: a link that is crossed costs
+//   rtt + cut_bytes / up + result_bytes / back + hop_overhead.
 //
 // Worked example: input 150,528 B, result 4,000 B, one link of 1.25e6 B/s with 4 ms round trip, everything on the far node in
-// 10 ms: 10 + 4 + (150,528 + 4,000) / 1.25e6 s = 137.62 ms.
+// 10 ms: 10 + (2 + 120.4224) + (2 + 3.2) = 137.6224 ms.
 //
-// Not modelled: waiting behind other requests, encodings other than raw, energy.
+// Memory of a node: parameters and largest activations of each of its segments, added up: a node that a request visits twice has
+// both loaded.
+//
+// Not modelled: waiting behind other requests, energy.
 #pragma once
 
 #include <string>
@@ -20,14 +27,18 @@
 #include "base/units.h"
 #include "cluster/cluster.h"
 #include "plan/plan.h"
+#include "plan/program.h"
 #include "profile/profile.h"
 
 namespace tideline {
 
+// One move, one way, as it is: the formula's second line for codec raw.
+Millis move_time(double bytes, double bytes_per_s, Millis rtt, Millis hop_overhead);
+
 struct CostInput {
   const Cluster* cluster = nullptr;
   std::vector<const Profile*> profiles;  // one for each node of the cluster
-  // Fixed cost of one hop in the software: system calls, wake-ups, headers.
+  // Fixed cost of one hop, there and back, in the software: system calls, wake-ups, headers.
   Millis hop_overhead{0};
 };
 
@@ -38,9 +49,11 @@ struct StageEstimate {
   std::uint32_t last_block = 0;
   Millis compute{0};
   Bytes memory_bytes = 0;
+  std::uint32_t at = 0;  // position in the route
   bool operator==(const StageEstimate&) const = default;
 };
 
+// A call over a link and its answer.
 struct HopEstimate {
   std::string from;
   std::string to;
@@ -50,6 +63,9 @@ struct HopEstimate {
   Millis forward{0};  // bytes / bandwidth
   Millis back{0};
   Millis overhead{0};
+  std::uint32_t at = 0;        // the stage that calls
+  std::uint32_t answered = 0;  // the stage that goes on with the answer
+  std::uint32_t link = 0;      // in the cluster
   Millis total() const { return rtt + forward + back + overhead; }
   bool operator==(const HopEstimate&) const = default;
 };
@@ -58,14 +74,18 @@ struct Estimate {
   Millis latency{0};
   Millis compute{0};
   Millis transfer{0};
-  std::vector<StageEstimate> stages;  // one for each node up to the last one used
-  std::vector<HopEstimate> hops;      // between them
+  // Every stage of the program that a request or a segment reaches first: on a chain one for each node up to the last one used.
+  // Those that only carry an answer on are left out.
+  std::vector<StageEstimate> stages;
+  std::vector<HopEstimate> hops;  // in the order of their calls
   // Empty when the plan is feasible; otherwise why it is not ("camera: needs 620 MB, has 512 MB").
   std::string infeasible;
   bool operator==(const Estimate&) const = default;
 };
 
-// kInvalidArgument when the plan does not fit cluster, chain and profiles (unknown node, gaps, wrong order, another model).
+// kInvalidArgument when the plan does not fit cluster, chain and profiles (unknown node, no link, gaps, another model).
 Result<Estimate> estimate(const CostInput& input, const Plan& plan);
+// REQUIRES: a program of lower() or one that verify() took.
+Result<Estimate> estimate(const CostInput& input, const Program& program);
 
 }  // namespace tideline

@@ -39,7 +39,7 @@ Plan plan_of(std::vector<PlanSegment> segments) {
 TEST(Cost, WorkedExample) {
   const Profile profile = profile_of({10}, {150'528, 4'000});
   const Cluster cluster = cluster_of(2);
-  const auto result = estimate({.cluster = &cluster, .profiles = {&profile, &profile}}, plan_of({{"n1", 0, 0}}));
+  const auto result = estimate({.cluster = &cluster, .profiles = {&profile, &profile}}, plan_of({{0, "n1", 0, 0}}));
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_NEAR(result->latency.count(), 137.6224, 1e-9);
   EXPECT_EQ(result->compute, Millis{10});
@@ -49,6 +49,43 @@ TEST(Cost, WorkedExample) {
   ASSERT_EQ(result->hops.size(), 1u);
   EXPECT_EQ(result->hops[0].bytes, 150'528u);
   EXPECT_EQ(result->hops[0].result_bytes, 4'000u);
+}
+
+// Up to n1 with block 0 done, back with block 1 done, and the last block at home: the way back carries cut 2, at its own
+// bandwidth.
+TEST(Cost, AWalkThatComesBackWithBlocksLeft) {
+  const Profile profile = profile_of({3, 5, 7}, {9'000, 2'000, 1'000, 500});
+  Cluster cluster = cluster_of(2);
+  cluster.links[0].back_bytes_per_s = 0.5e6;
+  Plan plan = plan_of({{0, "n0", 0, 0}, {1, "n1", 1, 1}, {2, "n0", 2, 2}});
+  plan.route = {"n0", "n1", "n0"};
+  const CostInput input{.cluster = &cluster, .profiles = {&profile, &profile}, .hop_overhead = Millis{0.125}};
+  const auto result = estimate(input, plan);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_NEAR(result->latency.count(), 15 + 4 + 1.6 + 2 + 0.125, 1e-12);
+  ASSERT_EQ(result->stages.size(), 3u);
+  EXPECT_EQ(result->stages[2].at, 2u);
+  ASSERT_EQ(result->hops.size(), 1u);
+  EXPECT_EQ(result->hops[0].bytes, 2'000u);
+  EXPECT_EQ(result->hops[0].result_bytes, 1'000u);
+  EXPECT_EQ(result->hops[0].answered, 2u);
+  // Both segments of a node count.
+  cluster.nodes[0].memory_bytes = 219;
+  EXPECT_EQ(estimate(input, plan)->infeasible, "n0: needs 220 B, has 219 B");
+}
+
+// On a graph the second hop goes over the link that the route names.
+TEST(Cost, ARouteOverAGraph) {
+  const Profile profile = profile_of({3, 5}, {9'000, 2'000, 500});
+  Cluster cluster = cluster_of(3);
+  cluster.links.insert(cluster.links.begin() + 1,
+                       {.from = NodeId{0}, .to = NodeId{2}, .bytes_per_s = 1e6, .back_bytes_per_s = 1e5, .rtt = Millis{1}});
+  Plan plan = plan_of({{0, "n0", 0, 0}, {1, "n2", 1, 1}});
+  plan.route = {"n0", "n2", "n0"};
+  const auto result = estimate({.cluster = &cluster, .profiles = {&profile, &profile, &profile}}, plan);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_NEAR(result->latency.count(), 8 + 1 + 2 + 5, 1e-12);
+  EXPECT_EQ(result->hops[0].link, 1u);
 }
 
 // System: three blocks on nodes 0 and 2 of three, different slowdowns, corrections at the cut, an asymmetric link and an
@@ -67,7 +104,7 @@ TEST(Cost, EveryTerm) {
   cluster.links[1].bytes_per_s = cluster.links[1].back_bytes_per_s = 1e5;
   cluster.links[1].rtt = Millis{20};
   const CostInput input{.cluster = &cluster, .profiles = {&profile, &profile, &profile}, .hop_overhead = Millis{0.125}};
-  const auto result = estimate(input, plan_of({{"n0", 0, 1}, {"n2", 2, 2}}));
+  const auto result = estimate(input, plan_of({{0, "n0", 0, 1}, {0, "n2", 2, 2}}));
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_NEAR(result->stages[0].compute.count(), 2 * 9.5, 1e-12);
   EXPECT_NEAR(result->stages[2].compute.count(), 3 * 8.25, 1e-12);
@@ -84,7 +121,7 @@ TEST(Cost, EachNodeHasItsProfile) {
   const Profile slow = profile_of({10, 10}, {1, 1, 1});
   const Profile fast = profile_of({1, 2}, {1, 1, 1});
   const Cluster cluster = cluster_of(2);
-  const auto result = estimate({.cluster = &cluster, .profiles = {&slow, &fast}}, plan_of({{"n0", 0, 0}, {"n1", 1, 1}}));
+  const auto result = estimate({.cluster = &cluster, .profiles = {&slow, &fast}}, plan_of({{0, "n0", 0, 0}, {0, "n1", 1, 1}}));
   ASSERT_TRUE(result);
   EXPECT_EQ(result->compute, Millis{12});
 }
@@ -94,10 +131,10 @@ TEST(Cost, SaysWhoLacksMemory) {
   Cluster cluster = cluster_of(2);
   cluster.nodes[0].memory_bytes = 109;
   const CostInput input{.cluster = &cluster, .profiles = {&profile, &profile}};
-  EXPECT_EQ(estimate(input, plan_of({{"n0", 0, 0}, {"n1", 1, 1}}))->infeasible, "n0: needs 110 B, has 109 B");
-  EXPECT_EQ(estimate(input, plan_of({{"n1", 0, 1}}))->infeasible, "");
+  EXPECT_EQ(estimate(input, plan_of({{0, "n0", 0, 0}, {0, "n1", 1, 1}}))->infeasible, "n0: needs 110 B, has 109 B");
+  EXPECT_EQ(estimate(input, plan_of({{0, "n1", 0, 1}}))->infeasible, "");
   cluster.nodes[0].memory_bytes = 110;
-  EXPECT_EQ(estimate(input, plan_of({{"n0", 0, 0}, {"n1", 1, 1}}))->infeasible, "");
+  EXPECT_EQ(estimate(input, plan_of({{0, "n0", 0, 0}, {0, "n1", 1, 1}}))->infeasible, "");
 }
 
 TEST(Cost, RefusesPlansThatDoNotFit) {
@@ -111,15 +148,15 @@ TEST(Cost, RefusesPlansThatDoNotFit) {
     EXPECT_THAT(result.error().message, HasSubstr(sentence));
   };
   refused(plan_of({}), "no segments");
-  refused(plan_of({{"n7", 0, 2}}), "'n7', which the cluster does not have");
-  refused(plan_of({{"n1", 0, 1}, {"n0", 2, 2}}), "goes back");
-  refused(plan_of({{"n1", 0, 1}, {"n1", 2, 2}}), "goes back");
-  refused(plan_of({{"n0", 1, 2}}), "expected it to begin with block 0");
-  refused(plan_of({{"n0", 0, 0}, {"n1", 2, 2}}), "expected it to begin with block 1");
-  refused(plan_of({{"n0", 0, 1}}), "ends after block 1");
-  refused(plan_of({{"n0", 0, 3}}), "but the model has 3");
-  refused(plan_of({{"n0", 0, 1}, {"n1", 2, 1}}), "blocks 2..1");
-  Plan other = plan_of({{"n0", 0, 2}});
+  refused(plan_of({{0, "n7", 0, 2}}), "'n7', which the cluster does not have");
+  refused(plan_of({{0, "n1", 0, 1}, {0, "n0", 2, 2}}), "in this order");
+  refused(plan_of({{0, "n1", 0, 1}, {0, "n1", 2, 2}}), "in this order");
+  refused(plan_of({{0, "n0", 1, 2}}), "expected it to begin with block 0");
+  refused(plan_of({{0, "n0", 0, 0}, {0, "n1", 2, 2}}), "expected it to begin with block 1");
+  refused(plan_of({{0, "n0", 0, 1}}), "ends after block 1");
+  refused(plan_of({{0, "n0", 0, 3}}), "but the model has 3");
+  refused(plan_of({{0, "n0", 0, 1}, {0, "n1", 2, 1}}), "blocks 2..1");
+  Plan other = plan_of({{0, "n0", 0, 2}});
   other.chain_sha256 = sha256("other");
   refused(other, "another model");
 }
@@ -131,7 +168,7 @@ TEST(Cost, RefusesProfilesThatDoNotFit) {
   Profile broken = profile;
   broken.cuts.pop_back();
   const Cluster cluster = cluster_of(2);
-  const Plan plan = plan_of({{"n0", 0, 1}});
+  const Plan plan = plan_of({{0, "n0", 0, 1}});
   EXPECT_FALSE(estimate({.cluster = &cluster, .profiles = {&profile}}, plan));
   EXPECT_FALSE(estimate({.cluster = &cluster, .profiles = {&profile, nullptr}}, plan));
   EXPECT_FALSE(estimate({.cluster = &cluster, .profiles = {&profile, &other}}, plan));

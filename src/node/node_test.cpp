@@ -148,8 +148,9 @@ class NodesTest : public ::testing::Test {
   Plan plan() const {
     Plan plan{.planner = "test", .model_sha256 = model_->sha256(), .chain_sha256 = chain_.sha256};
     const std::uint32_t third = chain_.block_count() / 3;
-    plan.segments = {
-        {"camera", 0, third - 1}, {"gateway", third, 2 * third - 1}, {"server", 2 * third, chain_.block_count() - 1}};
+    plan.segments = {{.node = "camera", .first_block = 0, .last_block = third - 1},
+                     {.node = "gateway", .first_block = third, .last_block = 2 * third - 1},
+                     {.node = "server", .first_block = 2 * third, .last_block = chain_.block_count() - 1}};
     return plan;
   }
   std::vector<TensorView> views() const {
@@ -193,7 +194,7 @@ TEST_F(NodesTest, AnOldPlanStaysUntilItsCallerGoes) {
   ClusterClient other(*transport_, cluster_);
   ASSERT_TRUE(one.deploy(*model_, chain_, plan(), CancelToken(), [](const std::string&, Bytes, Bytes) {}));
   Plan alone = plan();
-  alone.segments = {{"server", 0, chain_.block_count() - 1}};
+  alone.segments = {{.node = "server", .first_block = 0, .last_block = chain_.block_count() - 1}};
   ASSERT_TRUE(other.deploy(*model_, chain_, alone, CancelToken(), [](const std::string&, Bytes, Bytes) {}));
   EXPECT_TRUE(one.run(views(), {}));
   EXPECT_TRUE(other.run(views(), {}));

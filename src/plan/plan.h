@@ -1,18 +1,31 @@
-// Plan: pure data that says which node runs which blocks. The running nodes make no decisions of their own.
-// A value, saved as *.plan.json (docs/formats/plan.md).
+// Plan: pure data that says where a request goes and which node runs which blocks on the way. The running nodes make no
+// decisions of their own. A value, saved as *.plan.json (docs/formats/plan.md).
+//
+//   Plan{.planner = "hand", .model_sha256 = ..., .chain_sha256 = ...,
+//        .route = {"camera", "gateway", "server", "gateway", "camera"},
+//        .segments = {{.at = 0, .node = "camera", .first_block = 0, .last_block = 3},
+//                     {.at = 2, .node = "server", .first_block = 4, .last_block = 9}}}
+//
+// plan/program.h lowers it to what each node does.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/hash.h"
+#include "base/limits.h"
 #include "base/result.h"
 
 namespace tideline {
 
+// Positions of a route: up through the most nodes and back, or as many in any other walk.
+inline constexpr std::size_t kPlanStagesMax = 2 * limits::kPlanHopsMax;
+
 struct PlanSegment {
-  std::string node;
+  std::uint32_t at = 0;  // position in the plan's route; of no meaning while there is no route
+  std::string node;      // == route[at]
   std::uint32_t first_block = 0;
   std::uint32_t last_block = 0;
   bool operator==(const PlanSegment&) const = default;
@@ -22,13 +35,20 @@ struct Plan {
   std::string planner;
   Sha256 model_sha256;
   Sha256 chain_sha256;
-  // In order; together they cover every block once, and their nodes move only up the cluster's chain. Nodes of the chain in
-  // between that have no segment pass tensors on. The input is at the chain's first node, and the result returns there.
+  // The walk of a request: names from the source back to the source, each move up a link of the cluster or back down the one that
+  // it came by. {"camera"} when the source runs everything. Empty, as version 1 of the file has it, for segments along a path:
+  // complete_plan() of plan/program.h then finds the route.
+  std::vector<std::string> route;
+  std::vector<std::string> codecs;  // one for each move of the route; empty: all "raw", the only one there is
+  // Ascending in `at`; together they cover every block once. A node that is visited twice may have two.
   std::vector<PlanSegment> segments;
   bool operator==(const Plan&) const = default;
 };
 
+// Version 2, or version 1 for a plan without a route.
 std::string write_plan(const Plan& plan);
+// Checks all that can be known without a cluster: that every move of the route goes up or back, that the route ends where it
+// began, that the segments stand on it and cover every block once.
 Result<Plan> parse_plan(std::string_view json, std::string_view name);
 
 }  // namespace tideline

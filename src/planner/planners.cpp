@@ -23,6 +23,7 @@ Status check_request(const PlanRequest& request) {
   if (cost.cluster == nullptr || cost.cluster->nodes.empty() || cost.profiles.empty() || cost.profiles[0] == nullptr ||
       cost.profiles[0]->blocks.empty())
     return Error{ErrorCode::kInvalidArgument, "[plan] a request needs a cluster with nodes and a profile with blocks"};
+  if (!is_chain(*cost.cluster)) return Error{ErrorCode::kUnsupported, "[plan] only chains can be planned yet"};
   const std::vector<std::uint32_t> everything(cost.profiles[0]->blocks.size(), 0);
   const auto first = finish_plan(request, "native", everything, {});
   if (!first) return first.error();

@@ -58,8 +58,10 @@ Result<PlanResult> finish_plan(const PlanRequest& request, std::string_view plan
     if (block > 0 && node_of_block[block] == node_of_block[block - 1])
       result.plan.segments.back().last_block = block;
     else
-      result.plan.segments.push_back({request.cost.cluster->nodes[node_of_block[block]].name, block, block});
+      result.plan.segments.push_back(
+          {.node = request.cost.cluster->nodes[node_of_block[block]].name, .first_block = block, .last_block = block});
   }
+  TIDELINE_TRY(result.plan, complete_plan(result.plan, *request.cost.cluster));
   TIDELINE_TRY(result.estimate, estimate(request.cost, result.plan));
   return result;
 }

@@ -21,7 +21,7 @@ Result<Plan> plan_by_hand(const std::vector<std::uint32_t>& cuts, const LoadedMo
     if (end < next || end > count)
       return Error{ErrorCode::kInvalidArgument,
                    fmt::format("--cuts: {} is out of order or above the {} blocks of the model", end, count)};
-    if (end > next) plan.segments.push_back({cluster.nodes[i].name, next, end - 1});
+    if (end > next) plan.segments.push_back({.node = cluster.nodes[i].name, .first_block = next, .last_block = end - 1});
     next = end;
   }
   return plan;

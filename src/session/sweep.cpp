@@ -17,12 +17,14 @@ std::string csv_field(std::string_view text) {
 
 constexpr std::string_view kSweeping = "sweep";
 
-std::vector<std::uint32_t> nodes_of(const Cluster& cluster, const Plan& plan) {
+// The node of each block.
+std::vector<std::uint32_t> nodes_of(const Cluster& cluster, const Estimate& estimate) {
   std::vector<std::uint32_t> nodes;
-  std::uint32_t node = 0;
-  for (const PlanSegment& segment : plan.segments) {
-    while (cluster.nodes[node].name != segment.node) ++node;
-    nodes.resize(segment.last_block + 1, node);
+  for (const StageEstimate& stage : estimate.stages) {
+    if (!stage.has_segment) continue;
+    std::uint32_t node = 0;
+    while (cluster.nodes[node].name != stage.node) ++node;
+    nodes.resize(stage.last_block + 1, node);
   }
   return nodes;
 }
@@ -73,7 +75,7 @@ Result<Sweep> sweep_model(const Cluster& cluster, const std::vector<const Profil
     TIDELINE_TRY(const PlanResult result, run_planner(request, planner));
     sweep.planner = result.plan.planner;
     report::SweepPoint point{
-        .bytes_per_s = bandwidth, .device = nodes_of(changing, result.plan), .latency_ms = result.estimate.latency.count()};
+        .bytes_per_s = bandwidth, .device = nodes_of(changing, result.estimate), .latency_ms = result.estimate.latency.count()};
     TIDELINE_TRY(const std::vector<Candidate> list, candidates(request));
     for (const Candidate& candidate : list)
       if (candidate.kind == Candidate::Kind::kNative)

@@ -167,7 +167,7 @@ TEST(ModelPlanners, BestSplit) {
           if (i > 0 && placement[i] == placement[i - 1])
             plan.segments.back().last_block = i;
           else
-            plan.segments.push_back({problem.cluster.nodes[placement[i]].name, i, i});
+            plan.segments.push_back({.node = problem.cluster.nodes[placement[i]].name, .first_block = i, .last_block = i});
         }
         const auto value = estimate(request.cost, plan);
         ASSERT_TRUE(value);

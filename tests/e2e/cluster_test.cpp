@@ -86,7 +86,7 @@ TEST_F(ClusterTest, SplitEqualsUnsplitForEveryPlacement) {
 TEST_F(ClusterTest, NodesWithoutASegmentPassOn) {
   start(LinkEmulation::kNone);
   Plan plan = network_.plan_in_thirds();
-  plan.segments = {{"server", 0, network_.chain.block_count() - 1}};
+  plan.segments = {{.node = "server", .first_block = 0, .last_block = network_.chain.block_count() - 1}};
   deploy(plan);
   const auto answer = need(client_->run(network_.views(), {.timeout = kTimeout}), "run");
   expect_right(answer);
@@ -103,7 +103,7 @@ TEST_F(ClusterTest, NetworkNamespacesWithShapedLinks) {
   start(LinkEmulation::kNamespaces, three_nodes(100e3, Millis(10)));
   EXPECT_EQ(local_->emulation(), LinkEmulation::kNamespaces);
   Plan plan = network_.plan_in_thirds();
-  plan.segments = {{"server", 0, network_.chain.block_count() - 1}};
+  plan.segments = {{.node = "server", .first_block = 0, .last_block = network_.chain.block_count() - 1}};
   deploy(plan);
   for (int i = 0; i < 3; ++i) {
     const auto answer = need(client_->run(network_.views(), {.timeout = kTimeout}), "run");
@@ -115,7 +115,7 @@ TEST_F(ClusterTest, NetworkNamespacesWithShapedLinks) {
 TEST_F(ClusterTest, TransportShapesLinksWithoutRoot) {
   start(LinkEmulation::kTransport, three_nodes(100e3, Millis(10)));
   Plan plan = network_.plan_in_thirds();
-  plan.segments = {{"server", 0, network_.chain.block_count() - 1}};
+  plan.segments = {{.node = "server", .first_block = 0, .last_block = network_.chain.block_count() - 1}};
   deploy(plan);
   const auto answer = need(client_->run(network_.views(), {.timeout = kTimeout}), "run");
   expect_right(answer);
@@ -147,7 +147,7 @@ TEST_F(ClusterTest, AKilledNodeGivesATypedErrorBeforeTheDeadline) {
   EXPECT_NE(answer.error().message.find("gateway"), std::string::npos) << answer.error().message;
   // The other nodes live: the camera alone still serves.
   Plan alone = network_.plan_in_thirds();
-  alone.segments = {{"camera", 0, network_.chain.block_count() - 1}};
+  alone.segments = {{.node = "camera", .first_block = 0, .last_block = network_.chain.block_count() - 1}};
   deploy(alone);
   expect_right(need(client_->run(network_.views(), {.timeout = kTimeout}), "run"));
 }
@@ -310,7 +310,7 @@ TEST_F(ClusterTest, SigtermDrains) {
   slow.nodes[0].slowdown = 3000;  // the request takes long enough to be caught running
   start(LinkEmulation::kNone, slow);
   Plan plan = network_.plan_in_thirds();
-  plan.segments = {{"camera", 0, network_.chain.block_count() - 1}};
+  plan.segments = {{.node = "camera", .first_block = 0, .last_block = network_.chain.block_count() - 1}};
   deploy(plan);
   std::thread signal([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));

@@ -73,7 +73,9 @@ struct Network {
   // Blocks up to `first` on the camera, up to `second` on the gateway, the rest on the server.
   Plan plan(std::uint32_t first, std::uint32_t second) const {
     Plan plan{.planner = "test", .model_sha256 = model.sha256(), .chain_sha256 = chain.sha256};
-    plan.segments = {{"camera", 0, first}, {"gateway", first + 1, second}, {"server", second + 1, chain.block_count() - 1}};
+    plan.segments = {{.node = "camera", .first_block = 0, .last_block = first},
+                     {.node = "gateway", .first_block = first + 1, .last_block = second},
+                     {.node = "server", .first_block = second + 1, .last_block = chain.block_count() - 1}};
     return plan;
   }
   Plan plan_in_thirds() const { return plan(chain.block_count() / 3, 2 * chain.block_count() / 3); }
