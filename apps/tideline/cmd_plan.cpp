@@ -54,7 +54,7 @@ void add_plan_command(CLI::App& app, Context& context) {
   command->get_option("model")->required(false);
   command->add_option("--cluster", options->cluster, "The nodes and links (docs/formats/cluster.md)")->type_name("FILE");
   add_profile_options(*command, options->inputs);
-  command->add_option("--planner", options->planner, "auto, aaiot, chain-exact, exhaustive or native")->type_name("NAME");
+  command->add_option("--planner", options->planner, "One of " + planner_names())->type_name("NAME");
   command->add_option("--plan-out", options->plan_out, "Write the plan, for `tideline run --plan`")->type_name("FILE");
   command->add_option("--table", options->table, "Plan a table of measured times instead of a model (docs/formats/table.md)")
       ->type_name("FILE");

@@ -272,7 +272,7 @@ void add_sweep_command(CLI::App& app, Context& context) {
   add_profile_options(*command, options->inputs);
   command->add_option("--table", options->table, "Sweep a table of measured times instead (docs/formats/table.md)")
       ->type_name("FILE");
-  command->add_option("--planner", options->planner, "auto, aaiot, chain-exact, exhaustive or native")->type_name("NAME");
+  command->add_option("--planner", options->planner, "One of " + planner_names())->type_name("NAME");
   command->add_option("--from", options->from, "Lowest bandwidth")->type_name("RATE")->capture_default_str();
   command->add_option("--to", options->to, "Highest bandwidth")->type_name("RATE")->capture_default_str();
   command->add_option("--points", options->points, "Bandwidths between them, evenly on a logarithmic axis")

@@ -1,5 +1,6 @@
-// How long planning takes: AAIoT on a table and on a profiled model of 1000 blocks and 10 nodes, beside reading the same table
-// once in the same run. Prints one JSON object per line: {"name", "value", "unit", "goal", "reference", "ratio"}.
+// How long planning takes: AAIoT on a table and on a profiled model of 1000 blocks and 10 nodes, and route on the same chain and
+// on a graph of 10 nodes, beside reading the same table once in the same run. Prints one JSON object per line: {"name", "value",
+// "unit", "goal", "reference", "ratio"}.
 #include <algorithm>
 #include <chrono>
 #include <functional>
@@ -8,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "cluster/routes.h"
 #include "planner/planner.h"
 #include "planner/table.h"
 
@@ -88,15 +90,29 @@ int run() {
     for (const double value : table.runtime_ms) sink += value;
     for (const double value : table.output_bytes) sink += value;
   });
-  const double aaiot = median_ms([&] { sink += plan_table_aaiot(table)->value.latency_ms; });
-  const double native = median_ms([&] { sink += plan_table_native(table)->value.latency_ms; });
-  print("aaiot, table of 1000 ops x 10 devices", aaiot, 1, read_once);
+  const double aaiot = median_ms([&] { sink += plan_table(table, "aaiot")->value.latency_ms; });
+  const double native = median_ms([&] { sink += plan_table(table, "native")->value.latency_ms; });
+  print("aaiot, table of 1000 ops x 10 devices, with its value", aaiot, 1, read_once);
   print("native, table of 1000 ops x 10 devices (null baseline)", native, 1, read_once);
-  const ModelProblem problem;
-  PlanRequest request{.cost = {.cluster = &problem.cluster}};
+  ModelProblem problem;
+  PlanRequest request{.cost = {.cluster = &problem.cluster}, .walks = Walks::kUpOnly};
   request.cost.profiles.assign(kDevices, &problem.profile);
-  const double on_model = median_ms([&] { sink += plan_aaiot(request)->estimate.latency.count(); });
-  print("aaiot, profiled model of 1000 blocks x 10 nodes, with its estimate", on_model, 1, read_once);
+  const auto plan_ms = [&](const char* planner) {
+    return median_ms([&] { sink += run_planner(request, planner)->estimate.latency.count(); });
+  };
+  print("aaiot, profiled model of 1000 blocks x 10 nodes, with its estimate", plan_ms("aaiot"), 1, read_once);
+  request.walks = Walks::kAny;
+  print("route, the same", plan_ms("route"), 1, read_once);
+  // Two more layers of links: from each node also to the next but one and the next but two, 504 places.
+  for (std::uint32_t step = 2; step <= 3; ++step)
+    for (std::uint32_t j = 0; j + step < kDevices; ++j) {
+      Link link = problem.cluster.links[j];
+      link.to = NodeId{j + step};
+      problem.cluster.links.push_back(link);
+    }
+  const auto routes = routes_of(problem.cluster);
+  print(fmt::format("route, 1000 blocks on a graph of 10 nodes, {} places", routes->places.size()), plan_ms("route"), 100,
+        read_once);
   return sink > 0 ? 0 : 1;
 }
 

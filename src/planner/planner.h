@@ -1,15 +1,17 @@
-// Planner: where the blocks of a model should run on the nodes of a cluster. A planner is a pure function: the same request gives
-// the same plan. Every value is cost/cost.h's estimate; a planner may search with its own arithmetic but never judges with it.
+// Planner: where the blocks of a model should run on the nodes of a cluster, and by which route. A planner is a pure function:
+// the same request gives the same plan. Every value is cost/cost.h's estimate; a planner may search with its own arithmetic but
+// never judges with it.
 //
 //   PlanRequest request{.cost = {.cluster = &cluster, .profiles = {&profile, &profile, &profile}}};
 //   TIDELINE_TRY(const PlanResult result, run_planner(request, "auto"));
 //   fmt::print("{} ms\n", result.estimate.latency.count());
 //
-// Ties go to the lower node: of the plans with the least latency, the one that is lowest on the last block, then on the one
-// before it, and so on.
+// Ties go to the lower place (cluster/routes.h): of the plans with the least latency, the one whose last block runs at the lowest
+// place, then the block before it, and so on. On a chain place i is node i.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,8 +24,18 @@
 
 namespace tideline {
 
+// What a planner minimises.
+enum class Objective : std::uint8_t { kLatency };
+// Which walks a request may take.
+enum class Walks : std::uint8_t {
+  kAny,     // back down with blocks left to run, and up other branches
+  kUpOnly,  // up one route, and home when all blocks are done
+};
+
 struct PlanRequest {
-  CostInput cost;      // what it points to must outlive the call
+  CostInput cost;  // what it points to must outlive the call
+  Objective objective = Objective::kLatency;
+  Walks walks = Walks::kAny;
   CancelToken cancel;  // kCancelled soon after it is set
 };
 
@@ -42,41 +54,49 @@ struct PlanResult {
   bool operator==(const PlanResult&) const = default;
 };
 
+struct Problem;
+struct Solution;
+struct SolveContext;
+
+// One algorithm, for models and tables alike.
 struct Planner {
   std::string_view name;
   std::string_view summary;
-  Result<PlanResult> (*plan)(const PlanRequest&);
+  Result<Solution> (*solve)(const Problem& problem, const SolveContext& context);
 };
 
 // All of them; defined in planners.cpp.
 std::span<const Planner> planners();
+// "auto" and all of them, for help: "auto, aaiot, route, ...".
+std::string planner_names();
 
-// Checks the request, runs the planner of that name and verifies its plan (every block placed once, up the chain, memory limits
-// kept). "auto" is aaiot. kNotFound for an unknown name, kInvalidArgument for cluster and profiles that do not fit, kInfeasible
-// (with the reason for each node) when no placement keeps the memory limits, kUnsupported when the planner gives up,
-// kInternal when its plan does not verify.
+// Checks the request, runs the planner of that name and verifies its plan (a program of the cluster, every block once, memory
+// limits kept). "auto" is aaiot where the places are a chain and coming back with blocks left does not win, else route; for a
+// table of a graph it is min-cut. A difference below a billionth is a tie, and aaiot's. kNotFound for an unknown name,
+// kInvalidArgument for cluster and profiles that do not fit, kInfeasible (with the reason for each node) when no placement keeps
+// the memory limits, kUnsupported when the planner gives up, kInternal when its plan does not verify.
 Result<PlanResult> run_planner(const PlanRequest& request, std::string_view planner);
 
 // A placement shown beside the answer.
 struct Candidate {
-  enum class Kind : std::uint8_t { kNative, kSplit };
+  enum class Kind : std::uint8_t { kNative, kSplit, kPair };
   Kind kind = Kind::kNative;
   Plan plan;
   Estimate estimate;  // says why when it is infeasible
   bool operator==(const Candidate&) const = default;
 };
 
-// Everything on each node in the order of the chain, feasible or not, then the best plan in which at least two nodes compute
-// (when there is a feasible one). The answer of an exact planner is always one of these or ties with one.
+// Everything on each node that a request can reach, by the best route there, feasible or not, in the order of the cluster file;
+// then the best plan with two segments or more (when there is a feasible one). The answer of an exact planner is always one of
+// these or ties with one.
 Result<std::vector<Candidate>> candidates(const PlanRequest& request);
 
-// The best plan in which at least two nodes compute, as chain-exact finds it. kInfeasible when there is none.
+// The best plan with two segments or more. kInfeasible when there is none.
 Result<PlanResult> plan_best_split(const PlanRequest& request);
 
-// The planners, one file each. REQUIRES: a request that run_planner() would accept.
-Result<PlanResult> plan_native(const PlanRequest& request);
-Result<PlanResult> plan_aaiot(const PlanRequest& request);
-Result<PlanResult> plan_chain_exact(const PlanRequest& request);
-Result<PlanResult> plan_exhaustive(const PlanRequest& request);
+// For each two nodes the best plan in which the first runs the blocks before one cut and the second those after it, over the best
+// routes; in the order of the cluster file. Plans that do not keep the memory limits are left out. O(places^2 x blocks):
+// kUnsupported above some millions of steps.
+Result<std::vector<Candidate>> best_pairs(const PlanRequest& request);
 
 }  // namespace tideline

@@ -1,7 +1,12 @@
-// The list of planners, and the wrapper that runs one of them.
+// The list of planners, and what runs one of them on a model.
+#include "planner/planner.h"
+
+#include <algorithm>
 #include <array>
+#include <limits>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/text.h"
 #include "planner/problem.h"
@@ -10,51 +15,200 @@ namespace tideline {
 namespace {
 
 constexpr std::array kPlanners{
-    Planner{"aaiot", "AAIoT's dynamic programme, O(nodes x blocks); hands over to chain-exact when memory limits bind",
-            plan_aaiot},
-    Planner{"chain-exact", "exact under memory limits, O(nodes x blocks^2)", plan_chain_exact},
-    Planner{"exhaustive", "tries every placement: the referee, for small problems", plan_exhaustive},
-    Planner{"native", "everything on the one best node", plan_native},
+    Planner{"aaiot",
+            "AAIoT's dynamic programme along a chain, O(nodes x blocks); hands over to chain-exact when memory limits bind",
+            solve_aaiot},
+    Planner{"route", "the shortest walk over any graph of nodes, back and forth, O(places x blocks)", solve_route},
+    Planner{"chain-exact", "exact under memory limits on every route up and home, O(places x blocks^2)", solve_chain_exact},
+    Planner{"min-cut", "one minimum cut: exact on any graph of ops, for tables", solve_min_cut},
+    Planner{"exhaustive", "tries every placement: the referee, for small problems", solve_exhaustive},
+    Planner{"native", "everything on the one best node", solve_native},
 };
 
-// Everything on the first node fits any cluster and chain that belong together, so its estimate checks the request.
+// Everything on the source fits any cluster and chain that belong together, so its estimate checks the request.
 Status check_request(const PlanRequest& request) {
   const CostInput& cost = request.cost;
   if (cost.cluster == nullptr || cost.cluster->nodes.empty() || cost.profiles.empty() || cost.profiles[0] == nullptr ||
-      cost.profiles[0]->blocks.empty())
+      cost.profiles[0]->blocks.empty() || std::size_t(cost.cluster->source) >= cost.cluster->nodes.size())
     return Error{ErrorCode::kInvalidArgument, "[plan] a request needs a cluster with nodes and a profile with blocks"};
-  if (!is_chain(*cost.cluster)) return Error{ErrorCode::kUnsupported, "[plan] only chains can be planned yet"};
-  const std::vector<std::uint32_t> everything(cost.profiles[0]->blocks.size(), 0);
-  const auto first = finish_plan(request, "native", everything, {});
-  if (!first) return first.error();
+  const Profile& profile = *cost.profiles[0];
+  const std::string& source = cost.cluster->nodes[std::size_t(cost.cluster->source)].name;
+  const Plan plan{.planner = "native",
+                  .chain_sha256 = profile.chain_sha256,
+                  .route = {source},
+                  .segments = {{.node = source, .last_block = static_cast<std::uint32_t>(profile.blocks.size() - 1)}}};
+  const auto value = estimate(cost, plan);
+  if (!value) return value.error();
   return {};
 }
 
-Status verify(const PlanRequest& request, const PlanResult& result) {
-  const auto again = estimate(request.cost, result.plan);
+Status verify_result(const PlanRequest& request, const PlanResult& result) {
   const auto defect = [&](const std::string& what) {
     return Error{ErrorCode::kInternal, fmt::format("[plan] defect: the plan of {} {}", result.plan.planner, what)};
   };
+  const Profile& profile = *request.cost.profiles[0];
+  const ProgramShape shape{.chain_sha256 = profile.chain_sha256,
+                           .block_count = static_cast<std::uint32_t>(profile.blocks.size())};
+  const auto program = lower(result.plan, *request.cost.cluster, shape);
+  if (!program) return defect("is not one: " + program.error().message);
+  const Status verified = verify(*program, *request.cost.cluster, shape);
+  if (!verified) return defect("is not one: " + verified.error().message);
+  const auto again = estimate(request.cost, *program);
   if (!again) return defect("is not one: " + again.error().message);
   if (!again->infeasible.empty()) return defect("breaks a memory limit: " + again->infeasible);
   if (*again != result.estimate) return defect("has another estimate than the cost model's");
   return {};
 }
 
+// A request with its problem; makes plans out of placements.
+class ModelProblem {
+ public:
+  static Result<ModelProblem> make(const PlanRequest& request) {
+    TIDELINE_CHECK_OK(check_request(request));
+    TIDELINE_TRY(Problem problem, make_problem(request));
+    return ModelProblem(request, std::move(problem));
+  }
+
+  const Problem& problem() const { return problem_; }
+
+  Result<PlanResult> finish(std::string_view planner, Solution solution) const {
+    const Profile& profile = *request_.cost.profiles[0];
+    PlanResult result{
+        .plan = {.planner = std::string(planner), .model_sha256 = profile.model_sha256, .chain_sha256 = profile.chain_sha256},
+        .stats = std::move(solution.stats)};
+    const Walk walk = walk_of(problem_.places, solution.places);
+    for (const std::uint32_t place : walk.positions) result.plan.route.push_back(name(place));
+    for (std::uint32_t block = 0; block < solution.places.size(); ++block) {
+      if (block > 0 && walk.position_of_block[block] == walk.position_of_block[block - 1])
+        result.plan.segments.back().last_block = block;
+      else
+        result.plan.segments.push_back({.at = walk.position_of_block[block],
+                                        .node = name(solution.places[block]),
+                                        .first_block = block,
+                                        .last_block = block});
+    }
+    TIDELINE_TRY(result.estimate, estimate(request_.cost, result.plan));
+    return result;
+  }
+
+  SolveContext context() const {
+    return {.cancel = request_.cancel, .judge = [this](std::span<const std::uint32_t> places) -> std::optional<double> {
+              const auto result = finish("", {.places = {places.begin(), places.end()}, .stats = {}});
+              if (!result || !result->estimate.infeasible.empty()) return std::nullopt;
+              return result->estimate.latency.count();
+            }};
+  }
+
+  Result<PlanResult> solve(std::string_view planner) const {
+    std::string_view used = planner;
+    auto solution = run_solver(problem_, context(), planner, used);
+    if (!solution && solution.error().code == ErrorCode::kInfeasible) return infeasible();
+    if (!solution) return std::move(solution).error();
+    if (!solution->by.empty()) used = solution->by;
+    return finish(used, std::move(*solution));
+  }
+
+  // Everything on each node that can be reached, by its best route; in the order of the cluster file.
+  Result<std::vector<Candidate>> natives() const {
+    std::vector<std::optional<Candidate>> best(request_.cost.cluster->nodes.size());
+    for (std::uint32_t place = 0; place < problem_.places.size(); ++place) {
+      TIDELINE_TRY(PlanResult native,
+                   finish("native", {.places = std::vector<std::uint32_t>(problem_.blocks, place), .stats = {}}));
+      std::optional<Candidate>& known = best[problem_.node_ids[problem_.node(place)]];
+      if (!known || native.estimate.latency < known->estimate.latency)
+        known = Candidate{Candidate::Kind::kNative, std::move(native.plan), std::move(native.estimate)};
+    }
+    std::vector<Candidate> list;
+    for (std::optional<Candidate>& candidate : best)
+      if (candidate) list.push_back(std::move(*candidate));
+    return list;
+  }
+
+  // kInfeasible, saying why everything on each node does not fit.
+  Error infeasible() const {
+    std::string why;
+    const auto list = natives();
+    if (list)
+      for (const Candidate& native : *list)
+        if (!native.estimate.infeasible.empty()) why += fmt::format("{}{}", why.empty() ? "" : "; ", native.estimate.infeasible);
+    return Error{
+        ErrorCode::kInfeasible,
+        fmt::format("[plan] no placement keeps the memory limits (for everything on one node, {}): raise `memory` in the cluster "
+                    "file or add a node",
+                    why.empty() ? "it fits, but cannot be split" : why)};
+  }
+
+ private:
+  ModelProblem(const PlanRequest& request, Problem problem) : request_(request), problem_(std::move(problem)) {}
+  const std::string& name(std::uint32_t place) const {
+    return request_.cost.cluster->nodes[problem_.node_ids[problem_.node(place)]].name;
+  }
+
+  const PlanRequest& request_;
+  Problem problem_;
+};
+
+// Of all cuts between two places, the best one; a value of this search, to be judged.
+struct BestCut {
+  double ms = std::numeric_limits<double>::infinity();
+  std::uint32_t first = 0;
+  std::uint32_t second = 0;
+  std::uint32_t cut = 0;
+};
+
+double way_ms(const Problem& problem, std::uint32_t from, std::uint32_t to, std::size_t cut) {
+  double ms = 0;
+  while (from != to) {
+    if (problem.places[from].depth >= problem.places[to].depth) {
+      ms += problem.back(from, cut);
+      from = problem.places[from].parent;
+    } else {
+      ms += problem.up(to, cut);
+      to = problem.places[to].parent;
+    }
+  }
+  return ms;
+}
+
+Result<Solution> solve_auto(const Problem& problem, const SolveContext& context, std::string_view& used) {
+  if (problem.edges) {
+    used = "min-cut";
+    return solve_min_cut(problem, context);
+  }
+  used = "route";
+  if (!problem.is_chain()) return solve_route(problem, context);
+  auto up = solve_aaiot(problem, context);
+  if (problem.may_come_back) {
+    auto any = solve_route(problem, context);
+    constexpr double kTie = 1e-9;
+    if (any && (!up || any->places != up->places)) {
+      const std::optional<double> any_ms = context.judge(any->places);
+      const std::optional<double> up_ms = up ? context.judge(up->places) : std::nullopt;
+      if (any_ms && (!up_ms || *any_ms < *up_ms * (1 - kTie))) return any;
+    }
+  }
+  used = "aaiot";
+  return up;
+}
+
 }  // namespace
 
 std::span<const Planner> planners() { return kPlanners; }
 
-Result<PlanResult> run_planner(const PlanRequest& request, std::string_view planner) {
-  if (planner == "auto") planner = "aaiot";
+std::string planner_names() {
+  std::string names = "auto";
+  for (const Planner& planner : kPlanners) names += fmt::format(", {}", planner.name);
+  return names;
+}
+
+Result<Solution> run_solver(const Problem& problem, const SolveContext& context, std::string_view planner,
+                            std::string_view& used) {
+  if (planner == "auto") return solve_auto(problem, context, used);
   std::vector<std::string_view> names{"auto"};
   for (const Planner& candidate : kPlanners) {
     names.push_back(candidate.name);
-    if (candidate.name != planner) continue;
-    TIDELINE_CHECK_OK(check_request(request));
-    TIDELINE_TRY(PlanResult result, candidate.plan(request));
-    TIDELINE_CHECK_OK(verify(request, result));
-    return result;
+    used = candidate.name;
+    if (candidate.name == planner) return candidate.solve(problem, context);
   }
   const std::string_view near = nearest(planner, names);
   return Error{ErrorCode::kNotFound,
@@ -62,20 +216,87 @@ Result<PlanResult> run_planner(const PlanRequest& request, std::string_view plan
                            near.empty() ? "" : fmt::format(", did you mean '{}'?", near), fmt::join(names, ", "))};
 }
 
+Result<PlanResult> run_planner(const PlanRequest& request, std::string_view planner) {
+  TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
+  TIDELINE_TRY(PlanResult result, model.solve(planner));
+  TIDELINE_CHECK_OK(verify_result(request, result));
+  return result;
+}
+
 Result<std::vector<Candidate>> candidates(const PlanRequest& request) {
-  TIDELINE_CHECK_OK(check_request(request));
-  std::vector<Candidate> list;
-  for (std::uint32_t node = 0; node < request.cost.cluster->nodes.size(); ++node) {
-    const std::vector<std::uint32_t> everything(request.cost.profiles[0]->blocks.size(), node);
-    TIDELINE_TRY(PlanResult native, finish_plan(request, "native", everything, {}));
-    list.push_back({Candidate::Kind::kNative, std::move(native.plan), std::move(native.estimate)});
-  }
+  TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
+  TIDELINE_TRY(std::vector<Candidate> list, model.natives());
   auto split = plan_best_split(request);
   if (split) {
     list.push_back({Candidate::Kind::kSplit, std::move(split->plan), std::move(split->estimate)});
   } else if (split.error().code != ErrorCode::kInfeasible) {
     return split.error();
   }
+  return list;
+}
+
+Result<PlanResult> plan_best_split(const PlanRequest& request) {
+  TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
+  auto solution = solve_best_split(model.problem(), model.context());
+  if (!solution && solution.error().code == ErrorCode::kInfeasible)
+    return Error{ErrorCode::kInfeasible, "[plan] no plan with two segments keeps the memory limits"};
+  if (!solution) return solution.error();
+  return model.finish(request.walks == Walks::kUpOnly ? "chain-exact" : "route", std::move(*solution));
+}
+
+Result<std::vector<Candidate>> best_pairs(const PlanRequest& request) {
+  TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
+  const Problem& problem = model.problem();
+  constexpr double kStepsMax = 5e7;
+  const auto places = static_cast<std::uint32_t>(problem.places.size());
+  if (double(places) * places * double(problem.blocks) > kStepsMax)
+    return Error{
+        ErrorCode::kUnsupported,
+        fmt::format("[plan] the best cut of each two nodes is not known for {} blocks at {} places", problem.blocks, places)};
+  std::vector<double> before(problem.nodes * (problem.blocks + 1), 0);
+  for (std::size_t cut = 1; cut <= problem.blocks; ++cut)
+    for (std::size_t node = 0; node < problem.nodes; ++node)
+      before[cut * problem.nodes + node] =
+          before[(cut - 1) * problem.nodes + node] + problem.time[(cut - 1) * problem.nodes + node];
+  const auto segment_ms = [&](std::size_t node, std::size_t first, std::size_t cut) {
+    return std::max(0.0, before[cut * problem.nodes + node] - before[first * problem.nodes + node] +
+                             problem.start_ms(first, node) + problem.end_ms(cut, node));
+  };
+  const std::size_t cluster_nodes = request.cost.cluster->nodes.size();
+  std::vector<std::vector<BestCut>> best(cluster_nodes, std::vector<BestCut>(cluster_nodes));
+  for (std::uint32_t first = 0; first < places; ++first)
+    for (std::uint32_t second = 0; second < places; ++second) {
+      const std::size_t first_node = problem.node(first);
+      const std::size_t second_node = problem.node(second);
+      if (first_node == second_node) continue;
+      // Who may not come back goes up from the first to the second.
+      if (!problem.may_come_back) {
+        std::uint32_t at = second;
+        while (problem.places[at].depth > problem.places[first].depth) at = problem.places[at].parent;
+        if (at != first) continue;
+      }
+      if (request.cancel.cancelled()) return Error{ErrorCode::kCancelled, "[plan] interrupted"};
+      BestCut& known = best[problem.node_ids[first_node]][problem.node_ids[second_node]];
+      const double there = way_ms(problem, 0, first, 0);
+      const double home = way_ms(problem, second, 0, problem.blocks);
+      for (std::uint32_t cut = 1; cut < problem.blocks; ++cut) {
+        const double ms = there + segment_ms(first_node, 0, cut) + way_ms(problem, first, second, cut) +
+                          segment_ms(second_node, cut, problem.blocks) + home;
+        if (ms >= known.ms) continue;
+        std::vector<std::uint32_t> placement(problem.blocks, second);
+        std::fill(placement.begin(), placement.begin() + cut, first);
+        if (fits_memory(problem, placement)) known = {ms, first, second, cut};
+      }
+    }
+  std::vector<Candidate> list;
+  for (const std::vector<BestCut>& row : best)
+    for (const BestCut& cut : row) {
+      if (cut.cut == 0) continue;
+      std::vector<std::uint32_t> placement(problem.blocks, cut.second);
+      std::fill(placement.begin(), placement.begin() + cut.cut, cut.first);
+      TIDELINE_TRY(PlanResult result, model.finish("pair", {.places = std::move(placement), .stats = {}}));
+      list.push_back({Candidate::Kind::kPair, std::move(result.plan), std::move(result.estimate)});
+    }
   return list;
 }
 

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "cost/cost.h"
 #include "platform/files.h"
 
 namespace tideline {
@@ -186,7 +187,8 @@ Result<TableValue> table_value(const Table& table, std::span<const std::uint32_t
   }
   for (std::uint32_t j = 0; j < input_needed; ++j) crossing[j] += table.input_bytes;
   for (std::uint32_t j = 0; j < highest; ++j)
-    value.transfer_ms += 1e3 * (crossing[j] + table.result_bytes) / table.links[j].bytes_per_s + table.links[j].rtt_ms;
+    for (const double bytes : {crossing[j], table.result_bytes})
+      value.transfer_ms += move_time(bytes, table.links[j].bytes_per_s, Millis{table.links[j].rtt_ms}, Millis{0}).count();
   value.latency_ms = value.compute_ms + value.transfer_ms;
   return value;
 }

@@ -9,7 +9,8 @@
 // A placement gives each op a device; devices never decrease along an edge. Its value (AAIoT, eq. 3, with a round trip per hop):
 //   sum over ops i: runtime_ms[i][device of i]
 // + sum over links j below the highest device used: 1000 * (crossing_j + result_bytes) / bytes_per_s_j + rtt_ms_j
-// where crossing_j are the bytes of the tensors made at or below device j and needed above it, each once however many ops need
+// which is cost/cost.h's formula for a request that goes up to the highest device and home, with half of the round trip each way.
+// crossing_j are the bytes of the tensors made at or below device j and needed above it, each once however many ops need
 // it. The input is made on device 0 and needed by the ops without predecessor.
 //
 // Worked example: one op, runtime_ms [50, 10], input 150,528 B, result 4,000 B, a link of 1.25e6 B/s and 4 ms: on device 0
@@ -78,18 +79,9 @@ struct TablePlan {
   bool operator==(const TablePlan&) const = default;
 };
 
-// A pure function: the same table gives the same answer. Ties go to the lower device, from the last op backwards.
-struct TablePlanner {
-  std::string_view name;
-  std::string_view summary;
-  Result<TablePlan> (*plan)(const Table&);
-};
-
-// Every planner for tables; defined in table_planners.cpp.
-std::span<const TablePlanner> table_planners();
-
-// Runs the planner of that name and checks its answer. "auto" takes aaiot for a chain and min-cut for a graph.
-// kNotFound for an unknown name; kUnsupported when the planner cannot solve this kind of table.
+// Runs the planner of planners() with that name and judges its answer by the definition above. "auto" takes aaiot for a chain and
+// min-cut for a graph. Ties go to the lower device, from the last op backwards. kNotFound for an unknown name; kUnsupported when
+// the planner cannot solve this kind of table.
 Result<TablePlan> plan_table(const Table& table, std::string_view planner);
 
 // All ops on one device.
@@ -98,11 +90,5 @@ TablePlan native_table_plan(const Table& table, std::uint32_t device);
 // The best placement of a chain in which at least two devices compute. kUnsupported for a graph; kInfeasible for one op or one
 // device.
 Result<TablePlan> best_table_split(const Table& table);
-
-// The planners, one file each.
-Result<TablePlan> plan_table_native(const Table& table);
-Result<TablePlan> plan_table_aaiot(const Table& table);
-Result<TablePlan> plan_table_mincut(const Table& table);
-Result<TablePlan> plan_table_exhaustive(const Table& table);
 
 }  // namespace tideline

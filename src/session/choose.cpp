@@ -51,7 +51,8 @@ Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArgument
     return chosen;
   }
   TIDELINE_TRY(chosen.inputs, load_plan_inputs(cluster, arguments, loaded, control));
-  const PlanRequest request{.cost = chosen.inputs.cost(cluster), .cancel = control.cancel};
+  // Nodes relay answers as they come: the plan must be one that they can run (client/client.h).
+  const PlanRequest request{.cost = chosen.inputs.cost(cluster), .walks = Walks::kUpOnly, .cancel = control.cancel};
   if (given) {
     TIDELINE_TRY(chosen.estimate, estimate(request.cost, *given));
     chosen.plan = std::move(*given);

@@ -77,9 +77,10 @@ Result<Sweep> sweep_model(const Cluster& cluster, const std::vector<const Profil
     report::SweepPoint point{
         .bytes_per_s = bandwidth, .device = nodes_of(changing, result.estimate), .latency_ms = result.estimate.latency.count()};
     TIDELINE_TRY(const std::vector<Candidate> list, candidates(request));
+    point.single_ms.assign(cluster.nodes.size(), std::nan(""));
     for (const Candidate& candidate : list)
-      if (candidate.kind == Candidate::Kind::kNative)
-        point.single_ms.push_back(candidate.estimate.infeasible.empty() ? candidate.estimate.latency.count() : std::nan(""));
+      if (candidate.kind == Candidate::Kind::kNative && candidate.estimate.infeasible.empty())
+        point.single_ms[nodes_of(changing, candidate.estimate)[0]] = candidate.estimate.latency.count();
     sweep.points.push_back(std::move(point));
     control.report({kSweeping, sweep.points.size(), bandwidths.size(), ""});
   }

@@ -1,6 +1,7 @@
 // Goal: on random profiles (corrections at the cuts, overheads, slowdowns, asymmetric links, memory limits) aaiot, chain-exact
-// and the exhaustive referee give the same plan. Method: numbers that are binary fractions, so that sums are exact in any order
-// and the answers must be equal to the last bit, ties included; then arbitrary numbers, equal within rounding.
+// and the exhaustive referee, over the plans that go up and come home when all is done, give the same plan. Method: numbers that
+// are binary fractions, so that sums are exact in any order and the answers must be equal to the last bit, ties included; then
+// arbitrary numbers, equal within rounding.
 #include <algorithm>
 #include <random>
 
@@ -16,7 +17,7 @@ struct Problem {
   std::vector<Profile> profiles;
 
   PlanRequest request() const {
-    PlanRequest request{.cost = {.cluster = &cluster, .hop_overhead = Millis{0.25}}};
+    PlanRequest request{.cost = {.cluster = &cluster, .hop_overhead = Millis{0.25}}, .walks = Walks::kUpOnly};
     for (const Profile& profile : profiles) request.cost.profiles.push_back(&profile);
     return request;
   }

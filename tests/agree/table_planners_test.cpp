@@ -64,8 +64,8 @@ TEST(TablePlannersAgree, AaiotIsExhaustive) {
   for (int round = 0; round < kTables; ++round) {
     const bool whole = round % 2 == 0;
     const Table table = generator.table(whole);
-    const auto fast = plan_table_aaiot(table);
-    const auto referee = plan_table_exhaustive(table);
+    const auto fast = plan_table(table, "aaiot");
+    const auto referee = plan_table(table, "exhaustive");
     ASSERT_TRUE(fast && referee) << "round " << round;
     const auto value = table_value(table, fast->devices);
     ASSERT_TRUE(value) << "round " << round;
@@ -90,8 +90,8 @@ TEST(TablePlannersAgree, MinCutIsExhaustive) {
   for (int round = 0; round < 4'000; ++round) {
     const bool whole = round % 2 == 0;
     const Table table = round % 4 == 3 ? generator.table(whole) : generator.graph(whole);
-    const auto cut = plan_table_mincut(table);
-    const auto referee = plan_table_exhaustive(table);
+    const auto cut = plan_table(table, "min-cut");
+    const auto referee = plan_table(table, "exhaustive");
     ASSERT_TRUE(cut && referee) << "round " << round;
     if (whole) {
       ASSERT_EQ(cut->devices, referee->devices) << "round " << round;

@@ -1,0 +1,25 @@
+// Everything at the one best place: what a split has to beat. O(places x blocks), exact among these.
+#include "planner/problem.h"
+
+namespace tideline {
+
+Result<Solution> solve_native(const Problem& problem, const SolveContext& context) {
+  Solution best;
+  std::optional<double> best_ms;
+  PlannerStats stats;
+  for (std::uint32_t place = 0; place < problem.places.size(); ++place) {
+    if (context.cancel.cancelled()) return Error{ErrorCode::kCancelled, "[plan] interrupted"};
+    std::vector<std::uint32_t> everything(problem.blocks, place);
+    const std::optional<double> ms = context.judge(everything);
+    ++stats.considered;
+    if (!ms) ++stats.pruned_memory;
+    if (!ms || (best_ms && *ms >= *best_ms)) continue;
+    best.places = std::move(everything);
+    best_ms = ms;
+  }
+  if (!best_ms) return Error{ErrorCode::kInfeasible, ""};
+  best.stats = std::move(stats);
+  return best;
+}
+
+}  // namespace tideline
