@@ -18,6 +18,7 @@ struct Options {
   std::string table;
   std::string planner = "auto";
   std::string plan_out;
+  bool pairs = false;
 };
 
 Status plan_model(const Context& context, const Options& options) {
@@ -29,6 +30,9 @@ Status plan_model(const Context& context, const Options& options) {
   PlanAnswer answer{.cost = &request.cost, .input_name = inputs.input_name};
   TIDELINE_TRY(answer.chosen, run_planner(request, options.planner));
   TIDELINE_TRY(answer.candidates, candidates(request));
+  if (options.pairs) {
+    TIDELINE_TRY(answer.pairs, best_pairs(request));
+  }
   if (!options.plan_out.empty()) TIDELINE_CHECK_OK(write_file_atomic(options.plan_out, write_plan(answer.chosen.plan)));
   context.output == Output::kJson ? print_plan_json(answer) : print_plan_table(answer);
   if (context.quiet) return {};
@@ -42,7 +46,7 @@ Status plan(const Context& context, const Options& options) {
   if (options.table.empty()) return plan_model(context, options);
   if (has_model) return Error{ErrorCode::kInvalidArgument, "plan either a MODEL or a --table, not both"};
   if (!options.plan_out.empty()) return Error{ErrorCode::kInvalidArgument, "--plan-out needs a MODEL: a table has no plan file"};
-  return plan_table_file(context, options.table, options.planner);
+  return plan_table_file(context, options.table, options.planner, options.pairs);
 }
 
 }  // namespace
@@ -55,6 +59,7 @@ void add_plan_command(CLI::App& app, Context& context) {
   command->add_option("--cluster", options->cluster, "The nodes and links (docs/formats/cluster.md)")->type_name("FILE");
   add_profile_options(*command, options->inputs);
   command->add_option("--planner", options->planner, "One of " + planner_names())->type_name("NAME");
+  command->add_flag("--pairs,--all", options->pairs, "Also list the best cut for each two nodes");
   command->add_option("--plan-out", options->plan_out, "Write the plan, for `tideline run --plan`")->type_name("FILE");
   command->add_option("--table", options->table, "Plan a table of measured times instead of a model (docs/formats/table.md)")
       ->type_name("FILE");

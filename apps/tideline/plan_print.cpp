@@ -1,8 +1,10 @@
 #include "plan_print.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 namespace tideline::app {
@@ -20,9 +22,21 @@ struct Label {
   std::string sends;  // "sends the JPEG (197 kB)"; "sends 25.1 kB after relu4"
 };
 
+// " by gateway" for the nodes on the way that only pass on, where the cluster leaves a choice.
+std::string by_way_of(const PlanAnswer& answer, const Plan& plan) {
+  if (is_chain(*answer.cost->cluster)) return "";
+  std::vector<std::string> names;
+  for (std::uint32_t at = 1; at < plan.segments.back().at; ++at) {
+    const auto computes = [&](const PlanSegment& segment) { return segment.node == plan.route[at]; };
+    if (plan.route[at] == plan.route[0] || std::any_of(plan.segments.begin(), plan.segments.end(), computes)) continue;
+    if (std::find(names.begin(), names.end(), plan.route[at]) == names.end()) names.push_back(plan.route[at]);
+  }
+  return names.empty() ? "" : fmt::format(" by {}", fmt::join(names, ", "));
+}
+
 Label label_of(const PlanAnswer& answer, const Plan& plan, const Estimate& estimate) {
   if (plan.segments.size() == 1) {
-    Label label{.where = "everything on " + plan.segments[0].node, .sends = "sends nothing"};
+    Label label{.where = "everything on " + plan.segments[0].node + by_way_of(answer, plan), .sends = "sends nothing"};
     if (!estimate.hops.empty())
       label.sends = fmt::format("sends {} ({})", answer.input_name, format_bytes(profile_of(answer).cuts[0].bytes));
     return label;
@@ -36,13 +50,15 @@ Label label_of(const PlanAnswer& answer, const Plan& plan, const Estimate& estim
         fmt::format("{} {} after {}", i == 0 ? "" : ",", format_bytes(profile_of(answer).cuts[segment.last_block + 1].bytes),
                     profile_of(answer).blocks[segment.last_block].name);
   }
+  label.where += by_way_of(answer, plan);
   return label;
 }
 
 Json segments_json(const Plan& plan) {
   Json list = Json::array();
   for (const PlanSegment& segment : plan.segments)
-    list.push_back({{"node", segment.node}, {"first_block", segment.first_block}, {"last_block", segment.last_block}});
+    list.push_back(
+        {{"node", segment.node}, {"first_block", segment.first_block}, {"last_block", segment.last_block}, {"at", segment.at}});
   return list;
 }
 
@@ -60,6 +76,7 @@ Json stages_json(const Estimate& estimate) {
     entry["last_block"] = stage.has_segment ? Json(stage.last_block) : Json(nullptr);
     entry["compute_ms"] = stage.compute.count();
     entry["memory_bytes"] = stage.memory_bytes;
+    entry["at"] = stage.at;
     list.push_back(std::move(entry));
   }
   return list;
@@ -90,21 +107,41 @@ bool is_chosen(const PlanAnswer& answer, const Candidate& candidate) {
   return candidate.plan.segments == answer.chosen.plan.segments;
 }
 
+// Up one route and home, whatever runs on the way.
+bool only_goes_up(const Plan& plan) {
+  const std::size_t top = plan.route.size() / 2;
+  for (std::size_t i = 0; i < top; ++i)
+    if (plan.route[i] != plan.route[plan.route.size() - 1 - i]) return false;
+  return plan.segments.back().at <= top;
+}
+
+// Where the route says more than the nodes that compute.
+bool shows_route(const PlanAnswer& answer) {
+  return !only_goes_up(answer.chosen.plan) || (!is_chain(*answer.cost->cluster) && answer.chosen.plan.route.size() > 1);
+}
+
+bool is_tie(const PlanAnswer& answer, const Candidate& candidate) {
+  return !is_chosen(answer, candidate) && candidate.estimate.infeasible.empty() &&
+         ties(candidate.estimate.latency, answer.chosen.estimate.latency);
+}
+
 bool do_not_split(const PlanAnswer& answer) { return answer.chosen.plan.segments.size() == 1; }
+
+void print_hop(const PlanAnswer& answer, const HopEstimate& hop) {
+  const Link& link = answer.cost->cluster->links[hop.link];
+  fmt::print("  {:<16} {:<45} {:>10}\n", "   |",
+             fmt::format("{} up, {} back at {}, rtt {}", format_bytes(hop.bytes), format_bytes(hop.result_bytes),
+                         format_bandwidth(link.bytes_per_s), format_millis(hop.rtt)),
+             format_millis(hop.total()));
+}
 
 void print_stages(const PlanAnswer& answer) {
   const Estimate& estimate = answer.chosen.estimate;
   const std::vector<BlockProfile>& blocks = profile_of(answer).blocks;
-  for (std::size_t i = 0; i < estimate.stages.size(); ++i) {
-    const StageEstimate& stage = estimate.stages[i];
-    if (i > 0) {
-      const HopEstimate& hop = estimate.hops[i - 1];
-      const Link& link = answer.cost->cluster->links[i - 1];
-      fmt::print("  {:<16} {:<45} {:>10}\n", "   |",
-                 fmt::format("{} up, {} back at {}, rtt {}", format_bytes(hop.bytes), format_bytes(hop.result_bytes),
-                             format_bandwidth(link.bytes_per_s), format_millis(hop.rtt)),
-                 format_millis(hop.total()));
-    }
+  if (shows_route(answer)) fmt::print("  route {}\n", fmt::join(answer.chosen.plan.route, " > "));
+  for (const StageEstimate& stage : estimate.stages) {
+    for (const HopEstimate& hop : estimate.hops)
+      if (hop.at + 1 == stage.at) print_hop(answer, hop);
     if (!stage.has_segment) {
       fmt::print("  {:<16} passes it on\n", stage.node);
       continue;
@@ -118,38 +155,100 @@ void print_stages(const PlanAnswer& answer) {
   }
 }
 
-void print_candidates(const PlanAnswer& answer) {
-  fmt::print("\n  {:<{}} {:>10} {:>10} {:>10}\n", "candidate", kLabelWidth, "latency", "compute", "transfer");
-  for (const Candidate& candidate : answer.candidates) {
+// '*' the chosen one, '=' one that takes as long.
+char mark_of(const PlanAnswer& answer, const Candidate& candidate) {
+  if (is_chosen(answer, candidate)) return '*';
+  return is_tie(answer, candidate) ? '=' : ' ';
+}
+
+void print_candidates(const PlanAnswer& answer, const std::vector<Candidate>& candidates, std::string_view title) {
+  fmt::print("\n  {:<{}} {:>10} {:>10} {:>10}\n", title, kLabelWidth, "latency", "compute", "transfer");
+  for (const Candidate& candidate : candidates) {
     const Estimate& estimate = candidate.estimate;
     const Label label = label_of(answer, candidate.plan, estimate);
     const std::string text = fmt::format("{}: {}", label.where, label.sends);
     const bool fits = text.size() <= kLabelWidth;
-    fmt::print("{} {:<{}} {:>10} {:>10} {:>10}{}\n", is_chosen(answer, candidate) ? '*' : ' ', fits ? text : label.where,
-               kLabelWidth, format_millis(estimate.latency), format_millis(estimate.compute), format_millis(estimate.transfer),
+    fmt::print("{} {:<{}} {:>10} {:>10} {:>10}{}\n", mark_of(answer, candidate), fits ? text : label.where, kLabelWidth,
+               format_millis(estimate.latency), format_millis(estimate.compute), format_millis(estimate.transfer),
                estimate.infeasible.empty() ? "" : "  not possible: " + estimate.infeasible);
     if (!fits) fmt::print("      {}\n", label.sends);
   }
 }
 
-}  // namespace
-
-void print_plan_json(const PlanAnswer& answer) {
-  Json candidates = Json::array();
-  for (const Candidate& candidate : answer.candidates) {
+Json candidates_json(const PlanAnswer& answer, const std::vector<Candidate>& candidates) {
+  constexpr std::array kKinds{"native", "split", "pair"};
+  Json list = Json::array();
+  for (const Candidate& candidate : candidates) {
     const Label label = label_of(answer, candidate.plan, candidate.estimate);
-    Json entry{{"kind", candidate.kind == Candidate::Kind::kNative ? "native" : "split"},
+    Json entry{{"kind", kKinds[static_cast<std::size_t>(candidate.kind)]},
                {"label", label.where + ": " + label.sends},
+               {"route", candidate.plan.route},
                {"segments", segments_json(candidate.plan)}};
     entry.update(value_json(candidate.estimate));
     entry["stages"] = stages_json(candidate.estimate);
     entry["hops"] = hops_json(candidate.estimate);
     entry["infeasible"] = candidate.estimate.infeasible.empty() ? Json(nullptr) : Json(candidate.estimate.infeasible);
     entry["chosen"] = is_chosen(answer, candidate);
-    candidates.push_back(std::move(entry));
+    entry["ties"] = is_tie(answer, candidate);
+    list.push_back(std::move(entry));
   }
+  return list;
+}
+
+// "everything on camera", "the best split".
+std::string short_name(const Candidate& candidate) {
+  return candidate.kind == Candidate::Kind::kNative ? "everything on " + candidate.plan.segments[0].node : "the best split";
+}
+
+std::vector<std::string> tied_names(const PlanAnswer& answer) {
+  std::vector<std::string> names;
+  for (const Candidate& candidate : answer.candidates)
+    if (is_tie(answer, candidate)) names.push_back(short_name(candidate));
+  return names;
+}
+
+// What to do, in one sentence or two.
+void print_verdict(const PlanAnswer& answer) {
+  const Estimate& estimate = answer.chosen.estimate;
+  const Candidate* split = split_of(answer);
+  const std::string ties = fmt::format("{}", fmt::join(tied_names(answer), " and "));
+  if (do_not_split(answer)) {
+    const std::string& node = answer.chosen.plan.segments[0].node;
+    if (!ties.empty()) {
+      fmt::print("\nDo not split: everything on {} is as fast as anything; {} would take as long.\n", node, ties);
+      return;
+    }
+    fmt::print("\nDo not split: everything on {} is best.", node);
+    if (split != nullptr)
+      fmt::print(" The best split would take {} longer.", format_millis(split->estimate.latency - estimate.latency));
+    fmt::print("\n");
+    return;
+  }
+  const Candidate* native = nullptr;
+  for (const Candidate& candidate : answer.candidates)
+    if (candidate.kind == Candidate::Kind::kNative && candidate.estimate.infeasible.empty() &&
+        (native == nullptr || candidate.estimate.latency < native->estimate.latency))
+      native = &candidate;
+  if (native == nullptr)
+    fmt::print("\nSplit: no node can run everything.\n");
+  else if (is_tie(answer, *native))
+    fmt::print("\nSplit, or do not: {} would take as long.\n", ties);
+  else if (native->estimate.latency < estimate.latency)  // only a plan that was not chosen for its latency
+    fmt::print("\nNot the best plan: everything on {} would be {} faster.\n", native->plan.segments[0].node,
+               format_millis(estimate.latency - native->estimate.latency));
+  else
+    fmt::print("\nSplit: {} faster than everything on {}.\n", format_millis(native->estimate.latency - estimate.latency),
+               native->plan.segments[0].node);
+}
+
+}  // namespace
+
+bool ties(Millis left, Millis right) { return format_millis(left) == format_millis(right); }
+
+void print_plan_json(const PlanAnswer& answer) {
   const PlanResult& chosen = answer.chosen;
   Json json{{"planner", chosen.plan.planner},
+            {"route", chosen.plan.route},
             {"segments", segments_json(chosen.plan)},
             {"estimate", value_json(chosen.estimate)},
             {"do_not_split", do_not_split(answer)}};
@@ -159,7 +258,9 @@ void print_plan_json(const PlanAnswer& answer) {
                                    : Json(nullptr);
   json["stages"] = stages_json(chosen.estimate);
   json["hops"] = hops_json(chosen.estimate);
-  json["candidates"] = std::move(candidates);
+  json["ties"] = !tied_names(answer).empty();
+  json["candidates"] = candidates_json(answer, answer.candidates);
+  if (!answer.pairs.empty()) json["pairs"] = candidates_json(answer, answer.pairs);
   json["stats"] = {
       {"considered", chosen.stats.considered}, {"pruned_memory", chosen.stats.pruned_memory}, {"note", chosen.stats.note}};
   json["model"] = {{"name", profile_of(answer).model_name},
@@ -175,28 +276,9 @@ void print_plan_table(const PlanAnswer& answer) {
              format_millis(estimate.compute), format_millis(estimate.transfer), answer.chosen.plan.planner);
   if (!answer.chosen.stats.note.empty()) fmt::print("({})\n", answer.chosen.stats.note);
   print_stages(answer);
-  print_candidates(answer);
-  const Candidate* split = split_of(answer);
-  if (do_not_split(answer)) {
-    fmt::print("\nDo not split: everything on {} is best.", answer.chosen.plan.segments[0].node);
-    if (split != nullptr)
-      fmt::print(" The best split would take {} longer.", format_millis(split->estimate.latency - estimate.latency));
-    fmt::print("\n");
-    return;
-  }
-  const Candidate* native = nullptr;
-  for (const Candidate& candidate : answer.candidates)
-    if (candidate.kind == Candidate::Kind::kNative && candidate.estimate.infeasible.empty() &&
-        (native == nullptr || candidate.estimate.latency < native->estimate.latency))
-      native = &candidate;
-  if (native == nullptr)
-    fmt::print("\nSplit: no node can run everything.\n");
-  else if (native->estimate.latency < estimate.latency)  // only a plan that was not chosen for its latency
-    fmt::print("\nNot the best plan: everything on {} would be {} faster.\n", native->plan.segments[0].node,
-               format_millis(estimate.latency - native->estimate.latency));
-  else
-    fmt::print("\nSplit: {} faster than everything on {}.\n", format_millis(native->estimate.latency - estimate.latency),
-               native->plan.segments[0].node);
+  print_candidates(answer, answer.candidates, "candidate");
+  if (!answer.pairs.empty()) print_candidates(answer, answer.pairs, "best cut per pair of nodes");
+  print_verdict(answer);
 }
 
 }  // namespace tideline::app

@@ -13,7 +13,11 @@ struct PlanAnswer {
   std::string input_name;  // "the JPEG"
   PlanResult chosen;
   std::vector<Candidate> candidates;
+  std::vector<Candidate> pairs;  // the best cut for each two nodes, when asked for
 };
+
+// Whether people see the same latency: a difference below the last digit that is shown is a tie, and nothing to choose by.
+bool ties(Millis left, Millis right);
 
 void print_plan_json(const PlanAnswer& answer);
 void print_plan_table(const PlanAnswer& answer);

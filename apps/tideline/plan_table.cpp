@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
+#include "plan_print.h"
 #include "planner/table.h"
 
 namespace tideline::app {
@@ -17,7 +18,12 @@ struct Answer {
   TablePlan chosen;
   std::vector<TablePlan> natives;  // by device
   Result<TablePlan> split;         // the best that really splits
+  std::vector<TablePlan> pairs;    // the best cut for each two devices, when asked for
 };
+
+bool is_tie(const Answer& answer, const TablePlan& plan) {
+  return plan.devices != answer.chosen.devices && ties(Millis{plan.value.latency_ms}, Millis{answer.chosen.value.latency_ms});
+}
 
 bool is_split(const TablePlan& plan) {
   return std::any_of(plan.devices.begin(), plan.devices.end(), [&](std::uint32_t device) { return device != plan.devices[0]; });
@@ -32,17 +38,28 @@ void print_json(const Table& table, const Answer& answer) {
   for (std::uint32_t device = 0; device < answer.natives.size(); ++device) {
     Json entry{{"kind", "native"}, {"name", table.devices[device]}, {"device", device}};
     entry.update(value_json(answer.natives[device].value));
+    entry["ties"] = is_tie(answer, answer.natives[device]);
     candidates.push_back(std::move(entry));
   }
   if (answer.split) {
     Json entry{{"kind", "split"}, {"device", answer.split->devices}};
     entry.update(value_json(answer.split->value));
+    entry["ties"] = is_tie(answer, *answer.split);
     candidates.push_back(std::move(entry));
   }
   Json json{{"planner", answer.chosen.planner}, {"device", answer.chosen.devices}};
   json.update(value_json(answer.chosen.value));
   json["do_not_split"] = !is_split(answer.chosen);
   json["candidates"] = std::move(candidates);
+  if (!answer.pairs.empty()) {
+    json["pairs"] = Json::array();
+    for (const TablePlan& pair : answer.pairs) {
+      Json entry{{"kind", "pair"}, {"device", pair.devices}};
+      entry.update(value_json(pair.value));
+      entry["ties"] = is_tie(answer, pair);
+      json["pairs"].push_back(std::move(entry));
+    }
+  }
   fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
@@ -62,9 +79,32 @@ void print_placement(const Table& table, const TablePlan& plan) {
   }
 }
 
-void print_candidate(std::string_view name, const TableValue& value, bool is_chosen) {
-  fmt::print("{} {:<34} {:>12} {:>12} {:>12}\n", is_chosen ? '*' : ' ', name, format_millis(Millis{value.latency_ms}),
+void print_candidate(std::string_view name, const TableValue& value, char mark) {
+  fmt::print("{} {:<34} {:>12} {:>12} {:>12}\n", mark, name, format_millis(Millis{value.latency_ms}),
              format_millis(Millis{value.compute_ms}), format_millis(Millis{value.transfer_ms}));
+}
+
+// '*' the chosen one, '=' one that takes as long.
+char mark_of(const Answer& answer, const TablePlan& plan) {
+  if (plan.devices == answer.chosen.devices) return '*';
+  return is_tie(answer, plan) ? '=' : ' ';
+}
+
+// "pi .. c2 | pc": the last op before the cut.
+std::string pair_name(const Table& table, const TablePlan& plan) {
+  std::size_t cut = 1;
+  while (plan.devices[table.order[cut]] == plan.devices[table.order[0]]) ++cut;
+  return fmt::format("{} .. {} | {}", table.devices[plan.devices[table.order[0]]], table.op_names[table.order[cut - 1]],
+                     table.devices[plan.devices[table.order[cut]]]);
+}
+
+std::string tied_names(const Table& table, const Answer& answer) {
+  std::string names;
+  for (std::uint32_t device = 0; device < answer.natives.size(); ++device)
+    if (is_tie(answer, answer.natives[device]))
+      names += fmt::format("{}everything on {}", names.empty() ? "" : " and ", table.devices[device]);
+  if (answer.split && is_tie(answer, *answer.split)) names += fmt::format("{}the best split", names.empty() ? "" : " and ");
+  return names;
 }
 
 void print_table(const Table& table, const Answer& answer) {
@@ -75,9 +115,22 @@ void print_table(const Table& table, const Answer& answer) {
   fmt::print("\n  {:<34} {:>12} {:>12} {:>12}\n", "candidate", "latency", "compute", "transfer");
   for (std::uint32_t device = 0; device < answer.natives.size(); ++device)
     print_candidate("everything on " + table.devices[device], answer.natives[device].value,
-                    answer.natives[device].devices == chosen.devices);
-  if (answer.split) print_candidate("best split", answer.split->value, answer.split->devices == chosen.devices);
-  if (is_split(chosen)) return;
+                    mark_of(answer, answer.natives[device]));
+  if (answer.split) print_candidate("best split", answer.split->value, mark_of(answer, *answer.split));
+  if (!answer.pairs.empty()) {
+    fmt::print("\n  {:<34} {:>12} {:>12} {:>12}\n", "best cut per pair of devices", "latency", "compute", "transfer");
+    for (const TablePlan& pair : answer.pairs) print_candidate(pair_name(table, pair), pair.value, mark_of(answer, pair));
+  }
+  const std::string tied = tied_names(table, answer);
+  if (is_split(chosen)) {
+    if (!tied.empty()) fmt::print("\nSplit, or do not: {} would take as long.\n", tied);
+    return;
+  }
+  if (!tied.empty()) {
+    fmt::print("\nDo not split: everything on {} is as fast as anything; {} would take as long.\n",
+               table.devices[chosen.devices[0]], tied);
+    return;
+  }
   fmt::print("\nDo not split: everything on {} is best.", table.devices[chosen.devices[0]]);
   if (answer.split)
     fmt::print(" The best split would take {} longer.",
@@ -87,13 +140,16 @@ void print_table(const Table& table, const Answer& answer) {
 
 }  // namespace
 
-Status plan_table_file(const Context& context, const std::string& path, const std::string& planner) {
+Status plan_table_file(const Context& context, const std::string& path, const std::string& planner, bool with_pairs) {
   TIDELINE_TRY(const Table table, load_table(path));
   TIDELINE_TRY(TablePlan chosen, plan_table(table, planner));
   Answer answer{.chosen = std::move(chosen), .split = best_table_split(table)};
   for (std::uint32_t device = 0; device < table.device_count(); ++device)
     answer.natives.push_back(native_table_plan(table, device));
   if (!answer.split && is_split(answer.chosen)) answer.split = answer.chosen;
+  if (with_pairs) {
+    TIDELINE_TRY(answer.pairs, best_table_pairs(table));
+  }
   context.output == Output::kJson ? print_json(table, answer) : print_table(table, answer);
   return {};
 }

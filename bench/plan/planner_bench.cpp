@@ -103,7 +103,7 @@ int run() {
   print("aaiot, profiled model of 1000 blocks x 10 nodes, with its estimate", plan_ms("aaiot"), 1, read_once);
   request.walks = Walks::kAny;
   print("route, the same", plan_ms("route"), 1, read_once);
-  // Two more layers of links: from each node also to the next but one and the next but two, 504 places.
+  // Two more layers of links: from each node also to the next but one and the next but two.
   for (std::uint32_t step = 2; step <= 3; ++step)
     for (std::uint32_t j = 0; j + step < kDevices; ++j) {
       Link link = problem.cluster.links[j];

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -148,28 +147,6 @@ class ModelProblem {
   Problem problem_;
 };
 
-// Of all cuts between two places, the best one; a value of this search, to be judged.
-struct BestCut {
-  double ms = std::numeric_limits<double>::infinity();
-  std::uint32_t first = 0;
-  std::uint32_t second = 0;
-  std::uint32_t cut = 0;
-};
-
-double way_ms(const Problem& problem, std::uint32_t from, std::uint32_t to, std::size_t cut) {
-  double ms = 0;
-  while (from != to) {
-    if (problem.places[from].depth >= problem.places[to].depth) {
-      ms += problem.back(from, cut);
-      from = problem.places[from].parent;
-    } else {
-      ms += problem.up(to, cut);
-      to = problem.places[to].parent;
-    }
-  }
-  return ms;
-}
-
 Result<Solution> solve_auto(const Problem& problem, const SolveContext& context, std::string_view& used) {
   if (problem.edges) {
     used = "min-cut";
@@ -246,57 +223,18 @@ Result<PlanResult> plan_best_split(const PlanRequest& request) {
 
 Result<std::vector<Candidate>> best_pairs(const PlanRequest& request) {
   TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
-  const Problem& problem = model.problem();
-  constexpr double kStepsMax = 5e7;
-  const auto places = static_cast<std::uint32_t>(problem.places.size());
-  if (double(places) * places * double(problem.blocks) > kStepsMax)
-    return Error{
-        ErrorCode::kUnsupported,
-        fmt::format("[plan] the best cut of each two nodes is not known for {} blocks at {} places", problem.blocks, places)};
-  std::vector<double> before(problem.nodes * (problem.blocks + 1), 0);
-  for (std::size_t cut = 1; cut <= problem.blocks; ++cut)
-    for (std::size_t node = 0; node < problem.nodes; ++node)
-      before[cut * problem.nodes + node] =
-          before[(cut - 1) * problem.nodes + node] + problem.time[(cut - 1) * problem.nodes + node];
-  const auto segment_ms = [&](std::size_t node, std::size_t first, std::size_t cut) {
-    return std::max(0.0, before[cut * problem.nodes + node] - before[first * problem.nodes + node] +
-                             problem.start_ms(first, node) + problem.end_ms(cut, node));
+  TIDELINE_TRY(std::vector<PairCut> cuts, search_pairs(model.problem(), request.cancel));
+  const auto in_the_cluster = [&](const PairCut& cut) {
+    const Problem& problem = model.problem();
+    return std::pair(problem.node_ids[problem.node(cut.first)], problem.node_ids[problem.node(cut.second)]);
   };
-  const std::size_t cluster_nodes = request.cost.cluster->nodes.size();
-  std::vector<std::vector<BestCut>> best(cluster_nodes, std::vector<BestCut>(cluster_nodes));
-  for (std::uint32_t first = 0; first < places; ++first)
-    for (std::uint32_t second = 0; second < places; ++second) {
-      const std::size_t first_node = problem.node(first);
-      const std::size_t second_node = problem.node(second);
-      if (first_node == second_node) continue;
-      // Who may not come back goes up from the first to the second.
-      if (!problem.may_come_back) {
-        std::uint32_t at = second;
-        while (problem.places[at].depth > problem.places[first].depth) at = problem.places[at].parent;
-        if (at != first) continue;
-      }
-      if (request.cancel.cancelled()) return Error{ErrorCode::kCancelled, "[plan] interrupted"};
-      BestCut& known = best[problem.node_ids[first_node]][problem.node_ids[second_node]];
-      const double there = way_ms(problem, 0, first, 0);
-      const double home = way_ms(problem, second, 0, problem.blocks);
-      for (std::uint32_t cut = 1; cut < problem.blocks; ++cut) {
-        const double ms = there + segment_ms(first_node, 0, cut) + way_ms(problem, first, second, cut) +
-                          segment_ms(second_node, cut, problem.blocks) + home;
-        if (ms >= known.ms) continue;
-        std::vector<std::uint32_t> placement(problem.blocks, second);
-        std::fill(placement.begin(), placement.begin() + cut, first);
-        if (fits_memory(problem, placement)) known = {ms, first, second, cut};
-      }
-    }
+  std::sort(cuts.begin(), cuts.end(),
+            [&](const PairCut& left, const PairCut& right) { return in_the_cluster(left) < in_the_cluster(right); });
   std::vector<Candidate> list;
-  for (const std::vector<BestCut>& row : best)
-    for (const BestCut& cut : row) {
-      if (cut.cut == 0) continue;
-      std::vector<std::uint32_t> placement(problem.blocks, cut.second);
-      std::fill(placement.begin(), placement.begin() + cut.cut, cut.first);
-      TIDELINE_TRY(PlanResult result, model.finish("pair", {.places = std::move(placement), .stats = {}}));
-      list.push_back({Candidate::Kind::kPair, std::move(result.plan), std::move(result.estimate)});
-    }
+  for (const PairCut& cut : cuts) {
+    TIDELINE_TRY(PlanResult result, model.finish("pair", {.places = placement_of(model.problem(), cut), .stats = {}}));
+    list.push_back({Candidate::Kind::kPair, std::move(result.plan), std::move(result.estimate)});
+  }
   return list;
 }
 

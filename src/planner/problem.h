@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -107,6 +108,17 @@ Result<Solution> solve_best_split(const Problem& problem, const SolveContext& co
 // for "auto". kNotFound for an unknown name.
 Result<Solution> run_solver(const Problem& problem, const SolveContext& context, std::string_view planner,
                             std::string_view& used);
+
+// The blocks before `cut` at place `first`, the others at `second`.
+struct PairCut {
+  std::uint32_t first = 0;
+  std::uint32_t second = 0;
+  std::uint32_t cut = 0;
+  double ms = std::numeric_limits<double>::infinity();  // this search's, to be judged
+};
+std::vector<std::uint32_t> placement_of(const Problem& problem, const PairCut& pair);
+// For each two nodes the best one that keeps the memory limits; none for two that have none.
+Result<std::vector<PairCut>> search_pairs(const Problem& problem, const CancelToken& cancel);
 
 // The segment-wise search under memory limits that chain-exact and route share. `segments_min` is 1 or 2.
 struct SegmentSearchOptions {

@@ -91,4 +91,8 @@ TablePlan native_table_plan(const Table& table, std::uint32_t device);
 // device.
 Result<TablePlan> best_table_split(const Table& table);
 
+// For each two devices of a chain the best placement in which the lower one has the ops before one cut and the higher one those
+// after it. kUnsupported for a graph, or above some millions of steps.
+Result<std::vector<TablePlan>> best_table_pairs(const Table& table);
+
 }  // namespace tideline

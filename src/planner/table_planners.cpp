@@ -43,6 +43,14 @@ Result<TablePlan> plan_table(const Table& table, std::string_view planner) {
   return finish(table, solution.by.empty() ? used : solution.by, solution);
 }
 
+Result<std::vector<TablePlan>> best_table_pairs(const Table& table) {
+  const Problem problem = make_problem(table);
+  TIDELINE_TRY(const std::vector<PairCut> cuts, search_pairs(problem, {}));
+  std::vector<TablePlan> list;
+  for (const PairCut& cut : cuts) list.push_back(finish(table, "pair", {.places = placement_of(problem, cut), .stats = {}}));
+  return list;
+}
+
 Result<TablePlan> best_table_split(const Table& table) {
   if (!table.is_chain) return Error{ErrorCode::kUnsupported, "[plan] the best split is known for chains only"};
   auto solution = solve_best_split(make_problem(table), context_of(table));

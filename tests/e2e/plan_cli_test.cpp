@@ -151,6 +151,51 @@ TEST_F(PlanCli, ModelDoesNotSplit) {
   EXPECT_THAT(run(arguments).out, HasSubstr("Do not split: everything on server is best."));
 }
 
+// Of two ways to the server the fast one, by name; and the best cut of each two nodes that a request can reach.
+TEST_F(PlanCli, AGraphIsPlannedAndItsRouteNamed) {
+  const std::string graph = write("graph.yaml", R"(version: 2
+nodes:
+  - {name: camera, tier: device, address: "h:1", slowdown: 100}
+  - {name: near, tier: edge, address: "h:2", slowdown: 50}
+  - {name: far, tier: edge, address: "h:3", slowdown: 50}
+  - {name: server, tier: cloud, address: "h:4"}
+links:
+  - {from: camera, to: near, bandwidth: 1Mbit/s, rtt: 1ms}
+  - {from: camera, to: far, bandwidth: 1Gbit/s, rtt: 1ms}
+  - {from: near, to: server, bandwidth: 1Gbit/s, rtt: 1ms}
+  - {from: far, to: server, bandwidth: 1Gbit/s, rtt: 1ms}
+)");
+  const std::string arguments =
+      "plan --profile " + write("p.json", write_profile(profile())) + " --cluster " + graph + " --pairs";
+  const std::string plan_file = (folder_ / "graph.plan.json").string();
+  const auto json = run(arguments + " -o json --plan-out " + plan_file).json();
+  EXPECT_EQ(json["planner"], "route");
+  EXPECT_EQ(json["route"], (nlohmann::json{"camera", "far", "server", "far", "camera"}));
+  EXPECT_EQ(json["stages"][2]["at"], 2);
+  EXPECT_EQ(json["pairs"].size(), 12u);
+  EXPECT_EQ(json["pairs"][0]["kind"], "pair");
+  EXPECT_EQ(parse_plan(slurp(plan_file), plan_file)->route.size(), 5u);
+  const Outcome text = run(arguments);
+  EXPECT_THAT(text.out, HasSubstr("route camera > far > server > far > camera"));
+  EXPECT_THAT(text.out, HasSubstr("* everything on server by far"));
+  EXPECT_THAT(text.out, HasSubstr("best cut per pair of nodes"));
+}
+
+// Two that take as long as each other are both said to; neither is "best".
+TEST_F(PlanCli, TiesAreSaid) {
+  const std::string twins = write("twins.json", R"({"devices": ["a", "b"], "links": [{"bytes_per_s": 1}],
+      "ops": [{"name": "x", "runtime_ms": [2, 2], "output_bytes": 0}, {"name": "y", "runtime_ms": [3, 3], "output_bytes": 0}],
+      "input_bytes": 0, "result_bytes": 0})");
+  const Outcome text = run("plan --table " + twins);
+  EXPECT_THAT(text.out,
+              HasSubstr("everything on a is as fast as anything; everything on b and the best split would take as long"));
+  EXPECT_THAT(text.out, HasSubstr("= everything on b"));
+  const auto json = run("plan --table " + twins + " -o json --pairs").json();
+  EXPECT_EQ(json["candidates"][0]["ties"], false);
+  EXPECT_EQ(json["candidates"][1]["ties"], true);
+  EXPECT_EQ(json["pairs"].size(), 1u);
+}
+
 TEST_F(PlanCli, MemoryLimits) {
   const std::string profile_file = write("p.json", write_profile(profile()));
   const auto json = run("plan --profile " + profile_file + " --cluster " + cluster(", memory: 2500kB") + " -o json").json();
