@@ -57,8 +57,7 @@ Label label_of(const PlanAnswer& answer, const Plan& plan, const Estimate& estim
 Json segments_json(const Plan& plan) {
   Json list = Json::array();
   for (const PlanSegment& segment : plan.segments)
-    list.push_back(
-        {{"node", segment.node}, {"first_block", segment.first_block}, {"last_block", segment.last_block}, {"at", segment.at}});
+    list.push_back({{"node", segment.node}, {"first_block", segment.first_block}, {"last_block", segment.last_block}});
   return list;
 }
 
