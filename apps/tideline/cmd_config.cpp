@@ -78,12 +78,7 @@ Result<Validated> validated(const Cluster& cluster) {
     result.text += fmt::format("  and {} more (-o json has them all)\n", list.size() - kRoutesShownMax);
   result.config["routes"] = std::move(list);
   result.config["routes_complete"] = routes.complete;
-  if (!routes.complete)
-    result.notes.push_back(
-        fmt::format("there are more routes than the {} shortest, which are all that planners look at", routes.places.size()));
-  for (const NodeId node : unreached_nodes(cluster, routes))
-    result.notes.push_back(fmt::format("no link leads from '{}' to '{}', so nothing can run there", source,
-                                       cluster.nodes[static_cast<std::size_t>(node)].name));
+  result.notes = notes_on(cluster, routes);
   return result;
 }
 

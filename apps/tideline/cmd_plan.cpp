@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "cluster/routes.h"
 #include "commands.h"
 #include "model_options.h"
 #include "plan_print.h"
@@ -37,6 +38,8 @@ Status plan_model(const Context& context, const Options& options) {
   context.output == Output::kJson ? print_plan_json(answer) : print_plan_table(answer);
   if (context.quiet) return {};
   for (const std::string& note : inputs.notes) fmt::print(stderr, "note: {}\n", note);
+  TIDELINE_TRY(const Routes routes, routes_of(cluster));
+  for (const std::string& note : notes_on(cluster, routes)) fmt::print(stderr, "note: {}\n", note);
   if (!options.plan_out.empty()) fmt::print(stderr, "wrote {}\n", options.plan_out);
   return {};
 }

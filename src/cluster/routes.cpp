@@ -74,4 +74,15 @@ std::vector<NodeId> unreached_nodes(const Cluster& cluster, const Routes& routes
   return list;
 }
 
+std::vector<std::string> notes_on(const Cluster& cluster, const Routes& routes) {
+  std::vector<std::string> notes;
+  if (!routes.complete)
+    notes.push_back(
+        fmt::format("there are more routes than the {} shortest, which are all that planners look at", routes.places.size()));
+  for (const NodeId node : unreached_nodes(cluster, routes))
+    notes.push_back(fmt::format("no link leads from '{}' to '{}', so nothing can run there",
+                                cluster.nodes[std::size_t(cluster.source)].name, cluster.nodes[std::size_t(node)].name));
+  return notes;
+}
+
 }  // namespace tideline

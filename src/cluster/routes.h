@@ -46,5 +46,7 @@ std::vector<std::string> names_along(const Cluster& cluster, const Routes& route
 
 // The nodes that no path leads to from the source: nothing can run there.
 std::vector<NodeId> unreached_nodes(const Cluster& cluster, const Routes& routes);
+// What somebody who plans on the cluster should know, a sentence each: those nodes, and routes that the limit cut off.
+std::vector<std::string> notes_on(const Cluster& cluster, const Routes& routes);
 
 }  // namespace tideline

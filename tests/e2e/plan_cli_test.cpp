@@ -159,6 +159,7 @@ nodes:
   - {name: near, tier: edge, address: "h:2", slowdown: 50}
   - {name: far, tier: edge, address: "h:3", slowdown: 50}
   - {name: server, tier: cloud, address: "h:4"}
+  - {name: alone, tier: edge, address: "h:5"}
 links:
   - {from: camera, to: near, bandwidth: 1Mbit/s, rtt: 1ms}
   - {from: camera, to: far, bandwidth: 1Gbit/s, rtt: 1ms}
@@ -179,6 +180,7 @@ links:
   EXPECT_THAT(text.out, HasSubstr("route camera > far > server > far > camera"));
   EXPECT_THAT(text.out, HasSubstr("* everything on server by far"));
   EXPECT_THAT(text.out, HasSubstr("best cut per pair of nodes"));
+  EXPECT_THAT(text.err, HasSubstr("no link leads from 'camera' to 'alone'"));
 }
 
 // Two that take as long as each other are both said to; neither is "best".
