@@ -55,6 +55,10 @@ class Channel {
     return send(request_id, message, ConstPieces{}, deadline);
   }
 
+  // A frame that came from elsewhere, passed on as it is under another id.
+  Status send_frame(std::uint64_t request_id, wire::FrameType type, std::span<const std::byte> meta, ConstPieces payload,
+                    SteadyTime deadline);
+
   // The next frame's header and meta. The payload of the frame before must have been received or skipped (REQUIRES).
   // kDeadlineExceeded loses nothing: call again. Bytes that are no frame: kCorrupt, now and at every later call; one may still
   // say ERROR before the end.
@@ -64,6 +68,9 @@ class Channel {
   Status receive_payload(const Frame& frame, Pieces pieces, SteadyTime deadline);
   // Reads the payload and forgets it.
   Status skip_payload(const Frame& frame, SteadyTime deadline);
+
+  // Whether a payload is still to be received or skipped. Of the receiving thread.
+  bool owes_payload() const { return payload_left_ > 0; }
 
   Connection& connection() { return *connection_; }
   void shutdown() { connection_->shutdown(); }  // any thread
