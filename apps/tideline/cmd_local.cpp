@@ -1,17 +1,15 @@
 // tideline local: a whole cluster on this machine.
-#include <condition_variable>
 #include <cstdio>
 #include <filesystem>
-#include <mutex>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "base/units.h"
 #include "commands.h"
 #include "local/local_cluster.h"
 #include "model_options.h"
 #include "platform/files.h"
+#include "platform/temp_folder.h"
 #include "run_report.h"
 
 namespace tideline::app {
@@ -41,24 +39,7 @@ std::string describe(LinkEmulation emulation) {
   }
 }
 
-// A folder of this run alone, removed at its end.
-class ScratchFolder {
- public:
-  ScratchFolder() : path_(fmt::format("{}/tideline-{}", std::filesystem::temp_directory_path().string(), ::getpid())) {}
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-Result<std::unique_ptr<LocalCluster>> start(const LocalArguments& arguments, const Context& context,
-                                            const ScratchFolder& scratch) {
+Result<std::unique_ptr<LocalCluster>> start(const LocalArguments& arguments, const Context& context, const TempFolder& scratch) {
   TIDELINE_TRY(const Cluster cluster, load_cluster(arguments.cluster));
   LocalOptions options;
   options.emulation = emulation_of(arguments.links);
@@ -77,26 +58,25 @@ std::string running_cluster(Cluster cluster) {
 }
 
 Status up(const LocalArguments& arguments, Context& context) {
-  const ScratchFolder scratch;
+  TIDELINE_TRY(const TempFolder scratch, TempFolder::make("tideline-local"));
   TIDELINE_TRY(const auto local, start(arguments, context, scratch));
   const std::string yaml = running_cluster(local->cluster());
   if (!arguments.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(arguments.out, yaml));
   fmt::print("{}", yaml);
   std::fflush(stdout);
   if (!context.quiet) fmt::print(stderr, "Ctrl-C ends them\n");
-  std::mutex mutex;
-  std::condition_variable changed;
-  const auto watch = context.interrupted.watch([&] {
-    const std::lock_guard lock(mutex);
-    changed.notify_all();
-  });
-  std::unique_lock lock(mutex);
-  changed.wait(lock, [&] { return context.interrupted.cancelled(); });
+  // The others go on: who kills a node on purpose wants to see what they do.
+  constexpr std::chrono::milliseconds kLook{200};
+  while (!context.interrupted.wait_for(kLook))
+    for (const std::string& news : local->news()) {
+      fmt::print(stderr, "tideline: {}\n", news);
+      context.exit_code = kExitUnreachable;
+    }
   return {};
 }
 
 Status run(const LocalArguments& arguments, Context& context) {
-  const ScratchFolder scratch;
+  TIDELINE_TRY(const TempFolder scratch, TempFolder::make("tideline-local"));
   TIDELINE_TRY(const RunSettings settings, settings_of(arguments.run));
   const PlanInputArguments& inputs = arguments.run.inputs;
   TIDELINE_TRY(const LoadedModel loaded, load_model(inputs.model, StepBar(context).control()));

@@ -9,10 +9,9 @@
 #include <string>
 #include <string_view>
 
-#include <CLI/CLI.hpp>
-
 #include "base/cancel.h"
 #include "base/result.h"
+#include "command_line.h"
 #include "session/control.h"
 
 namespace tideline::app {

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <system_error>
 #include <thread>
 
 #include <fmt/format.h>
@@ -10,17 +11,21 @@
 
 #include "base/text.h"
 #include "commands.h"
+#include "output.h"
 
 namespace tideline::app {
 namespace {
 
-// Ctrl-C and SIGTERM cancel the context's token; a second one ends the process at once. A thread of its own waits for
+// Ctrl-C, SIGTERM and SIGHUP cancel the context's token; a second one ends the process at once. A thread of its own waits for
 // the signals, so that the token's callbacks run as ordinary code and not inside a signal handler.
 void watch_signals(const CancelToken& interrupted) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  // The terminal is gone; but whoever was started by nohup stays.
+  struct sigaction hang_up {};
+  if (::sigaction(SIGHUP, nullptr, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN) sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   std::thread([interrupted, signals] {
@@ -46,15 +51,16 @@ std::string unknown_command(const CLI::App& app, int argc, char** argv) {
 }
 
 int run(int argc, char** argv) {
-  Context context;
+  // Outlives this function: what is printed is written out after it.
+  static Context context;
   watch_signals(context.interrupted);
+  guard_output([] { return context.output == Output::kJson; });
 
   CLI::App app("Finds where each layer of a neural network should run (device, edge or cloud), and runs it there.", "tideline");
   app.set_version_flag("--version", "tideline 0.1.0");
   app.add_flag("-q,--quiet", context.quiet, "No progress and no notes on standard error");
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Help for every subcommand");
-  app.get_formatter()->column_width(40);
   app.fallthrough();
 
   // COMMANDS
@@ -85,15 +91,28 @@ int run(int argc, char** argv) {
   return context.exit_code;
 }
 
+// What was printed must have arrived: a full disk may show itself only now.
+int finished(int exit_code) {
+  const std::string failed = finish_output();
+  if (failed.empty()) return exit_code;
+  fmt::print(stderr, "tideline: cannot write to standard output: {}\n", failed);
+  return exit_code == kExitOk ? kExitFailure : exit_code;
+}
+
 }  // namespace
 }  // namespace tideline::app
 
 int main(int argc, char** argv) {
   try {
-    return tideline::app::run(argc, argv);
+    return tideline::app::finished(tideline::app::run(argc, argv));
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "tideline: out of memory\n");
     return tideline::app::kExitResourceLimit;
+  } catch (const std::system_error& error) {
+    // Also a stream that takes no more in the middle of the output.
+    const std::string failed = tideline::app::finish_output();
+    fmt::print(stderr, "tideline: {}\n", failed.empty() ? error.what() : "cannot write to standard output: " + failed);
+    return tideline::app::kExitFailure;
   } catch (const std::exception& error) {
     fmt::print(stderr, "tideline: defect: {}\n", error.what());
     return tideline::app::kExitFailure;

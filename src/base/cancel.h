@@ -1,77 +1,51 @@
-// CancelToken: one flag that says "stop", shared by whoever may give up and whoever works. Thread-safe.
+// CancelToken: one flag that says "stop", shared by whoever may give up and whoever works. Copies share it. Thread-safe.
+//
+//   const auto watch = token.watch([&] { ... });   // may refer to what outlives `watch`
+//
+// A callback runs once, on the thread that cancels, or at once in watch() when that has happened already. A Watch's destructor
+// waits for its callback when that is running on another thread; so after it, the callback neither runs nor will. Hence: a
+// callback must not block for long, and nobody may destroy a Watch while holding a lock that its callback takes.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
+#include <chrono>
+#include <condition_variable>
 #include <functional>
-#include <map>
-#include <memory>
 #include <mutex>
+#include <stop_token>
+#include <utility>
 
 namespace tideline {
 
 class CancelToken {
-  struct State;
-
  public:
-  CancelToken() : state_(std::make_shared<State>()) {}
-
-  bool cancelled() const { return state_->flag.load(std::memory_order_acquire); }
+  bool cancelled() const { return source_.stop_requested(); }
 
   // Sets the flag and calls every callback once, on this thread.
-  void cancel() const {
-    std::map<std::uint64_t, std::function<void()>> callbacks;
-    {
-      const std::lock_guard lock(state_->mutex);
-      if (state_->flag.exchange(true)) return;
-      callbacks.swap(state_->callbacks);
-    }
-    for (const auto& [id, callback] : callbacks) callback();
-  }
+  void cancel() const { std::stop_source(source_).request_stop(); }
 
-  // Calls `callback` at cancellation; at once when it has happened already. The callback must not block and must
-  // not refer to what may be gone by then.
-  void on_cancel(std::function<void()> callback) const { (void)add(std::move(callback)); }
-
-  // While it lives, its callback is called at cancellation. A callback that has begun may end after it.
   class Watch {
    public:
-    Watch(std::shared_ptr<State> state, std::uint64_t id) : state_(std::move(state)), id_(id) {}
+    Watch(const std::stop_source& source, std::function<void()> callback) : callback_(source.get_token(), std::move(callback)) {}
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
-    ~Watch() {
-      const std::lock_guard lock(state_->mutex);
-      state_->callbacks.erase(id_);
-    }
 
    private:
-    std::shared_ptr<State> state_;
-    std::uint64_t id_;
+    std::stop_callback<std::function<void()>> callback_;
   };
-  [[nodiscard]] Watch watch(std::function<void()> callback) const { return {state_, add(std::move(callback))}; }
+  const std::stop_source& source() const { return source_; }
+  [[nodiscard]] Watch watch(std::function<void()> callback) const { return {source_, std::move(callback)}; }
 
- private:
-  struct State {
-    std::atomic<bool> flag{false};
+  // Waits for cancellation, at most so long; says whether it has come.
+  bool wait_for(std::chrono::nanoseconds time) const {
     std::mutex mutex;
-    // Guarded by mutex.
-    std::uint64_t next_id = 1;
-    std::map<std::uint64_t, std::function<void()>> callbacks;
-  };
-
-  std::uint64_t add(std::function<void()> callback) const {
-    {
-      const std::lock_guard lock(state_->mutex);
-      if (!state_->flag.load()) {
-        state_->callbacks.emplace(state_->next_id, std::move(callback));
-        return state_->next_id++;
-      }
-    }
-    callback();
-    return 0;
+    std::condition_variable_any never;
+    std::unique_lock lock(mutex);
+    never.wait_for(lock, source_.get_token(), time, [] { return false; });
+    return cancelled();
   }
 
-  std::shared_ptr<State> state_;
+ private:
+  std::stop_source source_;
 };
 
 }  // namespace tideline

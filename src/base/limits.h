@@ -94,6 +94,14 @@ inline constexpr std::size_t kWireHashesMax = 1024;
 inline constexpr std::size_t kWireTextBytesMax = kNameBytesMax;
 
 // Node ---------------------------------------------------------------------------------------------------------------
+// Names of nodes and callers; HELLO has 63 bytes for one.
+inline constexpr std::size_t kNodeNameBytesMax = 63;
+// A host's name, as the domain name system limits it.
+inline constexpr std::size_t kHostBytesMax = 253;
+// Emulation multiplies measured times: a thousand times slower than a server is a microcontroller.
+inline constexpr double kNodeSlowdownMax = 1e6;
+// Less is a forgotten unit: no segment of a real model is smaller.
+inline constexpr std::uint64_t kNodeMemoryBytesMin = 65'536;
 inline constexpr std::size_t kNodeConnectionsMax = 256;
 // Of those, from one address: the others stay for everybody else.
 inline constexpr std::size_t kNodeConnectionsPerAddressMax = 192;
@@ -113,8 +121,15 @@ inline constexpr std::size_t kNodeEarlyCancelsMax = 64;
 inline constexpr std::chrono::milliseconds kNodeEarlyCancelKept{2000};
 // Buffers above it are given back when a connection has been idle for a while.
 inline constexpr std::uint64_t kNodeIdleBufferBytes = 1u << 20;
-// Unfinished uploads included.
+// Lookups of names at the same time, abandoned ones included: each holds a thread until the system's resolver gives up.
+inline constexpr std::size_t kResolverThreadsMax = 16;
 inline constexpr std::size_t kNodeSegmentsMax = 1024;
+// Uploads under way hold a descriptor each. A caller pushes one segment after another, so few of one session are real.
+inline constexpr std::size_t kStoreUploadsMax = 32;
+inline constexpr std::size_t kStoreUploadsPerSessionMax = 8;
+// A silent upload gives way to another one after the first time, and goes after the second.
+inline constexpr std::chrono::milliseconds kUploadIdle{30'000};
+inline constexpr std::chrono::milliseconds kUploadExpiry{600'000};
 inline constexpr std::chrono::milliseconds kHandshakeTimeout{5000};
 inline constexpr std::chrono::milliseconds kConnectTimeout{3000};
 inline constexpr std::chrono::milliseconds kRequestDeadlineDefault{30000};
@@ -123,6 +138,14 @@ inline constexpr std::chrono::milliseconds kHeartbeatPeriod{250};
 inline constexpr int kHeartbeatsMissedMax = 3;
 
 static_assert(kNodeConnectionsPerAddressMax < kNodeConnectionsMax);
+// Clusters on one machine (tideline local) -----------------------------------------------------------------------------
+// One network of a /16 each.
+inline constexpr int kLocalClustersMax = 64;
+// Above it one machine emulates nothing any more.
+inline constexpr std::size_t kLocalNodesMax = 31;
+// A link has four addresses of its cluster's /24 of links.
+inline constexpr std::size_t kLocalLinksMax = 63;
+
 static_assert(kSegmentPieceBytes <= kFramePayloadBytesMax);
 static_assert(kYamlFileBytesMax <= kConfigFileBytesMax);
 static_assert(kClusterNodesMax <= kRoutePlacesMax);

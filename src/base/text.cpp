@@ -57,22 +57,72 @@ std::string printable(std::string_view text, std::size_t max) {
   return safe;
 }
 
+namespace {
+
+// The length of the character at `i`; 0 when it is malformed.
+std::size_t utf8_length(std::string_view text, std::size_t i) {
+  const auto lead = static_cast<unsigned char>(text[i]);
+  const std::size_t more = lead < 0x80 ? 0 : lead < 0xc2 ? 4 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : lead < 0xf5 ? 3 : 4;
+  if (more == 4 || text.size() - i <= more) return 0;
+  for (std::size_t k = 1; k <= more; ++k)
+    if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return 0;
+  // The second byte decides between the overlong, the surrogates, the too large and the rest.
+  const unsigned char second = more == 0 ? 0 : static_cast<unsigned char>(text[i + 1]);
+  if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
+      (lead == 0xf4 && second > 0x8f))
+    return 0;
+  return more + 1;
+}
+
+// Of well-formed characters.
+bool steers_terminal(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character[0]);
+  if (character.size() == 1) return (first < 0x20 && first != '\n' && first != '\t') || first == 0x7f;
+  const auto second = static_cast<unsigned char>(character[1]);
+  if (character.size() == 2) return first == 0xc2 && second < 0xa0;
+  if (character.size() != 3 || first != 0xe2) return false;
+  const auto third = static_cast<unsigned char>(character[2]);
+  // U+200E, U+200F, U+2028 to U+202E and U+2066 to U+2069.
+  return (second == 0x80 && (third == 0x8e || third == 0x8f || (third >= 0xa8 && third <= 0xae))) ||
+         (second == 0x81 && third >= 0xa6 && third <= 0xa9);
+}
+
+// The length of "ESC [ digits and ; m" at `i`, or 0.
+std::size_t colour_length(std::string_view text, std::size_t i) {
+  if (text.substr(i, 2) != "\x1b[") return 0;
+  std::size_t end = i + 2;
+  while (end < text.size() && ((text[end] >= '0' && text[end] <= '9') || text[end] == ';')) ++end;
+  return end < text.size() && text[end] == 'm' ? end + 1 - i : 0;
+}
+
+}  // namespace
+
 bool is_utf8(std::string_view text) {
-  std::size_t i = 0;
-  while (i < text.size()) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t more = lead < 0x80 ? 0 : lead < 0xc2 ? 4 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : lead < 0xf5 ? 3 : 4;
-    if (more == 4 || text.size() - i <= more) return false;
-    for (std::size_t k = 1; k <= more; ++k)
-      if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
-    // The second byte decides between the overlong, the surrogates, the too large and the rest.
-    const unsigned char second = more == 0 ? 0 : static_cast<unsigned char>(text[i + 1]);
-    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
-        (lead == 0xf4 && second > 0x8f))
-      return false;
-    i += more + 1;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = utf8_length(text, i);
+    if (length == 0) return false;
+    i += length;
   }
   return true;
+}
+
+std::string terminal_safe(std::string_view text, bool colours) {
+  std::string safe;
+  safe.reserve(text.size());
+  for (std::size_t i = 0; i < text.size();) {
+    if (const std::size_t colour = colours ? colour_length(text, i) : 0; colour > 0) {
+      safe += text.substr(i, colour);
+      i += colour;
+      continue;
+    }
+    const std::size_t length = utf8_length(text, i);
+    if (length == 0 || steers_terminal(text.substr(i, length)))
+      safe += '?';
+    else
+      safe += text.substr(i, length);
+    i += std::max<std::size_t>(1, length);
+  }
+  return safe;
 }
 
 }  // namespace tideline

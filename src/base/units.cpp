@@ -1,5 +1,6 @@
 #include "base/units.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
@@ -7,6 +8,8 @@
 #include <limits>
 
 #include <fmt/format.h>
+
+#include "base/limits.h"
 
 namespace tideline {
 namespace {
@@ -86,7 +89,9 @@ Result<double> parse_bandwidth_bytes_per_s(std::string_view text) { return parse
 Result<Millis> parse_duration(std::string_view text) {
   if (text == "0") return Millis(0);
   TIDELINE_TRY(const double milliseconds, parse_unit(text, "duration", kDurationUnits));
-  return Millis(milliseconds);
+  // More than anybody means, and little enough for sums of a few to be counted in nanoseconds.
+  constexpr Millis kForever = std::chrono::hours(24 * 365 * 50);
+  return std::min(kForever, Millis(milliseconds));
 }
 
 Result<Bytes> parse_bytes(std::string_view text) {
@@ -94,6 +99,15 @@ Result<Bytes> parse_bytes(std::string_view text) {
   if (bytes > 9e18)
     return Error{ErrorCode::kInvalidArgument, fmt::format("[units] '{}' is larger than this program can count", text)};
   return static_cast<Bytes>(std::llround(bytes));
+}
+
+Result<Bytes> parse_memory(std::string_view text) {
+  TIDELINE_TRY(const Bytes bytes, parse_bytes(text));
+  if (bytes >= limits::kNodeMemoryBytesMin) return bytes;
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("[units] {} of memory is too little for any segment (at least {}); write a "
+                           "unit, as in 512MB",
+                           format_bytes(bytes), format_bytes(limits::kNodeMemoryBytesMin))};
 }
 
 std::string format_bytes(Bytes bytes) { return format_scaled(static_cast<double>(bytes), {"B", "kB", "MB", "GB"}); }

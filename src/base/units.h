@@ -21,10 +21,12 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 
 // "10kbit/s" "2.5Mbit/s" "1Gbit/s" "800bit/s" "1.25MB/s" "10Mbps" -> bytes per second.
 Result<double> parse_bandwidth_bytes_per_s(std::string_view text);
-// "250us" "4ms" "1.5s" "0"(zero needs no unit).
+// "250us" "4ms" "1.5s" "0"(zero needs no unit). More than 50 years are 50 years.
 Result<Millis> parse_duration(std::string_view text);
 // "64kB" "512MB" "2GB" (SI) "512MiB" "2GiB" "1000" (bytes).
 Result<Bytes> parse_bytes(std::string_view text);
+// The same, for what a node may use: at least limits::kNodeMemoryBytesMin, so that a forgotten unit is noticed.
+Result<Bytes> parse_memory(std::string_view text);
 
 // "12.8 MB", "602 kB", "17 B".
 std::string format_bytes(Bytes bytes);

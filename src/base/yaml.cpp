@@ -5,6 +5,7 @@
 #include <cmath>
 #include <exception>
 #include <sstream>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <yaml-cpp/eventhandler.h>
@@ -43,7 +44,9 @@ class Builder final : public YAML::EventHandler {
  public:
   explicit Builder(std::string file) : file_(std::move(file)) {}
 
-  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (root) fail(mark, "a second document begins; a file holds one");
+  }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     refuse_anchor(mark, anchor);
@@ -55,8 +58,7 @@ class Builder final : public YAML::EventHandler {
     // yaml-cpp gives "?" to plain scalars and "!" to quoted ones; anything else was written by the user.
     if (tag != "?" && tag != "!" && !tag.empty()) fail(mark, "tags (!name) are not accepted");
     if (!open_.empty() && open_.back()->kind == Kind::kMap && keys_.back().empty() && !key_given_.back()) {
-      for (const auto& [key, unused] : open_.back()->entries)
-        if (key == value) fail(mark, fmt::format("the key '{}' appears twice", printable(value)));
+      if (!seen_.back().insert(value).second) fail(mark, fmt::format("the key '{}' appears twice", printable(value)));
       keys_.back() = value;
       key_given_.back() = true;
       return;
@@ -102,11 +104,13 @@ class Builder final : public YAML::EventHandler {
     open_.push_back(node);
     keys_.emplace_back();
     key_given_.push_back(false);
+    seen_.emplace_back();
   }
   void close() {
     open_.pop_back();
     keys_.pop_back();
     key_given_.pop_back();
+    seen_.pop_back();
   }
   void add(std::shared_ptr<Data> node) {
     if (open_.empty()) {
@@ -125,6 +129,7 @@ class Builder final : public YAML::EventHandler {
   std::vector<std::shared_ptr<Data>> open_;
   std::vector<std::string> keys_;
   std::vector<bool> key_given_;
+  std::vector<std::unordered_set<std::string>> seen_;
 };
 
 std::string_view kind_name(Kind kind) {
@@ -249,7 +254,7 @@ Result<YamlMap> YamlNode::map() const {
 }
 
 YamlNode YamlMap::optional(std::string_view key) {
-  known_.emplace_back(key);
+  known_.emplace(key);
   const std::string path = path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
   for (const auto& [name, node] : data_->entries)
     if (name == key) return YamlNode(node, path);
@@ -271,7 +276,7 @@ std::vector<std::pair<std::string, YamlNode>> YamlMap::entries() const {
 
 Status YamlMap::finish() const {
   for (const auto& [name, node] : data_->entries) {
-    if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
+    if (known_.contains(name)) continue;
     const std::vector<std::string_view> candidates(known_.begin(), known_.end());
     const std::string_view near = nearest(name, candidates);
     const YamlNode at(node, path_);
@@ -301,6 +306,7 @@ Result<YamlNode> parse_yaml(std::string_view text, std::string_view name) {
     Builder builder(file);
     if (!parser.HandleNextDocument(builder) || !builder.root)
       return Error{ErrorCode::kInvalidArgument, fmt::format("{}: the file is empty", file)};
+    (void)parser.HandleNextDocument(builder);  // says where a second document begins
     return YamlNode(builder.root, "");
   } catch (const YamlError& error) {
     return Error{ErrorCode::kInvalidArgument, error.message};

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -67,7 +68,7 @@ class YamlMap {
  private:
   std::shared_ptr<const YamlNode::Data> data_;
   std::string path_;
-  std::vector<std::string> known_;
+  std::set<std::string, std::less<>> known_;
 };
 
 // `name` is what errors call the text, usually the file's name. JSON is YAML, so JSON is accepted.

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <filesystem>
 #include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/address.h"
 #include "base/limits.h"
+#include "base/name.h"
 #include "base/text.h"
 #include "base/yaml.h"
 #include "platform/files.h"
@@ -18,18 +19,6 @@ namespace tideline {
 namespace {
 
 constexpr std::array<std::string_view, 3> kTierNames{"device", "edge", "cloud"};
-// Emulation multiplies measured times: a thousand times slower than a server is a microcontroller.
-constexpr double kSlowdownMax = 1e6;
-constexpr std::int64_t kThreadsMax = 1024;
-constexpr std::size_t kNodeNameBytesMax = 64;
-constexpr std::size_t kHostBytesMax = 253;
-
-bool is_node_name(std::string_view name) {
-  const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-  };
-  return !name.empty() && name.size() <= kNodeNameBytesMax && std::all_of(name.begin(), name.end(), allowed);
-}
 
 Result<Tier> read_tier(const YamlNode& yaml) {
   TIDELINE_TRY(const std::string text, yaml.text());
@@ -41,31 +30,12 @@ Result<Tier> read_tier(const YamlNode& yaml) {
                   near.empty() ? std::string("a tier is device, edge or cloud") : fmt::format("did you mean '{}'?", near)));
 }
 
-struct Address {
-  std::string host;
-  std::uint16_t port = 0;
-};
-
 Result<Address> read_address(const YamlNode& yaml) {
   TIDELINE_TRY(const std::string text, yaml.text());
-  const std::string expected =
-      fmt::format("expected host:port such as 192.168.1.20:7411 or [::1]:7411, found '{}'", printable(text));
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos) return yaml.error(expected);
-  std::string host = text.substr(0, colon);
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (bracketed) host = host.substr(1, host.size() - 2);
-  const auto in_host = [bracketed](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' ||
-           (bracketed && (c == ':' || c == '%'));
-  };
-  if (host.empty() || host.size() > kHostBytesMax || !std::all_of(host.begin(), host.end(), in_host)) return yaml.error(expected);
-  const std::string_view digits = std::string_view(text).substr(colon + 1);
-  unsigned port = 0;
-  const auto [end, status] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (status != std::errc() || end != digits.data() + digits.size()) return yaml.error(expected);
-  if (port < 1 || port > 65535) return yaml.error(fmt::format("a port is 1 to 65535, found {}", digits));
-  return Address{std::move(host), static_cast<std::uint16_t>(port)};
+  auto address = parse_address(text);
+  if (!address) return yaml.error(address.error().message);
+  if (address->port == 0) return yaml.error(fmt::format("a port is 1 to 65535, found '{}'", printable(text)));
+  return address;
 }
 
 Result<Node> read_node(const YamlNode& yaml, const std::vector<Node>& before, bool is_version_1) {
@@ -73,8 +43,7 @@ Result<Node> read_node(const YamlNode& yaml, const std::vector<Node>& before, bo
   Node node;
   const YamlNode name = map.required("name");
   TIDELINE_TRY(node.name, name.text());
-  if (!is_node_name(node.name))
-    return name.error(fmt::format("a name is 1 to {} of A-Z a-z 0-9 . _ -, found '{}'", kNodeNameBytesMax, printable(node.name)));
+  if (!is_name(node.name)) return name.error(fmt::format("a name is {}, found '{}'", kNameRule, printable(node.name)));
   const YamlNode tier = map.required("tier");
   TIDELINE_TRY(node.tier, read_tier(tier));
   const YamlNode address = map.required("address");
@@ -83,18 +52,19 @@ Result<Node> read_node(const YamlNode& yaml, const std::vector<Node>& before, bo
   node.port = place.port;
   const YamlNode threads = map.optional("threads");
   TIDELINE_TRY(const std::int64_t thread_count, threads.integer_or(1));
-  if (thread_count < 1 || thread_count > kThreadsMax)
-    return threads.error(fmt::format("expected 1 to {} threads, found {}", kThreadsMax, thread_count));
+  if (thread_count < 1 || thread_count > limits::kEngineThreadsMax)
+    return threads.error(fmt::format("expected 1 to {} threads, found {}", limits::kEngineThreadsMax, thread_count));
   node.threads = static_cast<int>(thread_count);
   const YamlNode slowdown = map.optional("slowdown");
   TIDELINE_TRY(node.slowdown, slowdown.number_or(1.0));
-  if (node.slowdown < 1 || node.slowdown > kSlowdownMax)
+  if (node.slowdown < 1 || node.slowdown > limits::kNodeSlowdownMax)
     return slowdown.error(fmt::format("expected a factor of 1 or more (a node cannot be made faster), found {}", node.slowdown));
   const YamlNode memory = map.optional("memory");
   if (memory.present()) {
-    TIDELINE_TRY(const Bytes bytes, memory.bytes_or(0));
-    if (bytes == 0) return memory.error("a memory limit must be above 0; leave the key out for no limit");
-    node.memory_bytes = bytes;
+    TIDELINE_TRY(const std::string text, memory.text());
+    const auto bytes = parse_memory(text);
+    if (!bytes) return memory.error(bytes.error().message + "; leave the key out for no limit");
+    node.memory_bytes = *bytes;
   }
   TIDELINE_TRY(node.profile, map.optional("profile").text_or(""));
   TIDELINE_CHECK_OK(map.finish());

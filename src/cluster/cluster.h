@@ -33,7 +33,7 @@ enum class Tier { kDevice, kEdge, kCloud };
 std::string_view to_string(Tier tier);
 
 struct Node {
-  std::string name;  // [A-Za-z0-9._-]{1,64}, unique
+  std::string name;  // as in base/name.h, unique
   Tier tier = Tier::kDevice;
   std::string host;  // of `address`
   std::uint16_t port = 0;

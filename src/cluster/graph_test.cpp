@@ -133,7 +133,7 @@ TEST(ClusterGraph, WhatIsWrittenIsReadAsTheSame) {
       node.tier = static_cast<Tier>(below(3));
       node.threads = static_cast<int>(1 + below(8));
       node.slowdown = below(2) == 0 ? 1 : 1 + 1e-3 * below(1'000'000);
-      if (below(2) == 0) node.memory_bytes = 1 + below(2'000'000'000);
+      if (below(2) == 0) node.memory_bytes = 65'536 + below(2'000'000'000);
       if (below(3) == 0) node.profile = "a \"b\" \\c\t\x01 \xc3\xa9: {#}.json";
       cluster.nodes.push_back(std::move(node));
     }

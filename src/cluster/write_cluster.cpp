@@ -9,7 +9,7 @@ namespace tideline {
 namespace {
 
 // Double-quoted, so that any text a file can hold comes back as it was.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string result = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -24,7 +24,7 @@ std::string quoted(std::string_view text) {
 }
 
 std::string address(const std::string& host, std::uint16_t port) {
-  return quoted(host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port));
+  return in_quotes(host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port));
 }
 
 bool tiers_rise(const std::vector<Node>& nodes) {
@@ -34,14 +34,14 @@ bool tiers_rise(const std::vector<Node>& nodes) {
 }  // namespace
 
 std::string write_cluster(const Cluster& cluster) {
-  const auto name = [&](NodeId node) { return quoted(cluster.nodes[std::size_t(node)].name); };
+  const auto name = [&](NodeId node) { return in_quotes(cluster.nodes[std::size_t(node)].name); };
   const bool is_version_1 = is_chain(cluster) && tiers_rise(cluster.nodes) && cluster.nodes.size() <= limits::kPlanHopsMax;
   std::string yaml = fmt::format("version: {}\nnodes:\n", is_version_1 ? 1 : 2);
   for (const Node& node : cluster.nodes) {
-    yaml += fmt::format("  - {{name: {}, tier: {}, address: {}, threads: {}, slowdown: {}", quoted(node.name),
+    yaml += fmt::format("  - {{name: {}, tier: {}, address: {}, threads: {}, slowdown: {}", in_quotes(node.name),
                         to_string(node.tier), address(node.host, node.port), node.threads, node.slowdown);
     if (node.memory_bytes) yaml += fmt::format(", memory: {}B", *node.memory_bytes);
-    if (!node.profile.empty()) yaml += fmt::format(", profile: {}", quoted(node.profile));
+    if (!node.profile.empty()) yaml += fmt::format(", profile: {}", in_quotes(node.profile));
     yaml += "}\n";
   }
   if (!cluster.links.empty()) yaml += "links:\n";

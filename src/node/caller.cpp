@@ -209,9 +209,16 @@ void Callers::cancel_all() {
   for (const auto& caller : all) caller->cancel_all();
 }
 
-bool Callers::sweep() {
+std::vector<wire::SessionId> Callers::sweep() {
   const std::lock_guard lock(mutex_);
-  return std::erase_if(callers_, [](const auto& entry) { return entry.second.expired(); }) > 0;
+  std::set<wire::SessionId> gone;
+  std::erase_if(callers_, [&](const auto& entry) {
+    if (!entry.second.expired()) return false;
+    gone.insert(std::get<0>(entry.first));
+    return true;
+  });
+  for (const auto& [key, caller] : callers_) gone.erase(std::get<0>(key));
+  return {gone.begin(), gone.end()};
 }
 
 }  // namespace tideline

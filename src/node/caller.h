@@ -102,8 +102,8 @@ class Callers {
   std::shared_ptr<Stage> find_stage(const Caller& caller, const Caller::StageKey& key);
   bool has_caller(const wire::SessionId& session, wire::Role role, const std::string& name);
   void cancel_all();
-  // Forgets those that are gone; whether there were any.
-  bool sweep();
+  // Forgets those that are gone; the sessions of which nobody is left.
+  std::vector<wire::SessionId> sweep();
 
  private:
   std::vector<std::shared_ptr<Caller>> of_session(const wire::SessionId& session);

@@ -5,21 +5,25 @@
 namespace tideline {
 
 Result<ComputeSlot::Turn> ComputeSlot::acquire(SteadyTime deadline, const CancelToken& cancel, std::size_t waiting_max) {
-  std::unique_lock lock(shared_->mutex);
-  if (!shared_->busy && shared_->waiting.empty()) {
-    shared_->busy = true;
-    return Turn(shared_);
+  std::uint64_t ticket = 0;
+  {
+    const std::lock_guard lock(shared_->mutex);
+    if (!shared_->busy && shared_->waiting.empty()) {
+      shared_->busy = true;
+      return Turn(shared_);
+    }
+    if (shared_->waiting.size() >= waiting_max)
+      return Error{ErrorCode::kOverloaded,
+                   fmt::format("[node] {} requests are waiting already; send fewer at once", waiting_max)};
+    ticket = shared_->next_ticket++;
+    shared_->waiting.push_back(ticket);
   }
-  if (shared_->waiting.size() >= waiting_max)
-    return Error{ErrorCode::kOverloaded, fmt::format("[node] {} requests are waiting already; send fewer at once", waiting_max)};
-  const std::uint64_t ticket = shared_->next_ticket++;
-  shared_->waiting.push_back(ticket);
-  lock.unlock();
   const auto watch = cancel.watch([shared = shared_] {
     const std::lock_guard guard(shared->mutex);
     shared->changed.notify_all();
   });
-  lock.lock();
+  // After the watch, so that it is given back before the watch waits for a callback that wants it.
+  std::unique_lock lock(shared_->mutex);
   const bool in_time = shared_->changed.wait_until(
       lock, deadline, [&] { return cancel.cancelled() || (!shared_->busy && shared_->waiting.front() == ticket); });
   const bool ours = in_time && !cancel.cancelled();

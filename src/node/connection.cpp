@@ -306,9 +306,7 @@ Status NodeConnection::handle(const Frame& frame, bool pipelined) {
       wire::SegmentsMissing answer;
       for (const Sha256& hash : question->hashes) {
         if (core_.store->has(hash)) continue;
-        const auto here = core_.store->resume_at(hash);
-        if (!here) return refuse(id, here.error());
-        answer.missing.push_back({hash, *here});
+        answer.missing.push_back({hash, core_.store->resume_at(caller_->session(), hash)});
       }
       return send(id, answer, {}, deadline);
     }
@@ -370,19 +368,10 @@ Status NodeConnection::handle_put(const Frame& frame) {
   const std::span<std::byte> piece = lent.bytes;
   const std::span<std::byte> pieces[] = {piece};
   TIDELINE_CHECK_OK(channel_.receive_payload(frame, pieces, deadline));
-  wire::SegmentProgress progress{request->hash, 0, false};
-  Status stored = core_.store->put(request->hash, request->total_bytes, request->offset, piece);
-  if (!stored && stored.error().code != ErrorCode::kInvalidArgument) return refuse(frame.header.request_id, stored.error());
-  progress.complete = core_.store->has(request->hash);
-  if (progress.complete) {
-    progress.have_bytes = request->total_bytes;
-  } else {
-    // Also the answer to a piece from the wrong place: where the upload stands.
-    const auto here = core_.store->resume_at(request->hash);
-    if (!here) return refuse(frame.header.request_id, here.error());
-    progress.have_bytes = *here;
-  }
-  return send(frame.header.request_id, progress, {}, deadline);
+  const auto stored = core_.store->put(caller_->session(), request->hash, request->total_bytes, request->offset, piece);
+  if (!stored) return refuse(frame.header.request_id, stored.error());
+  // Also the answer to a piece from the wrong place: where the upload stands.
+  return send(frame.header.request_id, wire::SegmentProgress{request->hash, stored->have_bytes, stored->complete}, {}, deadline);
 }
 
 Result<std::shared_ptr<NextNode>> NodeConnection::next_node(const std::string& name, const std::string& address) {
@@ -394,7 +383,8 @@ Result<std::shared_ptr<NextNode>> NodeConnection::next_node(const std::string& n
     if (!may_lead_to(core_.options.allow_next, where))
       return Error{ErrorCode::kInvalidArgument,
                    fmt::format("[node] this node may not call '{}' at the address given (--allow-next)", name)};
-    auto next = core_.next_nodes.make(core_, {.transport = &core_.onward,
+    const auto link = core_.options.links.find(name);
+    auto next = core_.next_nodes.make(core_, {.transport = link == core_.options.links.end() ? &core_.onward : link->second,
                                               .address = where,
                                               .session = caller_->session(),
                                               .own_name = core_.options.name,

@@ -17,24 +17,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kWatchPeriod{50};
 constexpr std::chrono::milliseconds kReapPeriod{500};
-// One line of what repeats per this time: a flood of callers must not become a flood of log.
-constexpr std::chrono::seconds kLogPeriod{1};
-
-class SeldomLog {
- public:
-  void warn(const std::string& message) {
-    ++held_back_;
-    const SteadyTime now = Clock::now();
-    if (now < next_) return;
-    log(LogLevel::kWarning, held_back_ > 1 ? fmt::format("{} ({} times)", message, held_back_) : message);
-    held_back_ = 0;
-    next_ = now + kLogPeriod;
-  }
-
- private:
-  SteadyTime next_{};
-  std::uint64_t held_back_ = 0;
-};
 
 }  // namespace
 
@@ -94,7 +76,7 @@ void NodeServer::drain(std::chrono::milliseconds patience) {
 BufferPool::Figures NodeServer::buffer_figures() const { return core_->buffers.figures(); }
 
 void NodeServer::accept_loop() {
-  SeldomLog complaints;
+  LogLimit complaints;
   while (!core_->stopping) {
     try {
       auto accepted = listener_->accept(deadline_in(kReapPeriod));
@@ -104,11 +86,11 @@ void NodeServer::accept_loop() {
       } else if (accepted.error().code == ErrorCode::kDisconnected) {
         return;
       } else if (accepted.error().code != ErrorCode::kDeadlineExceeded) {
-        complaints.warn(accepted.error().message);
+        complaints.log(LogLevel::kWarning, accepted.error().message);
       }
     } catch (const std::exception& error) {
       // No thread or no memory to be had: this caller is refused, the next one may have more luck.
-      complaints.warn(fmt::format("a connection was refused: {}", error.what()));
+      complaints.log(LogLevel::kWarning, fmt::format("a connection was refused: {}", error.what()));
     }
   }
 }
@@ -200,7 +182,10 @@ void NodeServer::watch_loop() {
     next_sweep = deadline_in(kReapPeriod);
     lock.unlock();
     if (core_->requests_running == 0) core_->buffers.trim();
-    trim = core_->callers.sweep() || trim;
+    for (const wire::SessionId& session : core_->callers.sweep()) {
+      core_->store->leave(session);
+      trim = true;
+    }
     if (trim && core_->requests_running == 0) {
       // glibc keeps what many threads have freed in their arenas; hundreds of megabytes after large models.
       ::malloc_trim(0);

@@ -1,8 +1,7 @@
-// Goal: nodes in one process over the loopback transport answer many callers at once rightly, and the segment store keeps its
-// promises. Method: no processes and no real clock to wait for, so that the sanitizers can watch every thread.
+// Goal: nodes in one process over the loopback transport answer many callers at once rightly.
+// Method: no processes and no real clock to wait for, so that the sanitizers can watch every thread.
 #include <atomic>
 #include <filesystem>
-#include <fstream>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -11,77 +10,9 @@
 #include "base/limits.h"
 #include "node/compute_slot.h"
 #include "node/nodes_fixture.h"
-#include "node/segment_store.h"
 
 namespace tideline {
 namespace {
-
-class StoreTest : public ::testing::Test {
- protected:
-  ~StoreTest() override { std::filesystem::remove_all(folder_); }
-  std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
-  std::string folder_ = fresh_folder();
-};
-
-TEST_F(StoreTest, PiecesBecomeASegmentUnderItsHash) {
-  const auto store = SegmentStore::open(folder_, 1'000'000);
-  ASSERT_TRUE(store);
-  const std::string text = "hello, segment";
-  const Sha256 hash = sha256(text);
-  EXPECT_TRUE((*store)->put(hash, text.size(), 0, bytes(text.substr(0, 5))));
-  EXPECT_FALSE((*store)->has(hash));
-  EXPECT_EQ(*(*store)->resume_at(hash), 5u);
-  // From the wrong place: refused, and nothing changes.
-  EXPECT_EQ((*store)->put(hash, text.size(), 7, bytes(text.substr(7))).error().code, ErrorCode::kInvalidArgument);
-  EXPECT_TRUE((*store)->put(hash, text.size(), 5, bytes(text.substr(5))));
-  EXPECT_TRUE((*store)->has(hash));
-  EXPECT_EQ(*(*store)->read(hash), text);
-}
-
-TEST_F(StoreTest, AnUploadGoesOnAfterARestart) {
-  const std::string text = "hello, segment";
-  const Sha256 hash = sha256(text);
-  {
-    const auto store = SegmentStore::open(folder_, 1'000'000);
-    EXPECT_TRUE((*store)->put(hash, text.size(), 0, bytes(text.substr(0, 5))));
-  }
-  const auto store = SegmentStore::open(folder_, 1'000'000);
-  EXPECT_EQ(*(*store)->resume_at(hash), 5u);
-  EXPECT_TRUE((*store)->put(hash, text.size(), 5, bytes(text.substr(5))));
-  EXPECT_EQ(*(*store)->read(hash), text);
-}
-
-TEST_F(StoreTest, LimitsAndLiesAreRefused) {
-  const auto store = SegmentStore::open(folder_, 10);
-  const std::string text = "hello, segment";
-  EXPECT_EQ((*store)->put(sha256(text), text.size(), 0, bytes(text)).error().code, ErrorCode::kOverloaded);
-  EXPECT_EQ((*store)->put(sha256("x"), 3, 0, bytes("abc")).error().code, ErrorCode::kCorrupt);
-  EXPECT_EQ(*(*store)->resume_at(sha256("x")), 0u);
-  EXPECT_EQ((*store)->put(sha256("x"), 3, 2, bytes("abc")).error().code, ErrorCode::kCorrupt);
-  EXPECT_EQ((*store)->read(sha256("y")).error().code, ErrorCode::kNotFound);
-}
-
-TEST_F(StoreTest, ManySmallSegmentsAndUploadsThatNeverEndAreRefused) {
-  const auto store = SegmentStore::open(folder_, 1'000'000);
-  for (std::size_t i = 0; i < limits::kNodeSegmentsMax; ++i)
-    ASSERT_TRUE((*store)->put(sha256(std::to_string(i)), 2, 0, bytes("a"))) << i;
-  const auto refused = (*store)->put(sha256("one more"), 2, 0, bytes("a"));
-  EXPECT_EQ(refused.error().code, ErrorCode::kOverloaded);
-  EXPECT_NE(refused.error().message.find("--store"), std::string::npos) << refused.error().message;
-  // What has begun may go on.
-  EXPECT_EQ(*(*store)->resume_at(sha256("0")), 1u);
-  EXPECT_EQ((*store)->put(sha256("0"), 2, 1, bytes("b")).error().code, ErrorCode::kCorrupt);
-}
-
-TEST_F(StoreTest, ADamagedFileIsNoticedAndDeleted) {
-  const auto store = SegmentStore::open(folder_, 1'000'000);
-  const std::string text = "hello, segment";
-  const Sha256 hash = sha256(text);
-  ASSERT_TRUE((*store)->put(hash, text.size(), 0, bytes(text)));
-  std::ofstream(folder_ + "/" + hash.hex() + ".segment") << "hello, segmenT";
-  EXPECT_EQ((*store)->read(hash).error().code, ErrorCode::kCorrupt);
-  EXPECT_FALSE((*store)->has(hash));
-}
 
 TEST(ComputeSlotTest, FirstComeFirstServedWithinLimits) {
   ComputeSlot slot;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct NodeOptions {
   Bytes memory_bytes = 0;                // of loaded segments; 0: no limit of ours
   Bytes request_bytes = Bytes{1} << 30;  // of one request's tensors, and of one result's
   double slowdown = 1;
+  // Emulated links: what carries the calls to the next nodes of these names, instead of `onward`. They outlive the server.
+  std::map<std::string, Transport*> links;
   std::size_t connections_max = limits::kNodeConnectionsMax;
   std::size_t connections_per_address_max = limits::kNodeConnectionsPerAddressMax;
   // Where stages may lead: "host" or "host:port", compared as written. Empty: anywhere.

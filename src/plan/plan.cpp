@@ -6,13 +6,13 @@
 
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/name.h"
 #include "base/text.h"
 
 namespace tideline {
 namespace {
 
 constexpr std::int64_t kVersionMax = 2;
-constexpr std::size_t kNodeNameBytesMax = 64;
 constexpr std::size_t kCodecBytesMax = 64;
 
 Result<Sha256> read_hash(JsonMap& map, std::string_view key) {
@@ -70,8 +70,7 @@ Result<PlanSegment> read_segment(const nlohmann::json& json, std::string_view na
     segment.at = static_cast<std::uint32_t>(at);
   }
   TIDELINE_TRY(segment.node, map.text("node"));
-  if (segment.node.empty() || segment.node.size() > kNodeNameBytesMax)
-    return map.error("node", fmt::format("a node's name has 1 to {} characters", kNodeNameBytesMax));
+  if (!is_name(segment.node)) return map.error("node", fmt::format("a node's name is {}", kNameRule));
   TIDELINE_TRY(const std::int64_t first, map.integer("first_block", 0, kBlockMax));
   TIDELINE_TRY(const std::int64_t last, map.integer("last_block", 0, kBlockMax));
   TIDELINE_CHECK_OK(map.finish());
@@ -144,7 +143,9 @@ Result<Plan> parse_plan(std::string_view json, std::string_view name) {
   TIDELINE_TRY(plan.chain_sha256, read_hash(map, "chain_sha256"));
   TIDELINE_TRY(const nlohmann::json* list, map.array("segments"));
   if (version > 1) {
-    TIDELINE_TRY(plan.route, read_names(map, "route", kPlanStagesMax, kNodeNameBytesMax));
+    TIDELINE_TRY(plan.route, read_names(map, "route", kPlanStagesMax, limits::kNodeNameBytesMax));
+    for (const std::string& node : plan.route)
+      if (!is_name(node)) return map.error("route", fmt::format("a node's name is {}", kNameRule));
     TIDELINE_CHECK_OK(check_route(map, plan.route));
     if (map.has("codecs")) {
       TIDELINE_TRY(plan.codecs, read_names(map, "codecs", kPlanStagesMax, kCodecBytesMax));

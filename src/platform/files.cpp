@@ -1,6 +1,7 @@
 #include "platform/files.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -16,24 +17,10 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "platform/descriptor.h"
 
 namespace tideline {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  int get() const { return fd_; }
-  bool valid() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
 
 std::string reason() { return std::strerror(errno); }
 
@@ -71,13 +58,12 @@ Result<Descriptor> open_beneath(const std::string& folder, const std::string& re
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("[files] '{}' must be a relative path inside the model's folder", printable(relative))};
   const Descriptor root(::open(folder.empty() ? "." : folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!root.valid())
-    return Error{ErrorCode::kNotFound, fmt::format("[files] cannot open folder '{}': {}", printable(folder), reason())};
+  if (!root) return Error{ErrorCode::kNotFound, fmt::format("[files] cannot open folder '{}': {}", printable(folder), reason())};
   open_how how{};
   how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   Descriptor file(static_cast<int>(::syscall(SYS_openat2, root.get(), relative.c_str(), &how, sizeof how)));
-  if (file.valid()) return file;
+  if (file) return file;
   if (errno == ENOENT)
     return Error{ErrorCode::kNotFound, fmt::format("[files] '{}' does not exist in the model's folder", printable(relative))};
   return Error{ErrorCode::kInvalidArgument, fmt::format("[files] '{}' is refused: external data must be a regular file inside "
@@ -89,7 +75,7 @@ Result<Descriptor> open_beneath(const std::string& folder, const std::string& re
 
 Result<std::string> read_file(const std::string& path, std::uint64_t bytes_max) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!file.valid()) return Error{ErrorCode::kNotFound, fmt::format("[files] cannot open '{}': {}", printable(path), reason())};
+  if (!file) return Error{ErrorCode::kNotFound, fmt::format("[files] cannot open '{}': {}", printable(path), reason())};
   TIDELINE_TRY(const std::uint64_t size, regular_size(file.get(), path, false));
   if (size > bytes_max)
     return Error{ErrorCode::kInvalidArgument, fmt::format("[files] '{}' has {}, above the limit of {}", printable(path),
@@ -98,24 +84,40 @@ Result<std::string> read_file(const std::string& path, std::uint64_t bytes_max) 
 }
 
 Status write_file_atomic(const std::string& path, std::string_view bytes) {
-  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
+  // Through a link to what it names; a device or a pipe is written as it is.
+  std::error_code status;
+  const std::filesystem::path target = std::filesystem::canonical(path, status);
+  const std::string name = status ? path : target.string();
+  const bool in_place =
+      !status && !std::filesystem::is_regular_file(target, status) && !std::filesystem::is_directory(target, status);
+  static std::atomic<unsigned> count{0};
+  const std::string temporary = in_place ? name : fmt::format("{}.{}-{}.tmp", name, ::getpid(), count++);
   const auto failed = [&](const char* what) {
     Error error{ErrorCode::kInvalidArgument, fmt::format("[files] cannot {} '{}': {}", what, printable(path), reason())};
-    ::unlink(temporary.c_str());
+    if (!in_place) ::unlink(temporary.c_str());
     return error;
   };
-  {
-    const Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (!file.valid()) return failed("create");
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(file.get(), bytes.data(), std::min<std::size_t>(bytes.size(), 1u << 30));
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return failed("write");
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
-    if (::fsync(file.get()) != 0) return failed("sync");
+  if (!in_place) ::unlink(temporary.c_str());
+  const Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CLOEXEC | (in_place ? 0 : O_CREAT | O_EXCL), 0644));
+  if (!file) return failed("create");
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file.get(), bytes.data(), std::min<std::size_t>(bytes.size(), 1u << 30));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return failed("write");
+    bytes.remove_prefix(static_cast<std::size_t>(written));
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return failed("rename");
+  if (in_place) return {};
+  if (::fsync(file.get()) != 0) return failed("sync");
+  if (::rename(temporary.c_str(), name.c_str()) != 0) return failed("rename");
+  const std::string folder = std::filesystem::path(name).parent_path().string();
+  return sync_folder(folder.empty() ? "." : folder);
+}
+
+Status sync_folder(const std::string& folder) {
+  const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Some file systems cannot sync a folder, and say so: nothing can be done about it.
+  if (!opened || (::fsync(opened.get()) != 0 && errno != EINVAL && errno != EROFS))
+    return Error{ErrorCode::kInternal, fmt::format("[files] cannot sync folder '{}': {}", printable(folder), reason())};
   return {};
 }
 

@@ -12,8 +12,11 @@ namespace tideline {
 
 // kNotFound when it cannot be opened, kInvalidArgument when it is not a regular file or is larger than `bytes_max`.
 Result<std::string> read_file(const std::string& path, std::uint64_t bytes_max);
-// Writes a temporary file beside `path`, syncs it and renames it: a reader sees the old bytes or the new ones.
+// Writes a temporary file beside `path`, syncs it, renames it and syncs the folder: a reader sees the old bytes or the new ones.
+// What is there and is no regular file (/dev/stdout, a pipe) is written to instead.
 Status write_file_atomic(const std::string& path, std::string_view bytes);
+// After it, names made and removed in the folder survive a loss of power.
+Status sync_folder(const std::string& folder);
 // The names of the regular files in a folder, sorted.
 Result<std::vector<std::string>> list_files(const std::string& folder);
 Status make_folders(const std::string& path);

@@ -1,12 +1,16 @@
-// What only TCP has: addresses, the limit of connections, and running out of descriptors.
+// What only TCP has: names of hosts, the limit of connections, and running out of descriptors.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <future>
+#include <thread>
 
+#include "base/limits.h"
+#include "transport/tcp/resolver.h"
 #include "transport/transport.h"
 
 namespace tideline {
@@ -16,32 +20,6 @@ using std::literals::chrono_literals::operator""ms;
 using std::literals::chrono_literals::operator""s;
 
 SteadyTime soon() { return deadline_in(20s); }
-
-TEST(Address, GoodOnesAreReadAndWrittenBack) {
-  EXPECT_EQ(parse_address("127.0.0.1:7411").value(), (Address{"127.0.0.1", 7411}));
-  EXPECT_EQ(parse_address(":7411").value(), (Address{"127.0.0.1", 7411}));
-  EXPECT_EQ(parse_address("edge-1.local:0").value(), (Address{"edge-1.local", 0}));
-  EXPECT_EQ(parse_address("[::1]:65535").value(), (Address{"::1", 65535}));
-  for (const char* text : {"10.0.0.1:80", "[fe80::1]:1", "name:7"}) EXPECT_EQ(to_string(parse_address(text).value()), text);
-}
-
-TEST(Address, BadOnesAreRefusedWithAnExample) {
-  for (const char* text : {"", "edge", "edge:", "edge:x", "edge:-1", "edge:65536", "edge:1 ", " edge:1", "edge:01x", "::1:80",
-                           "[::1]", "[]:1", "[::1:80", "[::1]80", "[edge]:1", "a_b:1", "a/b:1", "edge:+1", "edge:999999999999"}) {
-    const auto address = parse_address(text);
-    ASSERT_FALSE(address) << text;
-    EXPECT_EQ(address.error().code, ErrorCode::kInvalidArgument);
-    EXPECT_THAT(address.error().message, testing::HasSubstr("127.0.0.1:7411"));
-  }
-  EXPECT_FALSE(parse_address(std::string(300, 'a') + ":1"));
-}
-
-TEST(Address, LoopbackIsKnown) {
-  for (const char* text : {"127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1"})
-    EXPECT_TRUE(is_loopback(parse_address(text).value())) << text;
-  for (const char* text : {"0.0.0.0:1", "10.0.0.1:1", "[::]:1", "edge:1"})
-    EXPECT_FALSE(is_loopback(parse_address(text).value())) << text;
-}
 
 TEST(Tcp, ForeignAndUnknownAddressesAreErrorsThatSaySo) {
   const auto tcp = make_tcp_transport({});
@@ -105,18 +83,79 @@ TEST(Tcp, OutOfDescriptorsRefusesAndRecovers) {
     ASSERT_FALSE(*refused);
     EXPECT_EQ(refused->error().code, ErrorCode::kOverloaded) << refused->error().message;
   }
-  // Those two were refused and not left hanging; the third is served.
+  // Those two were refused and not left hanging; so is a third, later.
   std::byte byte{};
   for (int i = 0; i < 2; ++i) {
     const auto end = callers[i]->receive_some({&byte, 1}, soon());
     ASSERT_FALSE(end);
     EXPECT_EQ(end.error().code, ErrorCode::kDisconnected);
   }
+  // With nobody waiting, being out of descriptors is no news: accept waits, and does not spin.
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+  const auto third_refused = listener->accept(soon());
+  const auto nobody = listener->accept(deadline_in(std::chrono::milliseconds(20)));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(third_refused.error().code, ErrorCode::kOverloaded);
+  EXPECT_EQ(nobody.error().code, ErrorCode::kDeadlineExceeded);
+  callers[2] = tcp->connect(listener->address(), soon()).value();
   const auto third = listener->accept(soon());
   ASSERT_TRUE(third) << third.error().message;
   const std::span<const std::byte> piece(&byte, 1);
   ASSERT_TRUE((*third)->send({&piece, 1}, soon()));
   EXPECT_TRUE(callers[2]->receive_some({&byte, 1}, soon()));
+}
+
+// A name server that does not answer: the wait ends with the deadline or the caller's word, numbers never ask, and lookups that
+// were left behind are counted and end by themselves.
+TEST(Resolver, ASilentNameServerHoldsNobody) {
+  struct Server {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool answers = false;
+    int asked = 0;
+  };
+  const auto server = std::make_shared<Server>();
+  const tcp::Lookup silent = [server](const char*, const char* port, const addrinfo* hints, addrinfo** found) {
+    {
+      std::unique_lock lock(server->mutex);
+      ++server->asked;
+      server->changed.notify_all();
+      server->changed.wait(lock, [&] { return server->answers; });
+    }
+    return ::getaddrinfo("127.0.0.1", port, hints, found);
+  };
+  const Address name{"gateway.example", 7411};
+  const auto soon_over = [] { return deadline_in(std::chrono::milliseconds(10)); };
+  EXPECT_TRUE(tcp::resolve({"192.0.2.1", 1}, false, soon_over(), nullptr, silent));
+  EXPECT_TRUE(tcp::resolve({"::1", 1}, true, soon_over(), nullptr, silent));
+  EXPECT_EQ(server->asked, 0);
+  EXPECT_EQ(tcp::resolve(name, false, soon_over(), nullptr, silent).error().code, ErrorCode::kDeadlineExceeded);
+
+  CancelToken cancel;
+  std::thread canceller([&] {
+    std::unique_lock lock(server->mutex);
+    server->changed.wait(lock, [&] { return server->asked == 2; });
+    cancel.cancel();
+  });
+  EXPECT_EQ(tcp::resolve(name, false, kNoDeadline, &cancel, silent).error().code, ErrorCode::kCancelled);
+  canceller.join();
+
+  std::optional<ErrorCode> last;
+  for (std::size_t i = 0; i < limits::kResolverThreadsMax && last != ErrorCode::kOverloaded; ++i)
+    last = tcp::resolve(name, false, soon_over(), nullptr, silent).error().code;
+  EXPECT_EQ(last, ErrorCode::kOverloaded);
+  {
+    const std::lock_guard lock(server->mutex);
+    server->answers = true;
+    server->changed.notify_all();
+  }
+  while (true) {
+    const auto found = tcp::resolve(name, false, soon(), nullptr, silent);
+    if (!found && found.error().code == ErrorCode::kOverloaded) continue;  // those left behind are ending
+    ASSERT_TRUE(found) << found.error().message;
+    EXPECT_EQ(found->size(), 1u);
+    break;
+  }
 }
 
 }  // namespace

@@ -18,6 +18,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/address.h"
+#include "base/cancel.h"
 #include "base/result.h"
 #include "base/units.h"
 
@@ -25,18 +27,10 @@ namespace tideline {
 
 // Deadlines are points of the steady clock.
 inline constexpr SteadyTime kNoDeadline = SteadyTime::max();
-inline SteadyTime deadline_in(std::chrono::nanoseconds time) { return std::chrono::steady_clock::now() + time; }
-
-struct Address {
-  std::string host;  // a name, or an IPv4 or IPv6 address (without brackets)
-  std::uint16_t port = 0;
-  bool operator==(const Address&) const = default;
-};
-// "host:port", "[::1]:port", ":port" (the host is then 127.0.0.1). Port 0..65535 in plain digits; a host name of letters, digits,
-// '-' and '.', at most 253 bytes. kInvalidArgument otherwise.
-Result<Address> parse_address(std::string_view text);
-std::string to_string(const Address& address);
-bool is_loopback(const Address& address);
+inline SteadyTime deadline_in(std::chrono::nanoseconds time) {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  return time >= kNoDeadline - now ? kNoDeadline : now + time;
+}
 
 using ConstPieces = std::span<const std::span<const std::byte>>;
 using Pieces = std::span<const std::span<std::byte>>;
@@ -107,9 +101,10 @@ class Listener {
 class Transport {
  public:
   virtual ~Transport() = default;
-  // kDisconnected when nobody listens there or it cannot be reached; kDeadlineExceeded; kNotFound for an unknown host name.
-  // Asking a name server is not under the deadline: give numbers where that matters.
-  virtual Result<std::unique_ptr<Connection>> connect(const Address& address, SteadyTime deadline) = 0;
+  // kDisconnected when nobody listens there or it cannot be reached; kDeadlineExceeded; kNotFound for an unknown host name;
+  // kCancelled soon after `cancel` (which may be absent) says so.
+  virtual Result<std::unique_ptr<Connection>> connect(const Address& address, SteadyTime deadline,
+                                                      const CancelToken* cancel = nullptr) = 0;
   // kInvalidArgument when the address is in use or not of this host.
   virtual Result<std::unique_ptr<Listener>> listen(const Address& address) = 0;
 };

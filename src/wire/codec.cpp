@@ -3,23 +3,18 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/name.h"
 #include "base/text.h"
 
 namespace tideline::wire {
-
-bool is_node_name(std::string_view name) {
-  const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-  };
-  return !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), allowed);
-}
 
 bool is_printable(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
 }
 
 void Writer::name(std::string_view value, bool may_be_empty) {
-  require(is_node_name(value) || (may_be_empty && value.empty()), "a name must be 1 to 63 of A-Z a-z 0-9 . _ -");
+  require(is_name(value) || (may_be_empty && value.empty()),
+          "a name must be 1 to 63 of A-Z a-z 0-9 . _ - that begin with a letter or a digit");
   if (problem_ != nullptr) return;
   number(static_cast<std::uint8_t>(value.size()));
   raw(std::as_bytes(std::span(value)));
@@ -67,7 +62,8 @@ void Reader::name(std::string& value, bool may_be_empty) {
   number(size);
   const auto bytes = take(size);
   value.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  require(is_node_name(value) || (may_be_empty && value.empty()), "a name has other characters than A-Z a-z 0-9 . _ -");
+  require(is_name(value) || (may_be_empty && value.empty()),
+          "a name is none: 1 to 63 of A-Z a-z 0-9 . _ - that begin with a letter or a digit");
 }
 
 void Reader::text(std::string& value, std::size_t max) {

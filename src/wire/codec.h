@@ -34,8 +34,6 @@ T load_le(const std::byte* from) {
   return value;
 }
 
-// [A-Za-z0-9._-]{1,63}: the names of nodes and callers.
-bool is_node_name(std::string_view name);
 // Only 0x20..0x7e.
 bool is_printable(std::string_view text);
 // crc32c() without the processor's instruction: for processors that have none, and for the test that both agree.

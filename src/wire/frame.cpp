@@ -1,6 +1,7 @@
 // HELLO and the frame header: the two layouts with fixed offsets.
 #include <random>
 
+#include "base/name.h"
 #include "base/text.h"
 #include "wire/codec.h"
 #include "wire/messages.h"
@@ -57,7 +58,7 @@ SessionId random_session_id() {
 
 Result<std::array<std::byte, kHelloBytes>> encode_hello(const Hello& hello) {
   const auto refuse = [](const char* what) { return Error{ErrorCode::kInvalidArgument, std::string("[wire] HELLO: ") + what}; };
-  if (!is_node_name(hello.name)) return refuse("a name must be 1 to 63 of A-Z a-z 0-9 . _ -");
+  if (!is_name(hello.name)) return refuse("its name is malformed");
   if (hello.version_min == 0 || hello.version_min > hello.version_max) return refuse("the range of versions is empty");
   std::array<std::byte, kHelloBytes> bytes{};
   std::memcpy(bytes.data(), kHelloMagic.data(), kHelloMagic.size());
@@ -96,7 +97,7 @@ Result<Hello> decode_hello(std::span<const std::byte, kHelloBytes> bytes) {
   hello.capabilities = load_le<std::uint64_t>(bytes.data() + kCapabilitiesAt);
   std::memcpy(hello.session.bytes.data(), bytes.data() + kSessionAt, hello.session.bytes.size());
   auto name = get_text(bytes.data() + kNameAt, kNameMax);
-  if (!name || !is_node_name(*name)) return corrupt("HELLO has a malformed name");
+  if (!name || !is_name(*name)) return corrupt("HELLO has a malformed name");
   auto message = get_text(bytes.data() + kMessageAt, kMessageMax);
   if (!message || !is_printable(*message)) return corrupt("HELLO has a malformed message");
   hello.name = std::move(*name);

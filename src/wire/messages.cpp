@@ -1,6 +1,7 @@
 // One visit() per message: the order of its fields and what they may be, for Writer and Reader alike.
 #include "wire/messages.h"
 
+#include "base/name.h"
 #include "wire/codec.h"
 
 namespace tideline::wire {
@@ -269,7 +270,7 @@ bool is_forwardable(FrameType type) {
 }
 
 ErrorMessage to_message(const Error& error, std::string_view node) {
-  return {error.code, is_node_name(node) ? std::string(node) : std::string(), error.message};
+  return {error.code, is_name(node) ? std::string(node) : std::string(), error.message};
 }
 
 Error to_error(const ErrorMessage& message) {

@@ -17,8 +17,8 @@ class Samples {
   std::uint32_t number32() { return static_cast<std::uint32_t>(number64()); }
   std::string name() {
     static constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-    std::string text;
-    for (std::uint64_t i = 1 + number(62); i > 0; --i) text += kLetters[number(kLetters.size() - 1)];
+    std::string text(1, kLetters[number(61)]);
+    for (std::uint64_t i = number(62); i > 0; --i) text += kLetters[number(kLetters.size() - 1)];
     return text;
   }
   std::string message(std::size_t max) {

@@ -189,7 +189,7 @@ class LoopbackListener final : public Listener {
 
 class LoopbackTransport final : public Transport {
  public:
-  Result<std::unique_ptr<Connection>> connect(const Address& address, SteadyTime) override {
+  Result<std::unique_ptr<Connection>> connect(const Address& address, SteadyTime, const CancelToken*) override {
     std::shared_ptr<Waiting> waiting;
     {
       const std::lock_guard lock(registry_->mutex);

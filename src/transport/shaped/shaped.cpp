@@ -190,8 +190,8 @@ class ShapedTransport final : public Transport {
         shaped_(shape.up_bytes_per_s > 0 || shape.down_bytes_per_s > 0 || shape.round_trip > Nanos{0}),
         link_(std::make_shared<Link>(shape)) {}
 
-  Result<std::unique_ptr<Connection>> connect(const Address& address, SteadyTime deadline) override {
-    auto connected = inner_.connect(address, deadline);
+  Result<std::unique_ptr<Connection>> connect(const Address& address, SteadyTime deadline, const CancelToken* cancel) override {
+    auto connected = inner_.connect(address, deadline, cancel);
     if (!connected || !shaped_) return connected;
     return std::unique_ptr<Connection>(std::make_unique<ShapedConnection>(std::move(*connected), link_));
   }

@@ -200,11 +200,6 @@ bool set_option(int socket, int level, int name, const Value& value) {
 
 }  // namespace
 
-void Descriptor::reset(int number) {
-  if (number_ >= 0) ::close(number_);
-  number_ = number;
-}
-
 Error error_of(int number, const std::string& what) {
   const std::string text = "[transport] " + what + ": " + std::strerror(number);
   switch (number) {

@@ -1,4 +1,4 @@
-// Shared by connection.cpp and tcp.cpp: a descriptor that closes itself, and errors of the operating system as Errors. Internal.
+// Shared by connection.cpp and tcp.cpp: errors of the operating system as Errors, and what both do with sockets. Internal.
 #pragma once
 
 #include <atomic>
@@ -7,33 +7,12 @@
 #include <string>
 
 #include "base/result.h"
+#include "platform/descriptor.h"
 #include "transport/transport.h"
 
 namespace tideline::tcp {
 
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(Descriptor&& other) noexcept : number_(other.release()) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    reset(other.release());
-    return *this;
-  }
-  ~Descriptor() { reset(); }
-
-  int get() const { return number_; }
-  explicit operator bool() const { return number_ >= 0; }
-  int release() {
-    const int number = number_;
-    number_ = -1;
-    return number;
-  }
-  void reset(int number = -1);
-
- private:
-  int number_ = -1;
-};
+using tideline::Descriptor;
 
 // What `number` (an errno) means for who called `what`.
 Error error_of(int number, const std::string& what);

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <vector>
 
+#include "transport/tcp/resolver.h"
 #include "transport/tcp/socket.h"
 
 namespace tideline {
@@ -19,35 +20,12 @@ namespace {
 using tcp::Descriptor;
 using tcp::error_of;
 
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
-};
+using tcp::SocketAddress;
 
-// Names may have several addresses: all, in the order the resolver prefers. Numbers never ask a name server.
-Result<std::vector<SocketAddress>> resolve(const Address& address, bool passive) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0);
-  addrinfo* found = nullptr;
-  const std::string port = std::to_string(address.port);
-  const int error = ::getaddrinfo(address.host.c_str(), port.c_str(), &hints, &found);
-  if (error != 0) {
-    return Error{ErrorCode::kNotFound,
-                 "[transport] the host of " + to_string(address) + " is not known: " + ::gai_strerror(error)};
-  }
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
-  std::vector<SocketAddress> addresses;
-  for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
-    SocketAddress one;
-    std::memcpy(&one.storage, each->ai_addr, each->ai_addrlen);
-    one.size = each->ai_addrlen;
-    addresses.push_back(one);
-  }
-  return addresses;
-}
+// How long a connect takes to notice that it has been cancelled.
+constexpr int kCancelPollMs = 50;
+// Of the name to listen at.
+constexpr std::chrono::seconds kListenLookup{10};
 
 Address numeric(SocketAddress& address) {
   char host[NI_MAXHOST] = "";
@@ -66,6 +44,12 @@ class TcpListener final : public Listener {
   Result<std::unique_ptr<Connection>> accept(SteadyTime deadline) override {
     while (true) {
       if (shut_down_.load()) return Error{ErrorCode::kDisconnected, "[transport] the listener was shut down"};
+      // Waits first: without a free descriptor, accept4 fails whether or not somebody waits.
+      const int timeout = tcp::poll_timeout(deadline);
+      pollfd wait{socket_.get(), POLLIN, 0};
+      if (::poll(&wait, 1, timeout) == 0 && timeout == 0)
+        return Error{ErrorCode::kDeadlineExceeded, "[transport] nobody connected before the deadline"};
+      if (wait.revents == 0) continue;
       SocketAddress from;
       from.size = sizeof(from.storage);
       Descriptor socket(::accept4(socket_.get(), from.get(), &from.size, SOCK_CLOEXEC));
@@ -80,14 +64,7 @@ class TcpListener final : public Listener {
         return connection;
       }
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) return refuse_one(errno);
-      if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        const int timeout = tcp::poll_timeout(deadline);
-        if (timeout == 0) return Error{ErrorCode::kDeadlineExceeded, "[transport] nobody connected before the deadline"};
-        pollfd wait{socket_.get(), POLLIN, 0};
-        ::poll(&wait, 1, timeout);
-        continue;
-      }
-      if (shut_down_.load()) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK || shut_down_.load()) continue;
       // The errors of a connection that broke before it was accepted.
       if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO || errno == ENETDOWN || errno == EHOSTUNREACH ||
           errno == ENETUNREACH || errno == EPERM) {
@@ -137,20 +114,20 @@ class TcpTransport final : public Transport {
  public:
   explicit TcpTransport(const TcpOptions& options) : options_(options) {}
 
-  Result<std::unique_ptr<Connection>> connect(const Address& address, SteadyTime deadline) override {
-    TIDELINE_TRY(auto candidates, resolve(address, false));
+  Result<std::unique_ptr<Connection>> connect(const Address& address, SteadyTime deadline, const CancelToken* cancel) override {
+    TIDELINE_TRY(auto candidates, tcp::resolve(address, false, deadline, cancel));
     Error last{ErrorCode::kNotFound, "[transport] " + to_string(address) + " has no address"};
     for (SocketAddress& candidate : candidates) {
-      auto socket = connect_one(candidate, address, deadline);
+      auto socket = connect_one(candidate, address, deadline, cancel);
       if (socket) return tcp::make_connection(std::move(socket).value(), to_string(address), options_, tcp::OpenCount(nullptr));
       last = std::move(socket).error();
-      if (last.code == ErrorCode::kDeadlineExceeded) break;
+      if (last.code == ErrorCode::kDeadlineExceeded || last.code == ErrorCode::kCancelled) break;
     }
     return last;
   }
 
   Result<std::unique_ptr<Listener>> listen(const Address& address) override {
-    TIDELINE_TRY(auto candidates, resolve(address, true));
+    TIDELINE_TRY(auto candidates, tcp::resolve(address, true, deadline_in(kListenLookup), nullptr));
     SocketAddress& bound = candidates.front();
     const std::string what = "listening at " + to_string(address);
     Descriptor socket(::socket(bound.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -164,7 +141,8 @@ class TcpTransport final : public Transport {
   }
 
  private:
-  static Result<Descriptor> connect_one(SocketAddress& candidate, const Address& address, SteadyTime deadline) {
+  static Result<Descriptor> connect_one(SocketAddress& candidate, const Address& address, SteadyTime deadline,
+                                        const CancelToken* cancel) {
     const std::string what = "connecting to " + to_string(address);
     Descriptor socket(::socket(candidate.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!socket) return error_of(errno, what);
@@ -173,8 +151,10 @@ class TcpTransport final : public Transport {
     while (true) {
       const int timeout = tcp::poll_timeout(deadline);
       if (timeout == 0) return Error{ErrorCode::kDeadlineExceeded, "[transport] " + what + ": no answer before the deadline"};
+      if (cancel != nullptr && cancel->cancelled()) return Error{ErrorCode::kCancelled, "[transport] " + what + ": interrupted"};
       pollfd wait{socket.get(), POLLOUT, 0};
-      if (::poll(&wait, 1, timeout) > 0) break;
+      const bool sliced = cancel != nullptr && (timeout < 0 || timeout > kCancelPollMs);
+      if (::poll(&wait, 1, sliced ? kCancelPollMs : timeout) > 0) break;
     }
     int number = 0;
     socklen_t size = sizeof(number);
