@@ -8,6 +8,7 @@
 #include "plan_print.h"
 #include "plan_table.h"
 #include "platform/files.h"
+#include "session/source.h"
 
 namespace tideline::app {
 namespace {
@@ -24,7 +25,7 @@ struct Options {
 Status plan_model(const Context& context, const Options& options) {
   if (options.cluster.empty())
     return Error{ErrorCode::kInvalidArgument, "say where the model can run: --cluster FILE (docs/formats/cluster.md)"};
-  TIDELINE_TRY(const Cluster cluster, load_cluster(options.cluster));
+  TIDELINE_TRY(const Cluster cluster, read_cluster(options.cluster));
   TIDELINE_TRY(const PlanInputs inputs, load_plan_inputs(cluster, options.inputs, StepBar(context).control()));
   const PlanRequest request{.cost = inputs.cost(cluster), .cancel = context.interrupted};
   PlanAnswer answer{.cost = &request.cost, .input_name = inputs.input_name};

@@ -14,6 +14,7 @@
 #include "commands.h"
 #include "model_options.h"
 #include "platform/files.h"
+#include "session/source.h"
 #include "session/sweep.h"
 #include "zoo/zoo.h"
 
@@ -147,7 +148,7 @@ Result<std::vector<double>> factors_of(const std::string& text) {
 }
 
 Result<Cluster> cluster_of(const Options& options) {
-  if (!options.cluster.empty()) return load_cluster(options.cluster);
+  if (!options.cluster.empty()) return read_cluster(options.cluster);
   Cluster cluster;
   for (const auto& [name, slowdown] : kPaperDevices)
     cluster.nodes.push_back({.name = name, .threads = options.inputs.model.threads, .slowdown = slowdown});
@@ -222,7 +223,7 @@ Result<Sweep> sweep_file(const Context& context, const Options& options, report:
       !options.slowdown.empty())
     return Error{ErrorCode::kInvalidArgument, "sweep either a MODEL or a --table, not both"};
   TIDELINE_TRY(const SweepRange range, range_of(options));
-  TIDELINE_TRY(Table table, load_table(options.table));
+  TIDELINE_TRY(Table table, read_table(options.table));
   figure.title = "Where the layers run, against bandwidth";
   figure.note = fmt::format("Times of {}. Every link has the bandwidth of the axis; the result returns over the same links.",
                             std::filesystem::path(options.table).filename().string());

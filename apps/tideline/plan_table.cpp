@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "plan_print.h"
 #include "planner/table.h"
+#include "session/source.h"
 
 namespace tideline::app {
 namespace {
@@ -141,7 +142,7 @@ void print_table(const Table& table, const Answer& answer) {
 }  // namespace
 
 Status plan_table_file(const Context& context, const std::string& path, const std::string& planner, bool with_pairs) {
-  TIDELINE_TRY(const Table table, load_table(path));
+  TIDELINE_TRY(const Table table, read_table(path));
   TIDELINE_TRY(TablePlan chosen, plan_table(table, planner));
   Answer answer{.chosen = std::move(chosen), .split = best_table_split(table)};
   for (std::uint32_t device = 0; device < table.device_count(); ++device)
