@@ -3,6 +3,7 @@
 function(tideline_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE" ${ARGN})
   add_library(tideline_${name} STATIC ${ARG_SOURCES})
+  set_property(GLOBAL APPEND PROPERTY tideline_libraries tideline_${name})
   target_link_libraries(tideline_${name} PUBLIC tideline_flags ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE})
 endfunction()
 
@@ -20,7 +21,7 @@ function(tideline_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE tideline_flags ${ARG_DEPENDS} GTest::gtest GTest::gmock GTest::gtest_main)
-  set(environment "TIDELINE_BINARY=${CMAKE_BINARY_DIR}/bin/tideline;TIDELINE_SOURCE_DIR=${CMAKE_SOURCE_DIR};TIDELINE_THIRD_PARTY=${TIDELINE_THIRD_PARTY};RC_PARAMS=seed=2018")
+  set(environment "TIDELINE_BINARY=${PROJECT_BINARY_DIR}/bin/tideline;TIDELINE_SOURCE_DIR=${PROJECT_SOURCE_DIR};TIDELINE_THIRD_PARTY=${TIDELINE_THIRD_PARTY};RC_PARAMS=seed=2018")
   if(ARG_WHOLE)
     # For binaries whose cases share expensive set-up: run as one test.
     add_test(NAME ${name} COMMAND ${name})
