@@ -35,7 +35,7 @@ Status plan_model(const Context& context, const Options& options) {
     TIDELINE_TRY(answer.pairs, best_pairs(request));
   }
   if (!options.plan_out.empty()) TIDELINE_CHECK_OK(write_file_atomic(options.plan_out, write_plan(answer.chosen.plan)));
-  context.output == Output::kJson ? print_plan_json(answer) : print_plan_table(answer);
+  context.output == Output::kJson ? print_plan_json(answer) : print_plan_table(context, answer);
   if (context.quiet) return {};
   for (const std::string& note : inputs.notes) fmt::print(stderr, "note: {}\n", note);
   if (!options.plan_out.empty()) fmt::print(stderr, "wrote {}\n", options.plan_out);
@@ -64,7 +64,7 @@ void add_plan_command(CLI::App& app, Context& context) {
   command->add_option("--plan-out", options->plan_out, "Write the plan, for `tideline run --plan`")->type_name("FILE");
   command->add_option("--table", options->table, "Plan a table of measured times instead of a model (docs/formats/table.md)")
       ->type_name("FILE");
-  add_output_option(*command, context);
+  add_output_option(*command, context, true);
   command->footer(
       "Every candidate is shown with its terms; the answer is \"do not split\" when one node running everything is best.\n"
       "MODEL may be left out when every node has a profile. No placement fits the memory limits: exit code 4.\n\n"

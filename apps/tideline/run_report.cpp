@@ -169,10 +169,10 @@ std::string progress_of(const RunReport& report) {
 void print_choice(const Context& context, const Cluster& cluster, const ChosenPlan& chosen) {
   if (is_prose(context) && chosen.estimate) {
     const CostInput cost = chosen.inputs.cost(cluster);
-    print_plan_table({.cost = &cost,
-                      .input_name = chosen.inputs.input_name,
-                      .chosen = {chosen.plan, *chosen.estimate, chosen.stats},
-                      .candidates = chosen.candidates});
+    print_plan_table(context, {.cost = &cost,
+                               .input_name = chosen.inputs.input_name,
+                               .chosen = {chosen.plan, *chosen.estimate, chosen.stats},
+                               .candidates = chosen.candidates});
   }
   if (context.quiet) return;
   for (const std::string& note : chosen.inputs.notes) fmt::print(stderr, "note: {}\n", note);

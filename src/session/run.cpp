@@ -107,7 +107,7 @@ class Run {
   }
 
   std::optional<Error> as_stream() {
-    const StreamOptions options{.rate_per_s = settings_.rate_per_s,
+    const SourceOptions options{.rate_per_s = settings_.rate_per_s,
                                 .drop = settings_.drop,
                                 .frames = settings_.requests,
                                 .duration = clamped(settings_.duration)};

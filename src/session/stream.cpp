@@ -17,7 +17,7 @@ using Run = std::function<Result<RunAnswer>(const StreamFrame&, const CancelToke
 // What the threads of a stream share.
 class Runner {
  public:
-  Runner(const StreamOptions& options, std::uint32_t in_flight, const Run& run)
+  Runner(const SourceOptions& options, std::uint32_t in_flight, const Run& run)
       : run_(run), source_(options, Clock::now()), unread_max_(2 * std::uint64_t{in_flight} + 2) {}
 
   // Sends frames one after the other until the stream ends; as many threads as may be in flight do.
@@ -118,7 +118,7 @@ Result<DropRule> drop_rule_from(std::string_view name) {
   return Error{ErrorCode::kInvalidArgument, "a drop rule is none, oldest or newest"};
 }
 
-StreamSource::StreamSource(const StreamOptions& options, SteadyTime start) : options_(options), start_(start) {
+StreamSource::StreamSource(const SourceOptions& options, SteadyTime start) : options_(options), start_(start) {
   options_.waiting_max = std::max<std::size_t>(1, options_.waiting_max);
 }
 
@@ -174,7 +174,7 @@ bool StreamSource::over(SteadyTime now) {
   return waiting_.empty() && ends_before(next_, due(next_));
 }
 
-StreamEnd run_stream(const StreamOptions& options, std::uint32_t in_flight,
+StreamEnd run_stream(const SourceOptions& options, std::uint32_t in_flight,
                      const std::function<Result<RunAnswer>(const StreamFrame&, const CancelToken&)>& run,
                      const std::function<Status(StreamAnswer&&)>& sink, const CancelToken& cancel) {
   const std::uint32_t count = std::max(1U, in_flight);

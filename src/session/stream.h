@@ -37,7 +37,7 @@ struct StreamFrame {
   SteadyTime arrived;        // when the source made it
 };
 
-struct StreamOptions {
+struct SourceOptions {
   double rate_per_s = 0;  // of the source; 0: a frame whenever the route can take one
   DropRule drop = DropRule::kNone;
   std::size_t waiting_max = 1;  // frames that wait before one is dropped; with kNone no limit
@@ -48,7 +48,7 @@ struct StreamOptions {
 // A source of frames as a state machine. Frame n of a source with a rate arises at start + n / rate. Not thread-safe.
 class StreamSource {
  public:
-  StreamSource(const StreamOptions& options, SteadyTime start);
+  StreamSource(const SourceOptions& options, SteadyTime start);
 
   // The next frame to send, if there is one at `now`. `now` never goes back.
   std::optional<StreamFrame> take(SteadyTime now);
@@ -64,7 +64,7 @@ class StreamSource {
   // Lets every frame arise that is due, and drops what has no room.
   void advance(SteadyTime now);
 
-  StreamOptions options_;
+  SourceOptions options_;
   SteadyTime start_;
   std::uint64_t next_ = 0;  // the next frame to arise
   std::deque<StreamFrame> waiting_;
@@ -108,7 +108,7 @@ struct StreamEnd {
 // Runs a stream with up to `in_flight` frames under way: `run` is called for them on threads of this call, `sink` on the calling
 // thread with each answer in the order of the frames. The first error of either ends the stream: what is under way is cancelled
 // (`run` is given a token for it), and the rest is not sent. So does `cancel`.
-StreamEnd run_stream(const StreamOptions& options, std::uint32_t in_flight,
+StreamEnd run_stream(const SourceOptions& options, std::uint32_t in_flight,
                      const std::function<Result<RunAnswer>(const StreamFrame&, const CancelToken&)>& run,
                      const std::function<Status(StreamAnswer&&)>& sink, const CancelToken& cancel);
 
