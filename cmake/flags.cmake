@@ -2,7 +2,7 @@
 add_library(tideline_flags INTERFACE)
 target_compile_options(tideline_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wconversion
                                                 -Wno-sign-conversion -Wno-missing-field-initializers)
-target_include_directories(tideline_flags INTERFACE "${CMAKE_SOURCE_DIR}/src")
+target_include_directories(tideline_flags INTERFACE "${PROJECT_SOURCE_DIR}/src")
 if(TIDELINE_WERROR)
   target_compile_options(tideline_flags INTERFACE -Werror)
 endif()

@@ -15,6 +15,7 @@
 #include "planner/table.h"
 #include "platform/files.h"
 #include "profile/profile.h"
+#include "session/source.h"
 
 namespace tideline::app {
 namespace {
@@ -138,8 +139,9 @@ Result<Validated> validate_json(const std::string& text, const std::string& path
                    "table ops"};
 }
 
-Result<Validated> validate_file(const std::string& path) {
-  TIDELINE_TRY(const std::string text, read_file(path, limits::kConfigFileBytesMax));
+Result<Validated> validate_file(const std::string& file) {
+  TIDELINE_TRY(const std::string text, read_source(file, limits::kConfigFileBytesMax));
+  const std::string path = source_name(file);
   const std::size_t start = text.find_first_not_of(" \t\r\n");
   if (start != std::string::npos && (text[start] == '{' || text[start] == '[')) return validate_json(text, path);
   TIDELINE_TRY(const YamlNode root, parse_yaml(text, path));

@@ -11,6 +11,7 @@
 #include "platform/files.h"
 #include "platform/temp_folder.h"
 #include "run_report.h"
+#include "session/source.h"
 
 namespace tideline::app {
 namespace {
@@ -39,8 +40,8 @@ std::string describe(LinkEmulation emulation) {
   }
 }
 
-Result<std::unique_ptr<LocalCluster>> start(const LocalArguments& arguments, const Context& context, const TempFolder& scratch) {
-  TIDELINE_TRY(const Cluster cluster, load_cluster(arguments.cluster));
+Result<std::unique_ptr<LocalCluster>> start(const LocalArguments& arguments, const Cluster& cluster, const Context& context,
+                                            const TempFolder& scratch) {
   LocalOptions options;
   options.emulation = emulation_of(arguments.links);
   options.store_folder = arguments.store.empty() ? scratch.path() + "/segments" : arguments.store;
@@ -59,7 +60,8 @@ std::string running_cluster(Cluster cluster) {
 
 Status up(const LocalArguments& arguments, Context& context) {
   TIDELINE_TRY(const TempFolder scratch, TempFolder::make("tideline-local"));
-  TIDELINE_TRY(const auto local, start(arguments, context, scratch));
+  TIDELINE_TRY(const Cluster cluster, read_cluster(arguments.cluster));
+  TIDELINE_TRY(const auto local, start(arguments, cluster, context, scratch));
   const std::string yaml = running_cluster(local->cluster());
   if (!arguments.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(arguments.out, yaml));
   fmt::print("{}", yaml);
@@ -81,12 +83,12 @@ Status run(const LocalArguments& arguments, Context& context) {
   const PlanInputArguments& inputs = arguments.run.inputs;
   TIDELINE_TRY(const LoadedModel loaded, load_model(inputs.model, StepBar(context).control()));
   // Plan before the nodes come up: profiling wants the machine for itself.
-  TIDELINE_TRY(const Cluster file, load_cluster(arguments.cluster));
+  TIDELINE_TRY(const Cluster file, read_cluster(arguments.cluster));
   PlanChoice choice = arguments.run.choice;
-  choice.with_candidates = context.output == Output::kTable;
+  choice.with_candidates = is_prose(context);
   TIDELINE_TRY(const ChosenPlan chosen, choose_plan(choice, inputs, loaded, file, StepBar(context).control()));
   print_choice(context, file, chosen);
-  TIDELINE_TRY(const auto local, start(arguments, context, scratch));
+  TIDELINE_TRY(const auto local, start(arguments, file, context, scratch));
   const auto transport = make_tcp_transport({});
   TIDELINE_TRY(const RunReport report, run_requests(settings, inputs.model.input, loaded, local->cluster(), *transport, chosen,
                                                     StepBar(context).control()));
@@ -128,7 +130,7 @@ void add_local_command(CLI::App& app, Context& context) {
   add_local_options(*run_command, *run_arguments);
   add_model_options(*run_command, run_arguments->run.inputs.model);
   add_run_options(*run_command, run_arguments->run);
-  add_output_option(*run_command, context);
+  add_output_option(*run_command, context, true);
   run_command->footer("Example:\n  tideline local run cluster.yaml det.onnx --config det.yaml --input photo.jpg -n 20 --verify");
   on_run(*run_command, context, [run_arguments, &context] { return run(*run_arguments, context); });
 }

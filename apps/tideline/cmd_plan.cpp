@@ -9,6 +9,7 @@
 #include "plan_print.h"
 #include "plan_table.h"
 #include "platform/files.h"
+#include "session/source.h"
 
 namespace tideline::app {
 namespace {
@@ -25,7 +26,7 @@ struct Options {
 Status plan_model(const Context& context, const Options& options) {
   if (options.cluster.empty())
     return Error{ErrorCode::kInvalidArgument, "say where the model can run: --cluster FILE (docs/formats/cluster.md)"};
-  TIDELINE_TRY(const Cluster cluster, load_cluster(options.cluster));
+  TIDELINE_TRY(const Cluster cluster, read_cluster(options.cluster));
   TIDELINE_TRY(const PlanInputs inputs, load_plan_inputs(cluster, options.inputs, StepBar(context).control()));
   const PlanRequest request{.cost = inputs.cost(cluster), .cancel = context.interrupted};
   PlanAnswer answer{.cost = &request.cost, .input_name = inputs.input_name};
@@ -35,7 +36,7 @@ Status plan_model(const Context& context, const Options& options) {
     TIDELINE_TRY(answer.pairs, best_pairs(request));
   }
   if (!options.plan_out.empty()) TIDELINE_CHECK_OK(write_file_atomic(options.plan_out, write_plan(answer.chosen.plan)));
-  context.output == Output::kJson ? print_plan_json(answer) : print_plan_table(answer);
+  context.output == Output::kJson ? print_plan_json(answer) : print_plan_table(context, answer);
   if (context.quiet) return {};
   for (const std::string& note : inputs.notes) fmt::print(stderr, "note: {}\n", note);
   TIDELINE_TRY(const Routes routes, routes_of(cluster));
@@ -66,7 +67,7 @@ void add_plan_command(CLI::App& app, Context& context) {
   command->add_option("--plan-out", options->plan_out, "Write the plan, for `tideline run --plan`")->type_name("FILE");
   command->add_option("--table", options->table, "Plan a table of measured times instead of a model (docs/formats/table.md)")
       ->type_name("FILE");
-  add_output_option(*command, context);
+  add_output_option(*command, context, true);
   command->footer(
       "Every candidate is shown with its terms; the answer is \"do not split\" when one node running everything is best.\n"
       "MODEL may be left out when every node has a profile. No placement fits the memory limits: exit code 4.\n\n"

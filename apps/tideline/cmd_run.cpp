@@ -4,16 +4,17 @@
 #include "commands.h"
 #include "model_options.h"
 #include "run_report.h"
+#include "session/source.h"
 
 namespace tideline::app {
 namespace {
 
 Status run(const RunArguments& arguments, Context& context) {
-  TIDELINE_TRY(const Cluster cluster, load_cluster(arguments.cluster));
+  TIDELINE_TRY(const Cluster cluster, read_cluster(arguments.cluster));
   TIDELINE_TRY(const RunSettings settings, settings_of(arguments));
   TIDELINE_TRY(const LoadedModel loaded, load_model(arguments.inputs.model, StepBar(context).control()));
   PlanChoice choice = arguments.choice;
-  choice.with_candidates = context.output == Output::kTable;
+  choice.with_candidates = is_prose(context);
   TIDELINE_TRY(const ChosenPlan chosen, choose_plan(choice, arguments.inputs, loaded, cluster, StepBar(context).control()));
   print_choice(context, cluster, chosen);
   const auto transport = make_tcp_transport({});
@@ -34,7 +35,7 @@ void add_run_command(CLI::App& app, Context& context) {
       ->required()
       ->type_name("FILE");
   add_run_options(*command, *arguments);
-  add_output_option(*command, context);
+  add_output_option(*command, context, true);
   command->footer(
       "Start `tideline node --name NAME --listen HOST:PORT` on each host of the cluster file first, or use `tideline local "
       "run`.\n"

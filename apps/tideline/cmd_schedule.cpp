@@ -17,6 +17,7 @@
 #include "schedule/online/run.h"
 #include "schedule/policy.h"
 #include "schedule/result_file.h"
+#include "session/source.h"
 
 namespace tideline::app {
 namespace {
@@ -58,8 +59,8 @@ constexpr double kTimeLimitMaxSeconds = 7 * 24 * 3600;
 constexpr std::size_t kServersShown = 12;
 
 Result<Instance> load_instance(const std::string& path) {
-  TIDELINE_TRY(const std::string text, read_file(path, limits::kInstanceFileBytesMax));
-  return parse_instance(text, path);
+  TIDELINE_TRY(const std::string text, read_source(path, limits::kInstanceFileBytesMax));
+  return parse_instance(text, source_name(path));
 }
 
 struct Spread {
@@ -136,8 +137,8 @@ Result<CheckedSchedule> decide_online(Context& context, const Options& options, 
                                       const ExtendedOptions* extended) {
   std::vector<Event> events = all_arrive(instance);
   if (!options.events.empty()) {
-    TIDELINE_TRY(const std::string text, read_file(options.events, limits::kInstanceFileBytesMax));
-    TIDELINE_TRY(events, parse_events(text, options.events, instance));
+    TIDELINE_TRY(const std::string text, read_source(options.events, limits::kInstanceFileBytesMax));
+    TIDELINE_TRY(events, parse_events(text, source_name(options.events), instance));
   }
   Instance history;
   if (!options.history.empty()) {
@@ -246,8 +247,8 @@ Status run_generate(Context& context, const Options& options) {
   if (options.models.empty() && options.compression != 1)
     return Error{ErrorCode::kInvalidArgument, "[schedule] --compression is about the models of --models"};
   for (const std::string& path : options.models) {
-    TIDELINE_TRY(const std::string text, read_file(path, limits::kConfigFileBytesMax));
-    TIDELINE_TRY(TaskModel model, parse_inspected_model(text, path, options.compression));
+    TIDELINE_TRY(const std::string text, read_source(path, limits::kConfigFileBytesMax));
+    TIDELINE_TRY(TaskModel model, parse_inspected_model(text, source_name(path), options.compression));
     generator.models.push_back(std::move(model));
   }
   // More tasks leave the first ones as they are, so that what comes after them is a history of the same servers.
@@ -276,11 +277,11 @@ Status run_from_profiles(const Options& options) {
     return Error{ErrorCode::kInvalidArgument, "[schedule] --from-profiles needs --cluster FILE (the edge nodes) and --out FILE"};
   std::vector<Profile> profiles;
   for (const std::string& path : options.profiles) {
-    TIDELINE_TRY(const std::string text, read_file(path, limits::kConfigFileBytesMax));
-    TIDELINE_TRY(Profile profile, parse_profile(text, path));
+    TIDELINE_TRY(const std::string text, read_source(path, limits::kConfigFileBytesMax));
+    TIDELINE_TRY(Profile profile, parse_profile(text, source_name(path)));
     profiles.push_back(std::move(profile));
   }
-  TIDELINE_TRY(const Cluster cluster, load_cluster(options.cluster));
+  TIDELINE_TRY(const Cluster cluster, read_cluster(options.cluster));
   TIDELINE_TRY(
       const Instance instance,
       instance_from_profiles(profiles, cluster,
@@ -313,9 +314,9 @@ Status run_certify(Context& context, const Options& options) {
     return Error{ErrorCode::kInvalidArgument,
                  "[schedule] --certify RESULT needs --instance FILE, the instance that the result is for"};
   TIDELINE_TRY(const Instance instance, load_instance(options.instance));
-  TIDELINE_TRY(const std::string text, read_file(options.certify, limits::kInstanceFileBytesMax));
+  TIDELINE_TRY(const std::string text, read_source(options.certify, limits::kInstanceFileBytesMax));
   if (is_extended_result(text)) {
-    TIDELINE_TRY(const ExtendedSchedule result, parse_extended(text, options.certify));
+    TIDELINE_TRY(const ExtendedSchedule result, parse_extended(text, source_name(options.certify)));
     const auto certificate = certify_extended(instance, result);
     if (!certificate) return with_context(certificate.error(), options.certify);
     return print_certificate(context, result.policy, "admitted", result.admitted(), certificate->bound);

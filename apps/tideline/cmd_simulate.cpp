@@ -11,6 +11,7 @@
 #include "schedule/checker.h"
 #include "schedule/extended/extended.h"
 #include "schedule/result_file.h"
+#include "session/source.h"
 #include "sim/edge_queues.h"
 
 namespace tideline::app {
@@ -41,7 +42,7 @@ struct Served {
 
 // Reads the schedule, checks it against the instance in other code, and fills in the reservations of the extended model.
 Result<Served> load_schedule(const schedule::Instance& instance, const std::string& path, SimulateOptions& simulate) {
-  TIDELINE_TRY(const std::string text, read_file(path, limits::kInstanceFileBytesMax));
+  TIDELINE_TRY(const std::string text, read_source(path, limits::kInstanceFileBytesMax));
   if (!schedule::is_extended_result(text)) {
     TIDELINE_TRY(schedule::Schedule result, schedule::parse_result(text, path));
     if (const auto checked = schedule::check_schedule(instance, result.layers); !checked)
@@ -149,8 +150,8 @@ void print_table(const SimulatedLatencies& seen, const Served& served) {
 }
 
 Status run(Context& context, Options options) {
-  TIDELINE_TRY(const std::string text, read_file(options.file, limits::kInstanceFileBytesMax));
-  TIDELINE_TRY(const schedule::Instance instance, schedule::parse_instance(text, options.file));
+  TIDELINE_TRY(const std::string text, read_source(options.file, limits::kInstanceFileBytesMax));
+  TIDELINE_TRY(const schedule::Instance instance, schedule::parse_instance(text, source_name(options.file)));
   SimulateOptions simulate = options.simulate;
   TIDELINE_TRY(const Served served, load_schedule(instance, options.schedule, simulate));
   if (options.link.empty()) options.link = served.extended ? "reserved" : "shared";

@@ -14,6 +14,8 @@
 #include "commands.h"
 #include "model_options.h"
 #include "platform/files.h"
+#include "report/table.h"
+#include "session/source.h"
 #include "session/sweep.h"
 #include "zoo/zoo.h"
 
@@ -81,17 +83,22 @@ Json to_json(const Sweep& sweep) {
   return {{"planner", sweep.planner}, {"devices", sweep.devices}, {"layers", sweep.layers}, {"points", std::move(points)}};
 }
 
-void print_table(const Sweep& sweep) {
-  fmt::print("{:>13} {:>13} {:>11} {:>11} {:>12}  {}\n", "from", "to", "latency", "", "best single", "placement");
+report::Table stretch_table(const Sweep& sweep) {
+  report::Table table({{"from", "from_bit_s"},
+                       {"to", "to_bit_s"},
+                       {"latency", "latency_ms_from"},
+                       {"", "latency_ms_to"},
+                       {"best single", "best_single_ms"},
+                       {"placement", "placement", report::Table::kLeft}});
+  const auto bandwidth = [](double bytes_per_s) { return report::Table::Cell(format_bandwidth(bytes_per_s), 8 * bytes_per_s); };
+  const auto time = [](double ms) { return report::Table::Cell(format_millis(Millis{ms}), ms); };
   for (const SweepStretch& stretch : stretches(sweep)) {
     const report::SweepPoint& first = sweep.points[stretch.first];
     const report::SweepPoint& last = sweep.points[stretch.last];
-    fmt::print("{:>13} {:>13} {:>11} {:>11} {:>12}  {}\n", format_bandwidth(first.bytes_per_s),
-               format_bandwidth(last.bytes_per_s), format_millis(Millis{first.latency_ms}),
-               format_millis(Millis{last.latency_ms}), format_millis(Millis{best_single_ms(last)}),
-               describe_placement(sweep, first));
+    table.add({bandwidth(first.bytes_per_s), bandwidth(last.bytes_per_s), time(first.latency_ms), time(last.latency_ms),
+               time(best_single_ms(last)), describe_placement(sweep, first)});
   }
-  fmt::print("\n{}\n", summary(sweep));
+  return table;
 }
 
 Status write_files(const Options& options, const Sweep& sweep, report::SweepFigure figure) {
@@ -147,7 +154,7 @@ Result<std::vector<double>> factors_of(const std::string& text) {
 }
 
 Result<Cluster> cluster_of(const Options& options) {
-  if (!options.cluster.empty()) return load_cluster(options.cluster);
+  if (!options.cluster.empty()) return read_cluster(options.cluster);
   Cluster cluster;
   for (const auto& [name, slowdown] : kPaperDevices)
     cluster.nodes.push_back({.name = name, .threads = options.inputs.model.threads, .slowdown = slowdown});
@@ -222,7 +229,7 @@ Result<Sweep> sweep_file(const Context& context, const Options& options, report:
       !options.slowdown.empty())
     return Error{ErrorCode::kInvalidArgument, "sweep either a MODEL or a --table, not both"};
   TIDELINE_TRY(const SweepRange range, range_of(options));
-  TIDELINE_TRY(Table table, load_table(options.table));
+  TIDELINE_TRY(Table table, read_table(options.table));
   figure.title = "Where the layers run, against bandwidth";
   figure.note = fmt::format("Times of {}. Every link has the bandwidth of the axis; the result returns over the same links.",
                             std::filesystem::path(options.table).filename().string());
@@ -238,7 +245,8 @@ Status sweep(const Context& context, const Options& options) {
   if (context.output == Output::kJson)
     fmt::print("{}\n", to_json(result).dump(-1, ' ', false, Json::error_handler_t::replace));
   else
-    print_table(result);
+    print_table(context, stretch_table(result));
+  if (is_prose(context)) fmt::print("\n{}\n", summary(result));
   if (!options.out.empty() && !context.quiet)
     fmt::print(stderr, "wrote {0}/sweep.svg, {0}/sweep.csv and {0}/sweep.json\n", options.out);
   return {};
@@ -279,7 +287,7 @@ void add_sweep_command(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_option("--out", options->out, "Folder for sweep.svg, sweep.csv and sweep.json")->type_name("DIR");
   command->add_option("--title", options->title, "Title of the figure");
-  add_output_option(*command, context);
+  add_output_option(*command, context, true);
   command->footer(
       "Without a cluster, four devices stand for AAIoT's: this host is the desktop PC (i7-6700, about 80 GFLOP/s), a Raspberry "
       "Pi 3\n"

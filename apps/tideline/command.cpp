@@ -2,10 +2,13 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 
 #include <fmt/format.h>
 #include <unistd.h>
 #include <nlohmann/json.hpp>
+
+#include "base/text.h"
 
 namespace tideline::app {
 
@@ -25,13 +28,19 @@ int exit_code_of(ErrorCode code) {
   return kExitFailure;
 }
 
+nlohmann::json error_json(const Error& error) { return {{"code", to_string(error.code)}, {"message", error.message}}; }
+
 int report(const Context& context, const Error& error) {
-  fmt::print(stderr, "tideline: {}\n", error.message);
-  if (context.output == Output::kJson) {
-    const nlohmann::json json{{"ok", false}, {"code", to_string(error.code)}, {"message", error.message}};
-    fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-  }
+  fmt::print(stderr, "tideline: {}\n", printable(error.message, kMessageBytesMax));
+  if (context.output == Output::kJson) print_error_json(to_string(error.code), error.message);
   return exit_code_of(error.code);
+}
+
+void print_error_json(std::string_view code, std::string_view message) {
+  // The two keys beside "error" are those of the first versions.
+  const nlohmann::json json{
+      {"ok", false}, {"code", code}, {"message", message}, {"error", {{"code", code}, {"message", message}}}};
+  fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 void on_run(CLI::App& command, Context& context, std::function<Status()> body) {
@@ -40,14 +49,28 @@ void on_run(CLI::App& command, Context& context, std::function<Status()> body) {
   });
 }
 
-void add_output_option(CLI::App& command, Context& context) {
+void add_output_option(CLI::App& command, Context& context, bool has_table) {
+  const std::map<std::string, Output> all{
+      {"table", Output::kTable}, {"json", Output::kJson}, {"csv", Output::kCsv}, {"markdown", Output::kMarkdown}};
+  std::map<std::string, Output> known;
+  for (const auto& [name, output] : all)
+    if (has_table || output == Output::kTable || output == Output::kJson) known.emplace(name, output);
   command
       .add_option_function<std::string>(
-          "-o,--output",
-          [&context](const std::string& value) { context.output = value == "json" ? Output::kJson : Output::kTable; },
-          "What to print: table (for people) or json (for programs)")
-      ->check(CLI::IsMember({"table", "json"}))
-      ->type_name("table|json");
+          "-o,--output", [&context, known](const std::string& value) { context.output = known.at(value); },
+          has_table ? "What to print: table (for people), json (for programs), csv or markdown (the table)"
+                    : "What to print: table (for people) or json (for programs)")
+      ->check(CLI::IsMember(has_table ? std::vector<std::string>{"table", "json", "csv", "markdown"}
+                                      : std::vector<std::string>{"table", "json"}))
+      ->type_name(has_table ? "table|json|csv|markdown" : "table|json");
+}
+
+void print_table(const Context& context, const report::Table& table, std::string_view indent) {
+  switch (context.output) {
+    case Output::kCsv: fmt::print("{}", table.csv()); break;
+    case Output::kMarkdown: fmt::print("{}", table.markdown()); break;
+    default: fmt::print("{}", table.text(indent));
+  }
 }
 
 bool shows_progress(const Context& context) { return !context.quiet && ::isatty(STDERR_FILENO) == 1; }

@@ -9,14 +9,17 @@
 #include <string>
 #include <string_view>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "base/cancel.h"
 #include "base/result.h"
 #include "command_line.h"
+#include "report/table.h"
 #include "session/control.h"
 
 namespace tideline::app {
 
-enum class Output { kTable, kJson };
+enum class Output { kTable, kJson, kCsv, kMarkdown };
 
 // Exit codes; part of the interface.
 inline constexpr int kExitOk = 0;
@@ -39,12 +42,23 @@ struct Context {
 };
 
 int exit_code_of(ErrorCode code);
-// One sentence on standard error; with -o json also {"ok":false,"code","message"} on standard output. Returns the exit code.
+// What an error message may show of itself.
+inline constexpr std::size_t kMessageBytesMax = 4096;
+// {"code","message"}
+nlohmann::json error_json(const Error& error);
+// One sentence on standard error; with -o json also {"ok":false,"error":{"code","message"}} on standard output. Returns the exit
+// code.
 int report(const Context& context, const Error& error);
+void print_error_json(std::string_view code, std::string_view message);
 // Sets the command's callback: runs `body` and turns its error into an exit code.
 void on_run(CLI::App& command, Context& context, std::function<Status()> body);
-// Adds -o/--output table|json to a command.
-void add_output_option(CLI::App& command, Context& context);
+// Adds -o/--output table|json to a command; with `has_table`, whose answer is one table, csv and markdown too.
+void add_output_option(CLI::App& command, Context& context, bool has_table = false);
+// True when people read what is printed: everything may be said, and not only the one table.
+inline bool is_prose(const Context& context) { return context.output == Output::kTable || context.output == Output::kMarkdown; }
+inline bool is_csv(const Context& context) { return context.output == Output::kCsv; }
+// On standard output, as -o says. REQUIRES: not JSON.
+void print_table(const Context& context, const report::Table& table, std::string_view indent = "");
 // True when standard error is a terminal and --quiet is not given.
 bool shows_progress(const Context& context);
 // True when standard output is a terminal and NO_COLOR is not set.

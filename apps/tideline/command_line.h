@@ -93,6 +93,8 @@ class App {
   void set_version_flag(const std::string& names, const std::string& version);
   void set_help_all_flag(const std::string& names, const std::string& help);
   std::string get_name() const;
+  // CLI11's own tree, for who describes it.
+  const ::CLI::App& tree() const { return *app_; }
   std::vector<const App*> get_subcommands(const std::function<bool(const App*)>& wanted) const;
 
   // Throws ParseError.

@@ -18,5 +18,6 @@ void add_config_command(CLI::App& app, Context& context);
 void add_run_command(CLI::App& app, Context& context);
 void add_local_command(CLI::App& app, Context& context);
 void add_node_command(CLI::App& app, Context& context);
+void add_completion_command(CLI::App& app, Context& context);
 
 }  // namespace tideline::app

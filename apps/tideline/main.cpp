@@ -37,7 +37,27 @@ void watch_signals(const CancelToken& interrupted) {
   }).detach();
 }
 
-// "tideline: there is no command 'plna'; did you mean 'plan'?", or nothing when the first word is a command.
+// Whether the command line asks for JSON, be the rest of it as wrong as it may.
+bool wants_json(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "-ojson" || word == "-o=json" || word == "--output=json") return true;
+    if ((word == "-o" || word == "--output") && i + 1 < argc && std::string_view(argv[i + 1]) == "json") return true;
+  }
+  return false;
+}
+
+// How many arguments name standard input.
+int reads_standard_input(int argc, char** argv) {
+  int count = 0;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "-" || word.ends_with("=-")) ++count;
+  }
+  return count;
+}
+
+// "there is no command 'plna'; did you mean 'plan'?", or nothing when the first word is a command.
 std::string unknown_command(const CLI::App& app, int argc, char** argv) {
   if (argc < 2 || argv[1][0] == '-') return "";
   const std::string word = argv[1];
@@ -46,7 +66,7 @@ std::string unknown_command(const CLI::App& app, int argc, char** argv) {
   if (std::find(names.begin(), names.end(), word) != names.end()) return "";
   const std::vector<std::string_view> candidates(names.begin(), names.end());
   const std::string_view near = nearest(word, candidates);
-  return fmt::format("tideline: there is no command '{}'{}; see tideline --help\n", printable(word),
+  return fmt::format("there is no command '{}'{}; see tideline --help", printable(word),
                      near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
 }
 
@@ -76,16 +96,24 @@ int run(int argc, char** argv) {
   add_run_command(app, context);
   add_local_command(app, context);
   add_node_command(app, context);
+  add_completion_command(app, context);
 
+  if (reads_standard_input(argc, argv) > 1) {
+    constexpr std::string_view kOnce = "only one file can be - (standard input)";
+    if (wants_json(argc, argv)) print_error_json("USAGE", kOnce);
+    fmt::print(stderr, "tideline: {}\n", kOnce);
+    return kExitUsage;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    if (const std::string word = unknown_command(app, argc, argv); !word.empty()) {
-      fmt::print(stderr, "{}", word);
-      return kExitUsage;
-    }
-    app.exit(error);
+    const std::string word = unknown_command(app, argc, argv);
+    if (wants_json(argc, argv)) print_error_json("USAGE", word.empty() ? error.what() : word);
+    if (word.empty())
+      app.exit(error);
+    else
+      fmt::print(stderr, "tideline: {}\n", word);
     return kExitUsage;
   }
   return context.exit_code;

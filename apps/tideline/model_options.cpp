@@ -53,13 +53,33 @@ void add_run_options(CLI::App& command, RunArguments& arguments) {
       ->type_name("K,K,...")
       ->excludes("--plan");
   command.add_flag("--split", arguments.choice.split, "The best plan over two nodes or more, even where not splitting is better");
-  command.add_option("-n,--requests", arguments.settings.requests, "Requests to measure")
+  command
+      .add_option("-n,--requests", arguments.settings.requests, "Requests to measure (default: 20, or until --duration is over)")
       ->check(CLI::Range(1U, 10'000'000U))
-      ->capture_default_str();
-  command.add_option("--warmup", arguments.settings.warmup, "Requests before those")->capture_default_str();
-  command.add_option("--timeout", arguments.timeout, "Deadline of one request")->capture_default_str();
+      ->type_name("N");
+  command.add_option("--warmup", arguments.settings.warmup, "Requests before those")->capture_default_str()->type_name("N");
+  command.add_option("--timeout", arguments.timeout, "Deadline of one request")->capture_default_str()->type_name("DURATION");
+  command
+      .add_option("--in-flight", arguments.settings.in_flight,
+                  "Requests under way at once: while one node computes, others do too")
+      ->check(CLI::Range(1U, limits::kStreamInFlightMax))
+      ->capture_default_str()
+      ->type_name("K");
+  command
+      .add_option("--rate", arguments.settings.rate_per_s, "Frames a second of the source (default: as fast as they are taken)")
+      ->check(CLI::Range(1e-3, 1e6))
+      ->type_name("PER_S");
+  command.add_option("--duration", arguments.duration, "End after this time")->type_name("DURATION");
+  command
+      .add_option("--drop", arguments.drop,
+                  "When the source is too fast: none (frames wait), oldest (keep the freshest) or newest (serve what waits)")
+      ->check(CLI::IsMember({"none", "oldest", "newest"}))
+      ->capture_default_str()
+      ->type_name("RULE");
   command.add_flag("--verify", arguments.settings.verify, "Compare every output with the unsplit model's, run in this process");
-  command.add_option("--save-output", arguments.settings.save_output, "Folder for the outputs of the last request (.npy)")
+  command
+      .add_option("--save-output", arguments.settings.save_output,
+                  "Folder for the answers (.npy); of a folder of inputs, a folder in it for each file")
       ->type_name("DIR");
 }
 
@@ -67,6 +87,12 @@ Result<RunSettings> settings_of(const RunArguments& arguments) {
   RunSettings settings = arguments.settings;
   TIDELINE_TRY(settings.timeout, parse_duration(arguments.timeout));
   if (settings.timeout.count() <= 0) return Error{ErrorCode::kInvalidArgument, "--timeout must be above 0"};
+  TIDELINE_TRY(settings.drop, drop_rule_from(arguments.drop));
+  if (!arguments.duration.empty()) {
+    TIDELINE_TRY(settings.duration, parse_duration(arguments.duration));
+    if (settings.duration.count() <= 0) return Error{ErrorCode::kInvalidArgument, "--duration must be above 0"};
+  }
+  if (settings.requests == 0 && settings.duration.count() == 0) settings.requests = RunSettings{}.requests;
   return settings;
 }
 

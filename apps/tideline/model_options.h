@@ -26,8 +26,10 @@ struct RunArguments {
   PlanInputArguments inputs;  // the model, its input, and profiles
   std::string cluster;
   PlanChoice choice;
-  RunSettings settings;
+  RunSettings settings{.requests = 0};  // 0: not given
   std::string timeout = "30s";
+  std::string duration;
+  std::string drop = "none";
 };
 // The options of `run` that are not the model's.
 void add_run_options(CLI::App& command, RunArguments& arguments);

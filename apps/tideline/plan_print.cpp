@@ -7,6 +7,8 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include "report/table.h"
+
 namespace tideline::app {
 namespace {
 
@@ -160,18 +162,35 @@ char mark_of(const PlanAnswer& answer, const Candidate& candidate) {
   return is_tie(answer, candidate) ? '=' : ' ';
 }
 
-void print_candidates(const PlanAnswer& answer, const std::vector<Candidate>& candidates, std::string_view title) {
-  fmt::print("\n  {:<{}} {:>10} {:>10} {:>10}\n", title, kLabelWidth, "latency", "compute", "transfer");
+report::Table::Cell time_cell(Millis time) { return {format_millis(time), time.count()}; }
+
+report::Table candidate_table(const PlanAnswer& answer, const std::vector<Candidate>& candidates, std::string title) {
+  report::Table table({{"", "mark", report::Table::kLeft},
+                       {std::move(title), "candidate", report::Table::kLeft},
+                       {"latency", "latency_ms"},
+                       {"compute", "compute_ms"},
+                       {"transfer", "transfer_ms"},
+                       {"", "not_possible", report::Table::kLeft}});
   for (const Candidate& candidate : candidates) {
     const Estimate& estimate = candidate.estimate;
     const Label label = label_of(answer, candidate.plan, estimate);
     const std::string text = fmt::format("{}: {}", label.where, label.sends);
     const bool fits = text.size() <= kLabelWidth;
-    fmt::print("{} {:<{}} {:>10} {:>10} {:>10}{}\n", mark_of(answer, candidate), fits ? text : label.where, kLabelWidth,
-               format_millis(estimate.latency), format_millis(estimate.compute), format_millis(estimate.transfer),
-               estimate.infeasible.empty() ? "" : "  not possible: " + estimate.infeasible);
-    if (!fits) fmt::print("      {}\n", label.sends);
+    table.add({std::string(1, mark_of(answer, candidate)),
+               {fits ? text : label.where, text},
+               time_cell(estimate.latency),
+               time_cell(estimate.compute),
+               time_cell(estimate.transfer),
+               {estimate.infeasible.empty() ? "" : "not possible: " + estimate.infeasible, estimate.infeasible}});
+    if (!fits) table.add_note("      " + label.sends);
   }
+  return table;
+}
+
+void print_candidates(const Context& context, const PlanAnswer& answer, const std::vector<Candidate>& candidates,
+                      std::string_view title) {
+  fmt::print("\n");
+  print_table(context, candidate_table(answer, candidates, std::string(title)));
 }
 
 Json candidates_json(const PlanAnswer& answer, const std::vector<Candidate>& candidates) {
@@ -269,14 +288,16 @@ void print_plan_json(const PlanAnswer& answer) {
   fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
-void print_plan_table(const PlanAnswer& answer) {
+void print_plan_table(const Context& context, const PlanAnswer& answer) {
+  if (is_csv(context))
+    return print_table(context, candidate_table(answer, answer.pairs.empty() ? answer.candidates : answer.pairs, "candidate"));
   const Estimate& estimate = answer.chosen.estimate;
   fmt::print("{}: {} = {} compute + {} transfer, planned by {}\n", profile_of(answer).model_name, format_millis(estimate.latency),
              format_millis(estimate.compute), format_millis(estimate.transfer), answer.chosen.plan.planner);
   if (!answer.chosen.stats.note.empty()) fmt::print("({})\n", answer.chosen.stats.note);
   print_stages(answer);
-  print_candidates(answer, answer.candidates, "candidate");
-  if (!answer.pairs.empty()) print_candidates(answer, answer.pairs, "best cut per pair of nodes");
+  print_candidates(context, answer, answer.candidates, "candidate");
+  if (!answer.pairs.empty()) print_candidates(context, answer, answer.pairs, "best cut per pair of nodes");
   print_verdict(answer);
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "command.h"
 #include "planner/planner.h"
 
 namespace tideline::app {
@@ -20,6 +21,6 @@ struct PlanAnswer {
 bool ties(Millis left, Millis right);
 
 void print_plan_json(const PlanAnswer& answer);
-void print_plan_table(const PlanAnswer& answer);
+void print_plan_table(const Context& context, const PlanAnswer& answer);
 
 }  // namespace tideline::app

@@ -8,6 +8,8 @@
 #include "base/units.h"
 #include "plan_print.h"
 #include "planner/table.h"
+#include "report/table.h"
+#include "session/source.h"
 
 namespace tideline::app {
 namespace {
@@ -79,11 +81,6 @@ void print_placement(const Table& table, const TablePlan& plan) {
   }
 }
 
-void print_candidate(std::string_view name, const TableValue& value, char mark) {
-  fmt::print("{} {:<34} {:>12} {:>12} {:>12}\n", mark, name, format_millis(Millis{value.latency_ms}),
-             format_millis(Millis{value.compute_ms}), format_millis(Millis{value.transfer_ms}));
-}
-
 // '*' the chosen one, '=' one that takes as long.
 char mark_of(const Answer& answer, const TablePlan& plan) {
   if (plan.devices == answer.chosen.devices) return '*';
@@ -107,19 +104,50 @@ std::string tied_names(const Table& table, const Answer& answer) {
   return names;
 }
 
-void print_table(const Table& table, const Answer& answer) {
+class CandidateTable {
+ public:
+  explicit CandidateTable(std::string title)
+      : table_({{"", "mark", report::Table::kLeft},
+                {std::move(title), "candidate", report::Table::kLeft},
+                {"latency", "latency_ms"},
+                {"compute", "compute_ms"},
+                {"transfer", "transfer_ms"}}) {}
+  void add(const std::string& name, const TableValue& value, char mark) {
+    table_.add({std::string(1, mark), name, time(value.latency_ms), time(value.compute_ms), time(value.transfer_ms)});
+  }
+  const report::Table& table() const { return table_; }
+
+ private:
+  static report::Table::Cell time(double ms) { return {format_millis(Millis{ms}), ms}; }
+  report::Table table_;
+};
+
+report::Table candidates_of(const Table& table, const Answer& answer) {
+  CandidateTable candidates("candidate");
+  for (std::uint32_t device = 0; device < answer.natives.size(); ++device)
+    candidates.add("everything on " + table.devices[device], answer.natives[device].value,
+                   mark_of(answer, answer.natives[device]));
+  if (answer.split) candidates.add("best split", answer.split->value, mark_of(answer, *answer.split));
+  return candidates.table();
+}
+
+report::Table pairs_of(const Table& table, const Answer& answer) {
+  CandidateTable pairs("best cut per pair of devices");
+  for (const TablePlan& pair : answer.pairs) pairs.add(pair_name(table, pair), pair.value, mark_of(answer, pair));
+  return pairs.table();
+}
+
+void print_answer(const Context& context, const Table& table, const Answer& answer) {
+  if (is_csv(context)) return print_table(context, answer.pairs.empty() ? candidates_of(table, answer) : pairs_of(table, answer));
   const TablePlan& chosen = answer.chosen;
   fmt::print("{} = {} compute + {} transfer, planned by {}\n", format_millis(Millis{chosen.value.latency_ms}),
              format_millis(Millis{chosen.value.compute_ms}), format_millis(Millis{chosen.value.transfer_ms}), chosen.planner);
   print_placement(table, chosen);
-  fmt::print("\n  {:<34} {:>12} {:>12} {:>12}\n", "candidate", "latency", "compute", "transfer");
-  for (std::uint32_t device = 0; device < answer.natives.size(); ++device)
-    print_candidate("everything on " + table.devices[device], answer.natives[device].value,
-                    mark_of(answer, answer.natives[device]));
-  if (answer.split) print_candidate("best split", answer.split->value, mark_of(answer, *answer.split));
+  fmt::print("\n");
+  print_table(context, candidates_of(table, answer));
   if (!answer.pairs.empty()) {
-    fmt::print("\n  {:<34} {:>12} {:>12} {:>12}\n", "best cut per pair of devices", "latency", "compute", "transfer");
-    for (const TablePlan& pair : answer.pairs) print_candidate(pair_name(table, pair), pair.value, mark_of(answer, pair));
+    fmt::print("\n");
+    print_table(context, pairs_of(table, answer));
   }
   const std::string tied = tied_names(table, answer);
   if (is_split(chosen)) {
@@ -141,7 +169,7 @@ void print_table(const Table& table, const Answer& answer) {
 }  // namespace
 
 Status plan_table_file(const Context& context, const std::string& path, const std::string& planner, bool with_pairs) {
-  TIDELINE_TRY(const Table table, load_table(path));
+  TIDELINE_TRY(const Table table, read_table(path));
   TIDELINE_TRY(TablePlan chosen, plan_table(table, planner));
   Answer answer{.chosen = std::move(chosen), .split = best_table_split(table)};
   for (std::uint32_t device = 0; device < table.device_count(); ++device)
@@ -150,7 +178,7 @@ Status plan_table_file(const Context& context, const std::string& path, const st
   if (with_pairs) {
     TIDELINE_TRY(answer.pairs, best_table_pairs(table));
   }
-  context.output == Output::kJson ? print_json(table, answer) : print_table(table, answer);
+  context.output == Output::kJson ? print_json(table, answer) : print_answer(context, table, answer);
   return {};
 }
 

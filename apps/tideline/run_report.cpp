@@ -1,13 +1,16 @@
 #include "run_report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "plan_print.h"
+#include "report/table.h"
 #include "session/statistics.h"
 
 namespace tideline::app {
@@ -30,10 +33,18 @@ nlohmann::json to_json(const RunReport& report, const std::string& emulation) {
   const Percentiles latency = percentiles(latencies(report));
   nlohmann::json json{{"latency_ms", {{"median", latency.median}, {"p90", latency.p90}, {"p99", latency.p99}}},
                       {"requests", report.answers.size()},
+                      {"complete", !report.ended},
                       {"planner", report.planner},
                       {"segments_pushed", report.deployed.segments_pushed},
                       {"bytes_pushed", report.deployed.bytes_pushed},
+                      {"throughput_per_s", report.throughput_per_s},
+                      {"in_flight", report.settings.in_flight},
+                      {"bottleneck_ms", report.bottleneck.time.count()},
+                      {"bottleneck", report.bottleneck.what},
+                      {"dropped", report.dropped},
+                      {"source_wait_ms", median(report.waits_ms)},
                       {"stages", nlohmann::json::array()}};
+  if (report.ended) json["error"] = error_json(*report.ended);
   json["predicted_ms"] = report.predicted ? nlohmann::json(report.predicted->latency.count()) : nlohmann::json(nullptr);
   if (!emulation.empty()) json["emulation"] = emulation;
   const std::vector<StageReport>& shape = report.answers.front().stages;
@@ -66,19 +77,37 @@ nlohmann::json to_json(const RunReport& report, const std::string& emulation) {
   return json;
 }
 
-std::string against(double measured, std::optional<double> predicted) {
-  if (!predicted) return fmt::format("{:>11} {:>11} {:>7}", format_millis(Millis(measured)), "", "");
-  const std::string ratio = measured > 0 ? fmt::format("{:.2f}", *predicted / measured) : "";
-  return fmt::format("{:>11} {:>11} {:>7}", format_millis(Millis(measured)), format_millis(Millis(*predicted)), ratio);
-}
+// Where the time went: a row for each stage, hop and wait, then the whole.
+class TimeTable {
+ public:
+  explicit TimeTable(std::size_t requests)
+      : table_({{fmt::format("where the time went ({} requests)", requests), "what", report::Table::kLeft},
+                {"measured", "measured_ms"},
+                {"predicted", "predicted_ms"},
+                {"ratio", "predicted_over_measured"}}) {}
 
-void print_table(const RunReport& report, const std::string& emulation) {
+  void add(const std::string& what, double measured, std::optional<double> predicted) {
+    if (!predicted) return table_.add({what, time(measured)});
+    const double ratio = measured > 0 ? *predicted / measured : std::nan("");
+    table_.add({what, time(measured), time(*predicted), {measured > 0 ? fmt::format("{:.2f}", ratio) : "", ratio}});
+  }
+  const report::Table& table() const { return table_; }
+
+ private:
+  static report::Table::Cell time(double ms) { return {format_millis(Millis(ms)), ms}; }
+  report::Table table_;
+};
+
+report::Table time_table(const RunReport& report) {
   const Percentiles latency = percentiles(latencies(report));
   const std::optional<Estimate>& predicted = report.predicted;
-  fmt::print("\n{:<34} {:>11} {:>11} {:>7}\n", fmt::format("where the time went ({} requests)", report.answers.size()),
-             "measured", "predicted", "ratio");
+  TimeTable table(report.answers.size());
   const std::vector<StageReport>& shape = report.answers.front().stages;
   double accounted = 0;
+  if (const double wait = median(report.waits_ms); wait > 0.05) {
+    table.add("waits at the source", wait, std::nullopt);
+    accounted += wait;
+  }
   for (std::size_t i = 0; i < shape.size(); ++i) {
     const StageEstimate* stage = predicted && i < predicted->stages.size() ? &predicted->stages[i] : nullptr;
     std::string what = fmt::format("{} computes", shape[i].node);
@@ -87,61 +116,88 @@ void print_table(const RunReport& report, const std::string& emulation) {
                                 : fmt::format("{} passes on", shape[i].node);
     const double compute = field_median(report.answers, i, &StageReport::compute);
     accounted += compute;
-    fmt::print("  {:<32} {}\n", what, against(compute, stage != nullptr ? std::optional(stage->compute.count()) : std::nullopt));
+    table.add(what, compute, stage != nullptr ? std::optional(stage->compute.count()) : std::nullopt);
     const double queue = field_median(report.answers, i, &StageReport::queue);
-    if (queue > 0.05) fmt::print("  {:<32} {}\n", fmt::format("{} queue", shape[i].node), against(queue, 0));
+    if (queue > 0.05) table.add(fmt::format("{} queue", shape[i].node), queue, 0);
     accounted += queue;
     if (i + 1 < shape.size()) {
       const double send = field_median(report.answers, i, &StageReport::send);
       accounted += send;
       std::optional<double> hop;
       if (predicted && i < predicted->hops.size()) hop = predicted->hops[i].total().count();
-      fmt::print("  {:<32} {}\n", fmt::format("{} -> {} ({})", shape[i].node, shape[i + 1].node, format_bytes(shape[i].bytes)),
-                 against(send, hop));
+      table.add(fmt::format("{} -> {} ({})", shape[i].node, shape[i + 1].node, format_bytes(shape[i].bytes)), send, hop);
     }
   }
-  fmt::print("  {:<32} {}\n", "everything else", against(std::max(0.0, latency.median - accounted), std::nullopt));
-  fmt::print("  {:<32} {}\n", "latency, median",
-             against(latency.median, predicted ? std::optional(predicted->latency.count()) : std::nullopt));
-  fmt::print("  {:<32} {:>11} {:>11}\n", "latency, p90 and p99", format_millis(Millis(latency.p90)),
-             format_millis(Millis(latency.p99)));
-  if (!emulation.empty()) fmt::print("  links: {}\n", emulation);
-  if (report.verification.done) {
-    const Verification& v = report.verification;
-    if (v.difference.is_identical)
-      fmt::print("\nidentical to the unsplit model: every bit of {} output tensors\n", v.outputs);
-    else if (v.difference.is_within_tolerance)
-      fmt::print(
-          "\nequal to the unsplit model within rounding: largest difference {:.3g} in {} output tensors (allowed: {:g} of the "
-          "largest magnitude)\n",
-          v.difference.absolute, v.outputs, v.tolerance);
-    else
-      fmt::print("\nDIFFERENT from the unsplit model: largest difference {:.3g}\n", v.difference.absolute);
-  }
+  table.add("everything else", std::max(0.0, latency.median - accounted), std::nullopt);
+  table.add("latency, median", latency.median, predicted ? std::optional(predicted->latency.count()) : std::nullopt);
+  table.add("latency, p90", latency.p90, std::nullopt);
+  table.add("latency, p99", latency.p99, std::nullopt);
+  return table.table();
+}
+
+void print_stream(const RunReport& report) {
+  fmt::print("{:.2f} frames per second with up to {} in flight; slowest: {}, {} ({:.0f} % of the time)\n",
+             report.throughput_per_s, report.settings.in_flight, report.bottleneck.what, format_millis(report.bottleneck.time),
+             std::min(100.0, report.throughput_per_s * report.bottleneck.time.count() / 10));
+  const std::uint64_t frames = report.answers.size() + report.dropped;
+  if (report.settings.drop != DropRule::kNone)
+    fmt::print("dropped {} of {} frames ({:.0f} %)\n", report.dropped, frames,
+               100 * static_cast<double>(report.dropped) / static_cast<double>(frames));
+}
+
+void print_verification(const Verification& v) {
+  if (v.difference.is_identical)
+    fmt::print("\nidentical to the unsplit model: every bit of {} output tensors\n", v.outputs);
+  else if (v.difference.is_within_tolerance)
+    fmt::print(
+        "\nequal to the unsplit model within rounding: largest difference {:.3g} in {} output tensors (allowed: {:g} of the "
+        "largest magnitude)\n",
+        v.difference.absolute, v.outputs, v.tolerance);
+  else
+    fmt::print("\nDIFFERENT from the unsplit model: largest difference {:.3g}\n", v.difference.absolute);
+}
+
+// "12 of 20 requests", "12 requests".
+std::string progress_of(const RunReport& report) {
+  const std::size_t done = report.answers.size();
+  return report.settings.requests > 0 ? fmt::format("{} of {} requests", done, report.settings.requests)
+                                      : fmt::format("{} request{}", done, done == 1 ? "" : "s");
 }
 
 }  // namespace
 
 void print_choice(const Context& context, const Cluster& cluster, const ChosenPlan& chosen) {
-  if (context.output == Output::kTable && chosen.estimate) {
+  if (is_prose(context) && chosen.estimate) {
     const CostInput cost = chosen.inputs.cost(cluster);
-    print_plan_table({.cost = &cost,
-                      .input_name = chosen.inputs.input_name,
-                      .chosen = {chosen.plan, *chosen.estimate, chosen.stats},
-                      .candidates = chosen.candidates});
+    print_plan_table(context, {.cost = &cost,
+                               .input_name = chosen.inputs.input_name,
+                               .chosen = {chosen.plan, *chosen.estimate, chosen.stats},
+                               .candidates = chosen.candidates});
   }
   if (context.quiet) return;
   for (const std::string& note : chosen.inputs.notes) fmt::print(stderr, "note: {}\n", note);
 }
 
 void print_run(const Context& context, const RunReport& report, const std::string& emulation) {
-  if (context.output == Output::kJson)
-    fmt::print("{}\n", to_json(report, emulation).dump(2));
-  else
-    print_table(report, emulation);
+  if (report.ended)
+    fmt::print(stderr, "tideline: ended after {}; the figures are of those: {}\n", progress_of(report),
+               printable(report.ended->message, kMessageBytesMax));
+  if (context.output == Output::kJson) {
+    fmt::print("{}\n", to_json(report, emulation).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return;
+  }
+  if (!is_csv(context)) fmt::print("\n");
+  print_table(context, time_table(report), "  ");
+  if (is_csv(context)) return;
+  if (context.output == Output::kMarkdown) fmt::print("\n");
+  if (report.settings.is_stream()) print_stream(report);
+  if (!emulation.empty()) fmt::print("links: {}\n", emulation);
+  if (report.verification.done) print_verification(report.verification);
+  if (report.ended) fmt::print("\nended after {}: the figures are of those\n", progress_of(report));
 }
 
 int exit_code_of(const RunReport& report) {
+  if (report.ended) return exit_code_of(report.ended->code);
   return report.verification.done && !report.verification.difference.is_within_tolerance ? kExitThresholdMissed : kExitOk;
 }
 

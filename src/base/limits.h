@@ -133,6 +133,10 @@ inline constexpr std::chrono::milliseconds kUploadExpiry{600'000};
 inline constexpr std::chrono::milliseconds kHandshakeTimeout{5000};
 inline constexpr std::chrono::milliseconds kConnectTimeout{3000};
 inline constexpr std::chrono::milliseconds kRequestDeadlineDefault{30000};
+// Ten years stand for "no deadline": what a person calls endless, and what every clock can still count to.
+inline constexpr std::chrono::hours kRequestDeadlineMax{24 * 3650};
+// A caller's requests under way at once; each has a thread of the caller, and its tensors in memory.
+inline constexpr std::uint32_t kStreamInFlightMax = 64;
 // Heartbeats on the control connection: three silent periods mean that the peer is gone or frozen.
 inline constexpr std::chrono::milliseconds kHeartbeatPeriod{250};
 inline constexpr int kHeartbeatsMissedMax = 3;

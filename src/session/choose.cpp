@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/limits.h"
-#include "platform/files.h"
+#include "session/source.h"
 
 namespace tideline {
 namespace {
@@ -34,8 +34,8 @@ Result<std::optional<Plan>> given_plan(const PlanChoice& choice, const LoadedMod
     return std::optional(std::move(plan));
   }
   if (choice.plan.empty()) return std::optional<Plan>();
-  TIDELINE_TRY(const std::string json, read_file(choice.plan, limits::kConfigFileBytesMax));
-  TIDELINE_TRY(Plan plan, parse_plan(json, choice.plan));
+  TIDELINE_TRY(const std::string json, read_source(choice.plan, limits::kConfigFileBytesMax));
+  TIDELINE_TRY(Plan plan, parse_plan(json, source_name(choice.plan)));
   return std::optional(std::move(plan));
 }
 

@@ -11,6 +11,7 @@
 #include "input/input_steps.h"
 #include "model/segment.h"
 #include "platform/files.h"
+#include "session/source.h"
 #include "tensor/npy.h"
 
 namespace tideline {
@@ -133,8 +134,8 @@ struct Configured {
 Result<Configured> configure(const ModelArguments& arguments) {
   Configured configured;
   if (!arguments.config.empty()) {
-    TIDELINE_TRY(const std::string yaml, read_file(arguments.config, limits::kYamlFileBytesMax));
-    TIDELINE_TRY(ModelConfig config, parse_model_config(yaml, arguments.config));
+    TIDELINE_TRY(const std::string yaml, read_source(arguments.config, limits::kYamlFileBytesMax));
+    TIDELINE_TRY(ModelConfig config, parse_model_config(yaml, source_name(arguments.config)));
     configured.section = std::move(config.input);
     for (TensorSpec& spec : config.shapes) configured.shapes[spec.name] = std::move(spec.shape);
   }
@@ -188,6 +189,12 @@ Result<LoadedModel> load(Model model, std::optional<InputSection> section, const
 
 }  // namespace
 
+Result<Model> read_model(const std::string& path, const ModelOptions& options) {
+  if (path != "-") return Model::load(path, options);
+  TIDELINE_TRY(const std::string onnx, read_source(path, limits::kModelFileBytesMax));
+  return Model::parse(onnx, source_name(path), "", options);
+}
+
 std::vector<TensorView> LoadedModel::sample_views() const {
   std::vector<TensorView> views;
   for (const Tensor& tensor : sample) views.push_back(view(tensor));
@@ -197,7 +204,7 @@ std::vector<TensorView> LoadedModel::sample_views() const {
 Result<LoadedModel> load_model(const ModelArguments& arguments, const Control& control) {
   TIDELINE_TRY(Configured configured, configure(arguments));
   control.report({kReading, 0, kReadingSteps, ""});
-  TIDELINE_TRY(Model model, Model::load(arguments.model, {.shapes = std::move(configured.shapes), .input = configured.section}));
+  TIDELINE_TRY(Model model, read_model(arguments.model, {.shapes = std::move(configured.shapes), .input = configured.section}));
   return load(std::move(model), std::move(configured.section), arguments, control);
 }
 

@@ -21,7 +21,7 @@ namespace tideline {
 
 // As on the command line.
 struct ModelArguments {
-  std::string model;                // an .onnx file
+  std::string model;                // an .onnx file; "-": standard input
   std::string config;               // model.yaml; empty: none
   std::vector<std::string> shapes;  // NAME=1,3,224,224
   std::uint32_t cut_width = 1;
@@ -49,6 +49,9 @@ Result<LoadedModel> load_model(const ModelArguments& arguments, const Control& c
 // The same for a model in memory; `arguments.model` is not looked at, and external data is refused.
 Result<LoadedModel> load_model_bytes(std::string_view onnx, std::string_view name, const ModelArguments& arguments,
                                      const Control& control);
+
+// Model::load() of a file that a person names: "-" is standard input, without external data.
+Result<Model> read_model(const std::string& path, const ModelOptions& options);
 
 // The tensors of cut 0 with the contents of one file: an image when the chain starts with input steps, an .npy otherwise (for a
 // model of several inputs: a folder with one NAME.npy for each). Tensors that the file does not give keep their value of

@@ -9,13 +9,14 @@
 #include "base/text.h"
 #include "measure/measure.h"
 #include "platform/files.h"
+#include "session/source.h"
 
 namespace tideline {
 namespace {
 
 Result<Profile> load_profile(const std::string& path) {
-  TIDELINE_TRY(const std::string text, read_file(path, limits::kConfigFileBytesMax));
-  return parse_profile(text, path);
+  TIDELINE_TRY(const std::string text, read_source(path, limits::kConfigFileBytesMax));
+  return parse_profile(text, source_name(path));
 }
 
 // The file of each node; empty: none was given.
@@ -81,7 +82,7 @@ Status check_model(const PlanInputArguments& arguments, const LoadedModel* loade
     TIDELINE_TRY(const LoadedModel own, load_model(arguments.model, control));
     return check_chain(arguments, own, inputs);
   }
-  TIDELINE_TRY(const Model model, Model::load(arguments.model.model));
+  TIDELINE_TRY(const Model model, read_model(arguments.model.model, {}));
   const Profile& profile = *inputs.profiles.front();
   if (model.sha256() != profile.model_sha256) return other_model(arguments, profile, "are different models");
   return {};

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "platform/files.h"
 #include "tensor/npy.h"
 
@@ -11,6 +12,7 @@ namespace tideline {
 namespace {
 
 struct Request {
+  std::string name;  // of its file, in a folder of inputs; empty: the only one
   std::vector<Tensor> inputs;
   std::vector<Tensor> reference;  // the unsplit model's outputs; filled when verifying
 };
@@ -33,6 +35,7 @@ Result<std::vector<Request>> read_requests(const std::string& input, const Loade
       for (const Tensor& tensor : loaded.sample) request.inputs.push_back({tensor.spec, Buffer::copy_of(tensor.data.span())});
     } else {
       TIDELINE_TRY(request.inputs, read_input(loaded, file));
+      if (files.size() > 1 || file != input) request.name = file.substr(file.rfind('/') + 1);
     }
     requests.push_back(std::move(request));
   }
@@ -53,14 +56,152 @@ Status save_outputs(const std::string& folder, const RunAnswer& answer) {
   return {};
 }
 
+// 0.001 to a million: what a camera, a sensor and a test may want.
+constexpr double kRateMin = 1e-3;
+constexpr double kRateMax = 1e6;
+
+Status check(const RunSettings& settings) {
+  if (settings.timeout.count() <= 0) return Error{ErrorCode::kInvalidArgument, "--timeout must be above 0"};
+  if (settings.in_flight < 1 || settings.in_flight > limits::kStreamInFlightMax)
+    return Error{ErrorCode::kInvalidArgument, fmt::format("--in-flight must be 1 to {}", limits::kStreamInFlightMax)};
+  if (settings.rate_per_s != 0 && !(settings.rate_per_s >= kRateMin && settings.rate_per_s <= kRateMax))
+    return Error{ErrorCode::kInvalidArgument, fmt::format("--rate must be {:g} to {:g} frames a second", kRateMin, kRateMax)};
+  if (settings.duration.count() < 0) return Error{ErrorCode::kInvalidArgument, "--duration must be above 0"};
+  if (settings.requests == 0 && settings.duration.count() == 0)
+    return Error{ErrorCode::kInvalidArgument, "say when to end: --requests or --duration"};
+  if (settings.drop != DropRule::kNone && settings.rate_per_s == 0)
+    return Error{ErrorCode::kInvalidArgument, "--drop needs a source with a --rate: without one no frame comes too early"};
+  return {};
+}
+
+// What a longer time would be: for ever.
+Nanos clamped(Millis time) { return std::chrono::duration_cast<Nanos>(std::min<Millis>(time, limits::kRequestDeadlineMax)); }
+
+// One run_requests() under way.
+class Run {
+ public:
+  Run(const RunSettings& settings, std::vector<Request> requests, ClusterClient& client, RunReport& report,
+      const Control& control)
+      : settings_(settings), requests_(std::move(requests)), client_(client), report_(report), control_(control) {}
+
+  Status warm_up() {
+    for (std::uint32_t i = 0; i < settings_.warmup; ++i) {
+      TIDELINE_CHECK_OK(control_.check());
+      TIDELINE_TRY(const RunAnswer answer, send(i, control_.cancel));
+      if (settings_.verify) verify(request(i), answer, report_.verification);
+    }
+    return {};
+  }
+
+  // Each request when the one before is answered, on this thread.
+  std::optional<Error> in_turn() {
+    for (std::uint32_t i = 0; i < settings_.requests; ++i) {
+      if (Status go = control_.check(); !go) return std::move(go).error();
+      const SteadyTime sent = std::chrono::steady_clock::now();
+      auto answer = send(i, control_.cancel);
+      if (!answer) return std::move(answer).error();
+      const SteadyTime answered = std::chrono::steady_clock::now();
+      if (Status taken = take({{i, sent}, sent, answered, std::move(*answer)}); !taken) return std::move(taken).error();
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Error> as_stream() {
+    const SourceOptions options{.rate_per_s = settings_.rate_per_s,
+                                .drop = settings_.drop,
+                                .frames = settings_.requests,
+                                .duration = clamped(settings_.duration)};
+    StreamEnd end = run_stream(
+        options, settings_.in_flight,
+        [this](const StreamFrame& frame, const CancelToken& cancel) { return send(frame.number, cancel); },
+        [this](StreamAnswer&& answer) { return take(std::move(answer)); }, control_.cancel);
+    report_.dropped = end.dropped;
+    return std::move(end.error);
+  }
+
+  // REQUIRES: an answer.
+  double throughput_per_s() const {
+    const std::size_t count = report_.answers.size();
+    if (count == 1) return 1e3 / report_.answers.front().latency.count();
+    return static_cast<double>(count - 1) / std::chrono::duration<double>(last_ - first_).count();
+  }
+
+ private:
+  Request& request(std::uint64_t number) { return requests_[number % requests_.size()]; }
+
+  Result<RunAnswer> send(std::uint64_t number, const CancelToken& cancel) {
+    return client_.run(views_of(request(number).inputs), {.timeout = clamped(settings_.timeout), .cancel = cancel});
+  }
+
+  Status take(StreamAnswer&& done) {
+    const Request& asked = request(done.frame.number);
+    if (settings_.verify) verify(asked, done.answer, report_.verification);
+    if (!settings_.save_output.empty())
+      TIDELINE_CHECK_OK(
+          save_outputs(asked.name.empty() ? settings_.save_output : settings_.save_output + "/" + asked.name, done.answer));
+    if (report_.answers.empty()) first_ = done.answered;
+    last_ = std::max(last_, done.answered);
+    done.answer.outputs.clear();
+    const Millis wait(done.sent - done.frame.arrived);
+    done.answer.latency += wait;
+    report_.waits_ms.push_back(wait.count());
+    report_.answers.push_back(std::move(done.answer));
+    control_.report({"Running", report_.answers.size(), settings_.requests, ""});
+    return {};
+  }
+
+  const RunSettings& settings_;
+  std::vector<Request> requests_;
+  ClusterClient& client_;
+  RunReport& report_;
+  const Control& control_;
+  SteadyTime first_;
+  SteadyTime last_;
+};
+
+const Link* link_between(const Cluster& cluster, const std::string& from, const std::string& to) {
+  for (const Link& link : cluster.links)
+    if (cluster.nodes[static_cast<std::size_t>(link.from)].name == from &&
+        cluster.nodes[static_cast<std::size_t>(link.to)].name == to)
+      return &link;
+  return nullptr;
+}
+
 }  // namespace
+
+Bottleneck bottleneck_of(const std::vector<RunAnswer>& answers, const Cluster& cluster, Bytes result_bytes) {
+  Bottleneck slowest;
+  const auto consider = [&](Millis time, const std::string& what) {
+    if (slowest.what.empty() || time > slowest.time) slowest = {what, time};
+  };
+  const std::vector<StageReport>& shape = answers.front().stages;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    Millis compute{0};
+    Millis transfer = shape[i].send;
+    for (const RunAnswer& answer : answers) {
+      if (i >= answer.stages.size()) continue;
+      compute += answer.stages[i].compute;
+      transfer = std::min(transfer, answer.stages[i].send);
+    }
+    consider(compute / static_cast<double>(answers.size()), shape[i].node + " computes");
+    if (i + 1 == shape.size()) continue;
+    const Link* link = link_between(cluster, shape[i].node, shape[i + 1].node);
+    if (link == nullptr || link->bytes_per_s <= 0 || link->back_bytes_per_s <= 0) continue;
+    // Both directions and the round trip were seen as one time; it is shared out as the bytes and the two bandwidths say.
+    const double up = static_cast<double>(shape[i].bytes) / link->bytes_per_s;
+    const double back = static_cast<double>(result_bytes) / link->back_bytes_per_s;
+    const Millis moving = std::max(Millis(0), transfer - link->rtt);
+    if (up + back <= 0) continue;
+    consider(moving * (up / (up + back)), fmt::format("{} -> {}", shape[i].node, shape[i + 1].node));
+    consider(moving * (back / (up + back)), fmt::format("{} <- {}", shape[i].node, shape[i + 1].node));
+  }
+  return slowest;
+}
 
 Result<RunReport> run_requests(const RunSettings& settings, const std::string& input, const LoadedModel& loaded,
                                const Cluster& cluster, Transport& transport, const ChosenPlan& chosen, const Control& control) {
-  RunReport report;
-  report.planner = chosen.plan.planner;
-  report.predicted = chosen.estimate;
-  if (settings.timeout.count() <= 0) return Error{ErrorCode::kInvalidArgument, "--timeout must be above 0"};
+  TIDELINE_CHECK_OK(check(settings));
+  RunReport report{.predicted = chosen.estimate, .planner = chosen.plan.planner, .settings = settings};
   TIDELINE_TRY(std::vector<Request> requests, read_requests(input, loaded));
   if (settings.verify) {
     TIDELINE_TRY(Unsplit unsplit, Unsplit::load(loaded));
@@ -76,21 +217,14 @@ Result<RunReport> run_requests(const RunSettings& settings, const std::string& i
           loaded.model, loaded.chain, chosen.plan, control.cancel, [&](const std::string& node, Bytes done, Bytes total) {
             control.report({"Pushing segments", static_cast<std::size_t>(100 * done / std::max<Bytes>(1, total)), 100, node});
           }));
-  RunRequest options;
-  options.timeout = std::chrono::duration_cast<Nanos>(settings.timeout);
-  options.cancel = control.cancel;
-  const std::uint32_t total = settings.warmup + settings.requests;
-  for (std::uint32_t i = 0; i < total; ++i) {
-    TIDELINE_CHECK_OK(control.check());
-    Request& request = requests[i % requests.size()];
-    TIDELINE_TRY(RunAnswer answer, client.run(views_of(request.inputs), options));
-    if (settings.verify) verify(request, answer, report.verification);
-    if (i + 1 == total && !settings.save_output.empty()) TIDELINE_CHECK_OK(save_outputs(settings.save_output, answer));
-    if (i < settings.warmup) continue;
-    answer.outputs.clear();
-    report.answers.push_back(std::move(answer));
-    control.report({"Running", i + 1 - settings.warmup, settings.requests, ""});
-  }
+  Run run(settings, std::move(requests), client, report, control);
+  TIDELINE_CHECK_OK(run.warm_up());
+  report.ended = settings.is_stream() ? run.as_stream() : run.in_turn();
+  if (report.answers.empty())
+    return report.ended ? std::move(*report.ended)
+                        : Error{ErrorCode::kInvalidArgument, "--duration ended before the first answer"};
+  report.throughput_per_s = run.throughput_per_s();
+  report.bottleneck = bottleneck_of(report.answers, cluster, loaded.chain.cuts.back().bytes);
   return report;
 }
 

@@ -15,29 +15,60 @@
 #include "session/choose.h"
 #include "session/compare.h"
 #include "session/load.h"
+#include "session/stream.h"
 #include "transport/transport.h"
 
 namespace tideline {
 
 struct RunSettings {
-  std::uint32_t requests = 20;
-  std::uint32_t warmup = 3;
-  Millis timeout{30'000};   // of one request
-  bool verify = false;      // compare every output with the unsplit model's, run in this process
-  std::string save_output;  // folder for the last request's outputs as .npy
+  std::uint32_t requests = 20;  // 0: until `duration` is over
+  std::uint32_t warmup = 3;     // before those, one after the other
+  Millis timeout{30'000};       // of one request
+  bool verify = false;          // compare every output with the unsplit model's, run in this process
+  // Folder for the answers as .npy: output0.npy and so on of the last request; of a folder of inputs a folder for each file, with
+  // its name. Warm-up is not kept.
+  std::string save_output;
+
+  // A stream; with these defaults each request waits for the answer of the one before.
+  std::uint32_t in_flight = 1;
+  double rate_per_s = 0;  // of the source; 0: as fast as the route takes them
+  Millis duration{0};     // 0: until `requests` are over
+  DropRule drop = DropRule::kNone;
+
+  bool is_stream() const { return in_flight > 1 || rate_per_s > 0 || duration.count() > 0; }
+};
+
+// What holds a stream back: the stage or the direction of a link that each request takes longest.
+struct Bottleneck {
+  std::string what;  // "gateway computes", "camera -> gateway", "camera <- gateway"
+  // Of a stage the mean of what its engine took in this run; of a link the bytes of one direction at the speed that was seen in
+  // the quickest transfer of the run, in which nothing else was under way as a rule.
+  Millis time{0};
 };
 
 struct RunReport {
-  std::vector<RunAnswer> answers;  // without their outputs
+  std::vector<RunAnswer> answers;  // without their outputs, in the order of the requests
   std::optional<Estimate> predicted;
   Verification verification;
   std::string planner;
   DeployReport deployed;
+  RunSettings settings;
+  // Why it ended before all requests were answered; what had been measured until then stands.
+  std::optional<Error> ended;
+
+  // From the first answer to the last; one answer: of its latency.
+  double throughput_per_s = 0;
+  Bottleneck bottleneck;
+  std::uint64_t dropped = 0;
+  std::vector<double> waits_ms;  // at the source, of each request; part of its latency
 };
 
 // `input` is a file or folder as read_input() takes them, or empty: the sample. A folder's files are taken in turn. `cluster` has
-// the addresses to use.
+// the addresses to use. An error that comes after the first measured answer is in the report; one before it is returned.
 Result<RunReport> run_requests(const RunSettings& settings, const std::string& input, const LoadedModel& loaded,
                                const Cluster& cluster, Transport& transport, const ChosenPlan& chosen, const Control& control);
+
+// Of answered requests over the cluster's chain. REQUIRES: !answers.empty().
+Bottleneck bottleneck_of(const std::vector<RunAnswer>& answers, const Cluster& cluster, Bytes result_bytes);
 
 }  // namespace tideline

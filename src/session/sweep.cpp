@@ -5,15 +5,10 @@
 
 #include <fmt/format.h>
 
+#include "report/table.h"
+
 namespace tideline {
 namespace {
-
-std::string csv_field(std::string_view text) {
-  if (text.find_first_of(",\"\n\r") == std::string_view::npos) return std::string(text);
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
 
 constexpr std::string_view kSweeping = "sweep";
 
@@ -123,15 +118,15 @@ std::string describe_placement(const Sweep& sweep, const report::SweepPoint& poi
 
 std::string sweep_csv(const Sweep& sweep) {
   std::string csv = "bandwidth_bit_s,latency_ms,best_single_ms,is_split";
-  for (const std::string& device : sweep.devices) csv += "," + csv_field("single_ms " + device);
-  for (const std::string& layer : sweep.layers) csv += "," + csv_field("device of " + layer);
+  for (const std::string& device : sweep.devices) csv += "," + report::csv_field("single_ms " + device);
+  for (const std::string& layer : sweep.layers) csv += "," + report::csv_field("device of " + layer);
   csv += "\n";
   const auto number = [](double value) { return std::isfinite(value) ? fmt::format("{:.9g}", value) : std::string(); };
   for (const report::SweepPoint& point : sweep.points) {
     csv += fmt::format("{:.9g},{},{},{}", point.bytes_per_s * 8, number(point.latency_ms), number(best_single_ms(point)),
                        is_split(point) ? 1 : 0);
     for (const double single : point.single_ms) csv += "," + number(single);
-    for (const std::uint32_t device : point.device) csv += "," + csv_field(sweep.devices[device]);
+    for (const std::uint32_t device : point.device) csv += "," + report::csv_field(sweep.devices[device]);
     csv += "\n";
   }
   return csv;
