@@ -50,6 +50,9 @@ struct Graph {
   std::vector<GraphTensor> tensors;
   std::vector<TensorId> inputs;  // without initialisers
   std::vector<TensorId> outputs;
+  // Initialisers that the file also lists as inputs: defaults, to which the model is fixed unless Model::set_default says
+  // otherwise.
+  std::vector<TensorId> default_inputs;
   Bytes parameter_bytes = 0;  // of all live ops, each weight once
   std::uint64_t parameters = 0;
 

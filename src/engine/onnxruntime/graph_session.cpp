@@ -44,6 +44,9 @@ TensorSpec spec_of(std::string name, const Ort::TypeInfo& type) {
   spec.dtype = dtype_of(info.GetElementType());
   spec.shape = info.GetShape();
   for (std::int64_t& dim : spec.shape) dim = std::max(dim, kUnknownDim);
+#if ORT_API_VERSION >= 24
+  if (!info.HasShape()) spec.shape = {kUnknownRank};
+#endif
   return spec;
 }
 
@@ -56,7 +59,9 @@ Error stopped(Watchdog::Reason reason, std::string_view doing) {
 }
 
 bool fits(const TensorSpec& declared, const TensorSpec& given) {
-  if (declared.dtype != given.dtype || declared.shape.size() != given.shape.size()) return false;
+  if (declared.dtype != given.dtype) return false;
+  if (!has_rank(declared.shape)) return std::all_of(given.shape.begin(), given.shape.end(), [](auto dim) { return dim >= 0; });
+  if (declared.shape.size() != given.shape.size()) return false;
   for (std::size_t i = 0; i < declared.shape.size(); ++i) {
     if (given.shape[i] < 0 || (declared.shape[i] != kUnknownDim && declared.shape[i] != given.shape[i])) return false;
   }
