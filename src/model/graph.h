@@ -45,7 +45,7 @@ struct Op {
 };
 
 struct Graph {
-  std::string name;
+  std::string name;     // of the model's file, without ".onnx"; fit for a terminal
   std::vector<Op> ops;  // topological; every op reads only what earlier ones made
   std::vector<GraphTensor> tensors;
   std::vector<TensorId> inputs;  // without initialisers

@@ -21,6 +21,8 @@ namespace {
 
 Status build(Model::Impl& impl) {
   TIDELINE_TRY(impl.built, build_graph(impl.proto));
+  // Exporters call every graph "main_graph"; people know the file.
+  impl.built.graph.name = impl.name.ends_with(".onnx") ? impl.name.substr(0, impl.name.size() - 5) : impl.name;
   for (const onnx::ValueInfoProto& input : impl.default_inputs)
     impl.built.graph.default_inputs.push_back(impl.built.tensor_by_name.at(input.name()));
   return {};
@@ -115,6 +117,12 @@ Status Model::set_shapes(const std::vector<KnownShape>& shapes) {
     op.flops = op.is_constant ? 0 : counter.of(impl_->proto.graph().node(i));
   }
   return {};
+}
+
+Status Model::fix_shapes(const std::map<std::string, std::vector<std::int64_t>>& shapes) {
+  if (const Status status = fix_inputs(*impl_->proto.mutable_graph(), {.shapes = shapes, .input = std::nullopt}); !status)
+    return Error{status.error().code, fmt::format("[model] '{}': {}", impl_->name, status.error().message)};
+  return build(*impl_);
 }
 
 Status Model::set_default(const Tensor& value) {

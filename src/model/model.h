@@ -50,6 +50,8 @@ class Model {
   // Gives an input of graph().default_inputs another value than its default; the model is then another one (sha256). To be called
   // before set_shapes. kInvalidArgument when it is no such input, or type and shape do not fit.
   Status set_default(const Tensor& value);
+  // Gives inputs whose dimensions the file leaves open their sizes, as ModelOptions::shapes does. Before set_shapes.
+  Status fix_shapes(const std::map<std::string, std::vector<std::int64_t>>& shapes);
   // Sets measured shapes (and declared ones that the engine inferred) by tensor name, makes Shape ops that they settle constants,
   // and computes FLOPs; see engine/probe.h.
   struct KnownShape {

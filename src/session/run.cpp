@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "platform/files.h"
+#include "session/verdict.h"
 #include "tensor/npy.h"
 
 namespace tideline {
@@ -42,6 +43,8 @@ Result<std::vector<Request>> read_requests(const std::string& input, const Loade
 void verify(const Request& request, const RunAnswer& answer, Verification& verification) {
   if (request.reference.size() != answer.outputs.size()) return verification.add_unlike();
   for (std::size_t i = 0; i < request.reference.size(); ++i) verification.add(request.reference[i], answer.outputs[i]);
+  if (verification.difference.is_within_tolerance || !verification.culprit.empty()) return;
+  for (const Tensor& input : request.inputs) verification.culprit.push_back({input.spec, Buffer::copy_of(input.data.span())});
 }
 
 Status save_outputs(const std::string& folder, const RunAnswer& answer) {
@@ -62,6 +65,7 @@ Result<RunReport> run_requests(const RunSettings& settings, const std::string& i
   report.predicted = chosen.estimate;
   if (settings.timeout.count() <= 0) return Error{ErrorCode::kInvalidArgument, "--timeout must be above 0"};
   TIDELINE_TRY(std::vector<Request> requests, read_requests(input, loaded));
+  report.verification.narrowest = narrowest_float(loaded.model.graph());
   if (settings.verify) {
     TIDELINE_TRY(Unsplit unsplit, Unsplit::load(loaded));
     for (Request& request : requests) {
@@ -91,6 +95,8 @@ Result<RunReport> run_requests(const RunSettings& settings, const std::string& i
     report.answers.push_back(std::move(answer));
     control.report({"Running", i + 1 - settings.warmup, settings.requests, ""});
   }
+  TIDELINE_CHECK_OK(find_cause(loaded, control.cancel, report.verification));
+  report.made_up_inputs = loaded.made_up_inputs;
   return report;
 }
 

@@ -33,6 +33,7 @@ struct RunReport {
   Verification verification;
   std::string planner;
   DeployReport deployed;
+  std::vector<std::string> made_up_inputs;  // of the model: nobody gave them a value
 };
 
 // `input` is a file or folder as read_input() takes them, or empty: the sample. A folder's files are taken in turn. `cluster` has
