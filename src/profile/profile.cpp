@@ -160,10 +160,10 @@ Result<Profile> parse_profile(std::string_view text, std::string_view name) {
   }
   if (map.has("made_up_inputs")) {
     TIDELINE_TRY(const nlohmann::json* names, map.array("made_up_inputs"));
-    for (const nlohmann::json& name : *names) {
-      if (!name.is_string() || profile.made_up_inputs.size() >= limits::kFrameTensorsMax)
+    for (const nlohmann::json& input : *names) {
+      if (!input.is_string() || profile.made_up_inputs.size() >= limits::kFrameTensorsMax)
         return map.error("made_up_inputs", "must be names of inputs");
-      profile.made_up_inputs.push_back(name.get<std::string>());
+      profile.made_up_inputs.push_back(input.get<std::string>());
     }
   }
   TIDELINE_CHECK_OK(read_list(map, "blocks", profile.blocks, read_block));
