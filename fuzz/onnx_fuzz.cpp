@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "model/random_ops.h"
 #include "model/segment.h"
 
 namespace {
@@ -28,9 +29,11 @@ std::vector<Model::KnownShape> invented_shapes(const Graph& graph) {
 
 void cut_and_extract(Model& model) {
   must(model.set_shapes(invented_shapes(model.graph())).has_value());
+  must(random_ops(model).size() <= 3);
   for (const std::uint32_t width : {1u, 3u}) {
     const Result<Chain> chain = make_chain(model.graph(), model.sha256(), {.cut_width = width});
     if (!chain) return;
+    (void)wider_cuts(model.graph(), *chain, {.cut_width = width});
     must(chain->cuts.size() == chain->blocks.size() + 1);
     const std::uint32_t last = chain->block_count() - 1;
     for (const std::uint32_t cut : {0u, last / 2, last}) {

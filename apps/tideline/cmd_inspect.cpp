@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "commands.h"
+#include "model/random_ops.h"
 #include "model/segment.h"
 #include "model_options.h"
 #include "platform/files.h"
@@ -127,7 +128,16 @@ nlohmann::json cuts_json(const LoadedModel& loaded) {
   return cuts;
 }
 
-nlohmann::json to_json(const LoadedModel& loaded, const std::optional<Extracted>& extracted, const std::string& out) {
+nlohmann::json defaults_json(const Graph& graph) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const TensorId id : graph.default_inputs) {
+    const TensorSpec& spec = graph.tensor(id).spec;
+    list.push_back({{"name", spec.name}, {"dtype", to_string(spec.dtype)}, {"shape", spec.shape}});
+  }
+  return list;
+}
+
+nlohmann::json to_json(const LoadedModel& loaded, const std::optional<Extracted>& extracted, const InspectArguments& arguments) {
   const OpCounts counts = count_ops(loaded);
   nlohmann::json json{{"model",
                        {{"name", loaded.model.name()},
@@ -140,11 +150,17 @@ nlohmann::json to_json(const LoadedModel& loaded, const std::optional<Extracted>
                         {"parameter_bytes", loaded.model.graph().parameter_bytes}}},
                       {"chain_sha256", loaded.chain.sha256.hex()},
                       {"blocks", blocks_json(loaded)},
-                      {"cuts", cuts_json(loaded)}};
+                      {"cuts", cuts_json(loaded)},
+                      {"inputs_with_defaults", defaults_json(loaded.model.graph())},
+                      {"random_ops", random_ops(loaded.model)},
+                      {"made_up_inputs", loaded.made_up_inputs}};
+  const auto wider =
+      wider_cuts(loaded.model.graph(), loaded.chain, {.cut_width = arguments.model.cut_width, .input = loaded.chain.input});
+  if (wider) json["wider_cuts"] = {{"cut_width", wider->width}, {"blocks", wider->blocks}};
   if (extracted)
     json["extracted"] = {{"first_block", extracted->range.first},
                          {"last_block", extracted->range.last},
-                         {"file", out},
+                         {"file", arguments.out},
                          {"bytes", extracted->bytes},
                          {"sha256", extracted->hash.hex()}};
   return json;
@@ -168,7 +184,12 @@ void print_table(const LoadedModel& loaded) {
              counts.constant > 0 ? fmt::format(", and {} constant ones", counts.constant) : "",
              counts.dead > 0 ? fmt::format(", and {} that no output needs", counts.dead) : "");
   fmt::print("parameters  {} ({})\n", format_count(static_cast<double>(graph.parameters)), format_bytes(graph.parameter_bytes));
-  fmt::print("FLOPs       {} (2 x multiply-accumulates)\n\n", format_count(static_cast<double>(total_flops(chain))));
+  fmt::print("FLOPs       {} (2 x multiply-accumulates)\n", format_count(static_cast<double>(total_flops(chain))));
+  for (const TensorId id : graph.default_inputs)
+    fmt::print("default     input {}, {}: fixed to the file's value unless --input gives another\n",
+               printable(graph.tensor(id).spec.name, 60), describe(graph.tensor(id).spec));
+  for (const std::string& op : random_ops(loaded.model)) fmt::print("random      {}: every run gives another answer\n", op);
+  fmt::print("\n");
   fmt::print("{:>5} {:>5} {:>9} {:>10} {:>10}  {:<30}  {}\n", "block", "ops", "FLOPs", "weights", "cut after",
              "tensors of the cut", "name");
   fmt::print("{:>5} {:>5} {:>9} {:>10} {:>10}  {:<30}  {}\n", "input", "", "", "",
@@ -199,11 +220,13 @@ Status run_inspect(const Context& context, const InspectArguments& arguments) {
   auto loaded = load_model(arguments.model, StepBar(context).control());
   if (!loaded) return as_bad_input(std::move(loaded).error());
   TIDELINE_TRY(const std::optional<Extracted> extracted, extract(*loaded, arguments));
+  note_made_up(context, loaded->made_up_inputs);
   if (context.output == Output::kJson) {
-    fmt::print("{}\n", to_json(*loaded, extracted, arguments.out).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n", to_json(*loaded, extracted, arguments).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return {};
   }
   print_table(*loaded);
+  if (const auto hint = width_hint(*loaded, arguments.model.cut_width)) fmt::print("{}\n", *hint);
   if (extracted && !context.quiet)
     fmt::print(stderr, "blocks {} to {} are in {} ({})\n", extracted->range.first, extracted->range.last,
                printable(arguments.out), format_bytes(extracted->bytes));

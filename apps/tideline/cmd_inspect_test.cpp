@@ -206,5 +206,47 @@ TEST_F(Inspect, SaysWhichSettingIsMissingOrWrong) {
   EXPECT_EQ(run_model(model, "--no-such-option").exit_code, 2);
 }
 
+TEST_F(Inspect, TakesTheValuesOfAnInput) {
+  // float32[1,4] of NumPy: a header of 118 bytes.
+  std::string npy("\x93NUMPY\x01\x00\x76\x00", 10);
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 4), }";
+  header.append(0x76 - 1 - header.size(), ' ');
+  npy += header + "\n" + std::string(16, '\0');
+  write("x.npy", npy);
+  const Answer given = run_model(diamond_model(), "--input " + path("x.npy"));
+  ASSERT_EQ(given.exit_code, 0) << given.err;
+  EXPECT_EQ(nlohmann::json::parse(given.out)["made_up_inputs"].size(), 0u);
+  EXPECT_EQ(given.err, "");
+  const Answer named = run_model(diamond_model(), "--input x=" + path("x.npy"));
+  EXPECT_EQ(named.exit_code, 0) << named.err;
+  const Answer nothing = run_model(diamond_model());
+  EXPECT_EQ(nlohmann::json::parse(nothing.out)["made_up_inputs"], nlohmann::json::parse("[\"x\"]"));
+  EXPECT_NE(nothing.err.find("made-up numbers"), std::string::npos);
+  EXPECT_EQ(run_model(diamond_model(), "-q").err, "");
+  EXPECT_EQ(run_model(diamond_model(), "--input a.npy --input b.npy").exit_code, 2);
+}
+
+// Names come from a file, and a file may be hostile: nothing in them reaches the terminal as it is.
+TEST_F(Inspect, NamesNeverControlTheTerminal) {
+  onnx::ModelProto model = empty_model(15);
+  const std::string evil = "a\x1b]0;owned\x07\x1b[31m\nfake: line";
+  add_input(model, evil + "x");
+  add_input(model, evil + "d");
+  add_weight(model, evil + "d");
+  add_node(model, "RandomNormalLike", {evil + "x"}, {evil + "r"})->set_name(evil);
+  add_node(model, "Mul", {evil + "r", evil + "d"}, {evil + "m"});
+  add_node(model, "Add", {evil + "x", evil + "m"}, {evil + "y"});
+  add_output(model, evil + "y");
+  const std::string file = "evil\x1b[31m.onnx";
+  write(file, model.SerializeAsString());
+  for (const std::string options : {"", "-o json"}) {
+    const Answer answer = run("'" + path(file) + "' " + options);
+    EXPECT_EQ(answer.exit_code, 0) << answer.err;
+    for (const std::string& text : {answer.out, answer.err})
+      for (const char c : text) ASSERT_TRUE(c == '\n' || static_cast<unsigned char>(c) >= 0x20) << text;
+    EXPECT_EQ(answer.out.find("\nfake"), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace tideline

@@ -29,7 +29,7 @@ Status plan_model(const Context& context, const Options& options) {
   TIDELINE_TRY(const Cluster cluster, read_cluster(options.cluster));
   TIDELINE_TRY(const PlanInputs inputs, load_plan_inputs(cluster, options.inputs, StepBar(context).control()));
   const PlanRequest request{.cost = inputs.cost(cluster), .cancel = context.interrupted};
-  PlanAnswer answer{.cost = &request.cost, .input_name = inputs.input_name};
+  PlanAnswer answer{.cost = &request.cost, .input_name = inputs.input_name, .made_up_inputs = inputs.made_up_inputs};
   TIDELINE_TRY(answer.chosen, run_planner(request, options.planner));
   TIDELINE_TRY(answer.candidates, candidates(request));
   if (options.pairs) {
@@ -37,6 +37,7 @@ Status plan_model(const Context& context, const Options& options) {
   }
   if (!options.plan_out.empty()) TIDELINE_CHECK_OK(write_file_atomic(options.plan_out, write_plan(answer.chosen.plan)));
   context.output == Output::kJson ? print_plan_json(answer) : print_plan_table(context, answer);
+  note_made_up(context, inputs.made_up_inputs);
   if (context.quiet) return {};
   for (const std::string& note : inputs.notes) fmt::print(stderr, "note: {}\n", note);
   TIDELINE_TRY(const Routes routes, routes_of(cluster));

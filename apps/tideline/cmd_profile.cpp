@@ -19,6 +19,8 @@ namespace {
 constexpr std::uint32_t kCheckSegments = 30;
 // Above this median error a plan made from the profile may be the wrong one.
 constexpr double kErrorMax = 0.05;
+// A clock this far ahead of the processor says that others want it too.
+constexpr double kBusy = 1.1;
 
 struct ProfileArguments {
   ModelArguments model;
@@ -45,6 +47,10 @@ void print_summary(const Profile& profile) {
              printable(profile.host), profile.threads, profile.threads == 1 ? "thread" : "threads", profile.engine,
              format_millis(profile.whole), format_millis(profile.whole_spread), format_bytes(profile.whole_memory_bytes),
              profile.blocks.size());
+  // Times are of the processor: the clock says what else was going on.
+  if (profile.whole_wall > profile.whole * kBusy)
+    fmt::print("by the clock {}: the host is {:.1f} times slower than it is alone, and so will be what is measured on it\n",
+               format_millis(profile.whole_wall), profile.whole_wall / profile.whole);
 }
 
 nlohmann::json check_json(const ProfileCheck& check) {
@@ -92,12 +98,14 @@ Status profile(Context& context, const ProfileArguments& arguments) {
     TIDELINE_TRY(result, measure_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample,
                                          measure_options(context, arguments, time, progress)));
   }
+  result.made_up_inputs = loaded.made_up_inputs;
+  note_made_up(context, loaded.made_up_inputs);
   if (!arguments.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(arguments.out, write_profile(result)));
   const bool json = context.output == Output::kJson;
   if (!json) {
     print_blocks(result);
     print_summary(result);
-    if (!arguments.out.empty() && !context.quiet) fmt::print(stderr, "wrote {}\n", arguments.out);
+    if (!arguments.out.empty() && !context.quiet) fmt::print(stderr, "wrote {}\n", printable(arguments.out, 400));
   }
   nlohmann::json document;
   if (json) document = nlohmann::json::parse(write_profile(result));

@@ -13,6 +13,7 @@ Status run(const RunArguments& arguments, Context& context) {
   TIDELINE_TRY(const Cluster cluster, read_cluster(arguments.cluster));
   TIDELINE_TRY(const RunSettings settings, settings_of(arguments));
   TIDELINE_TRY(const LoadedModel loaded, load_model(arguments.inputs.model, StepBar(context).control()));
+  note_made_up(context, loaded.made_up_inputs);
   PlanChoice choice = arguments.choice;
   choice.with_candidates = is_prose(context);
   TIDELINE_TRY(const ChosenPlan chosen, choose_plan(choice, arguments.inputs, loaded, cluster, StepBar(context).control()));

@@ -1,5 +1,4 @@
 #include "completion.h"
-
 #include <CLI/CLI.hpp>
 
 #include <vector>

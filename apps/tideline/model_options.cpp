@@ -1,6 +1,11 @@
 #include "model_options.h"
 
+#include <filesystem>
+
+#include <fmt/ranges.h>
+
 #include "base/limits.h"
+#include "base/text.h"
 #include "base/units.h"
 
 namespace tideline::app {
@@ -17,12 +22,37 @@ void add_model_options(CLI::App& command, ModelArguments& arguments) {
       ->capture_default_str()
       ->type_name("N");
   command
-      .add_option("--input", arguments.input, "Sample input: an image (with an input section) or .npy; without: seeded numbers")
-      ->type_name("FILE");
+      .add_option_function<std::vector<std::string>>(
+          "--input",
+          [&arguments](const std::vector<std::string>& given) {
+            for (const std::string& text : given) {
+              std::error_code ignored;
+              if (text.find('=') != std::string::npos && !std::filesystem::exists(text, ignored))
+                arguments.values.push_back(text);
+              else if (arguments.input.empty())
+                arguments.input = text;
+              else
+                throw CLI::ValidationError("--input",
+                                           "only one FILE or DIR may stand without a name: write NAME=FILE for the others");
+            }
+          },
+          "Input values: an image (with an input section) or .npy, a folder of either with NAME.npy for other inputs, or "
+          "NAME=FILE "
+          "(repeatable); without: made-up numbers")
+      ->type_name("FILE|DIR|NAME=FILE")
+      ->take_all();
   command.add_option("--threads", arguments.threads, "Threads of one run")
       ->check(CLI::Range(1, limits::kEngineThreadsMax))
       ->capture_default_str()
       ->type_name("N");
+}
+
+void note_made_up(const Context& context, const std::vector<std::string>& inputs) {
+  if (inputs.empty() || context.quiet) return;
+  std::vector<std::string> names;
+  for (const std::string& name : inputs) names.push_back(printable(name, 60));
+  fmt::print(stderr, "note: nobody gave values for {}: made-up numbers are used; give real ones with --input NAME=FILE.npy\n",
+             fmt::join(names, ", "));
 }
 
 void add_profile_options(CLI::App& command, PlanInputArguments& arguments) {

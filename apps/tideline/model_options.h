@@ -19,6 +19,8 @@ namespace tideline::app {
 
 // MODEL, --config, --shape, --cut-width, --input and --threads.
 void add_model_options(CLI::App& command, ModelArguments& arguments);
+// One line on standard error for inputs that nobody gave (LoadedModel::made_up_inputs), unless there are none.
+void note_made_up(const Context& context, const std::vector<std::string>& inputs);
 // --profile, --profile-out, --profile-time.
 void add_profile_options(CLI::App& command, PlanInputArguments& arguments);
 

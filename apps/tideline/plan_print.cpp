@@ -269,7 +269,8 @@ void print_plan_json(const PlanAnswer& answer) {
             {"route", chosen.plan.route},
             {"segments", segments_json(chosen.plan)},
             {"estimate", value_json(chosen.estimate)},
-            {"do_not_split", do_not_split(answer)}};
+            {"do_not_split", do_not_split(answer)},
+            {"made_up_inputs", answer.made_up_inputs}};
   const Candidate* split = split_of(answer);
   json["best_split_loss_ms"] = do_not_split(answer) && split != nullptr
                                    ? Json((split->estimate.latency - chosen.estimate.latency).count())

@@ -15,6 +15,7 @@ struct PlanAnswer {
   PlanResult chosen;
   std::vector<Candidate> candidates;
   std::vector<Candidate> pairs;  // the best cut for each two nodes, when asked for
+  std::vector<std::string> made_up_inputs;  // when the profiles were measured
 };
 
 // Whether people see the same latency: a difference below the last digit that is shown is a tie, and nothing to choose by.

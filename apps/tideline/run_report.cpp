@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -47,6 +47,7 @@ nlohmann::json to_json(const RunReport& report, const std::string& emulation) {
   if (report.ended) json["error"] = error_json(*report.ended);
   json["predicted_ms"] = report.predicted ? nlohmann::json(report.predicted->latency.count()) : nlohmann::json(nullptr);
   if (!emulation.empty()) json["emulation"] = emulation;
+  json["made_up_inputs"] = report.made_up_inputs;
   const std::vector<StageReport>& shape = report.answers.front().stages;
   std::vector<double> inject;
   for (const RunAnswer& answer : report.answers) inject.push_back(answer.inject.count());
@@ -66,7 +67,13 @@ nlohmann::json to_json(const RunReport& report, const std::string& emulation) {
     json["stages"].push_back(std::move(stage));
   }
   if (report.verification.done) {
-    json["verified"] = report.verification.difference.is_within_tolerance;
+    // A model that draws random numbers has no answer to compare with.
+    if (report.verification.random_ops.empty())
+      json["verified"] = report.verification.holds();
+    else
+      json["verified"] = nullptr;
+    json["random_ops"] = report.verification.random_ops;
+    json["differs_by_engine"] = report.verification.is_engines;
     json["bit_identical"] = report.verification.difference.is_identical;
     json["max_abs_diff"] = report.verification.difference.absolute;
     json["tolerance"] = report.verification.tolerance;
@@ -146,7 +153,16 @@ void print_stream(const RunReport& report) {
 }
 
 void print_verification(const Verification& v) {
-  if (v.difference.is_identical)
+  if (!v.random_ops.empty())
+    fmt::print(
+        "\nnot compared with the unsplit model: the model draws random numbers ({}), so that two runs of it give two answers\n",
+        fmt::join(v.random_ops, ", "));
+  else if (v.is_engines)
+    fmt::print(
+        "\ndifferent from the unsplit model (largest difference {:.3g}), and not by the split: without the engine's optimiser the "
+        "unsplit model differs from itself as much ({:.3g})\n",
+        v.difference.absolute, v.engine_difference.absolute);
+  else if (v.difference.is_identical)
     fmt::print("\nidentical to the unsplit model: every bit of {} output tensors\n", v.outputs);
   else if (v.difference.is_within_tolerance)
     fmt::print(
@@ -198,7 +214,7 @@ void print_run(const Context& context, const RunReport& report, const std::strin
 
 int exit_code_of(const RunReport& report) {
   if (report.ended) return exit_code_of(report.ended->code);
-  return report.verification.done && !report.verification.difference.is_within_tolerance ? kExitThresholdMissed : kExitOk;
+  return report.verification.done && !report.verification.holds() ? kExitThresholdMissed : kExitOk;
 }
 
 }  // namespace tideline::app

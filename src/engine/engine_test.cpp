@@ -224,6 +224,29 @@ TEST(Engine, WhatIsNoModelIsATypedError) {
   EXPECT_EQ((*engine)->load_onnx(model.SerializeAsString(), {}).error().code, ErrorCode::kInvalidArgument);
 }
 
+// The engine writes names into its profile as they are; what JSON has to escape must not spoil it, and comes back as it was.
+TEST(Engine, KernelTimesOfEveryName) {
+  auto engine = make_engine({});
+  for (const std::string& name : {std::string("a/b:0"), std::string("a\"b"), std::string("a\\b"), std::string("a\tb\nc"),
+                                  std::string("a\x1b[31mb"), std::string("100%22"), std::string("\xc3\xa9\xe6\xbc\xa2")}) {
+    onnx::ModelProto model = empty_model();
+    add_value(model.mutable_graph()->add_input(), name + " in", onnx::TensorProto::FLOAT, {4});
+    add_value(model.mutable_graph()->add_output(), name + " out", onnx::TensorProto::FLOAT, {4});
+    add_node(model.mutable_graph(), "Relu", {name + " in"}, {name});
+    add_node(model.mutable_graph(), "Tanh", {name}, {name + " out"});
+    auto session = (*engine)->load_onnx(model.SerializeAsString(), {.kernel_profile = true});
+    ASSERT_TRUE(session) << session.error().message;
+    EXPECT_EQ((*session)->inputs()[0].name, name + " in");
+    EXPECT_EQ((*session)->outputs()[0].name, name + " out");
+    for (int repeat = 0; repeat < 3; ++repeat) ASSERT_TRUE(run_once(**session, ramp("x", {4})));
+    const auto kernels = (*session)->kernel_times();
+    ASSERT_TRUE(kernels) << kernels.error().message;
+    ASSERT_EQ(kernels->size(), 2U) << name;
+    EXPECT_EQ((*kernels)[0].outputs, std::vector<std::string>{name});
+    EXPECT_EQ((*kernels)[1].inputs, std::vector<std::string>{name});
+  }
+}
+
 TEST(Engine, KernelTimesNameTheTensorsOfTheModel) {
   auto engine = make_engine({});
   auto session = (*engine)->load_onnx(ocr_model(kClassifier), {.kernel_profile = true});

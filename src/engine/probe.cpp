@@ -87,7 +87,22 @@ Result<std::vector<Model::KnownShape>> run_all(Engine& engine, const Model& mode
 
 }  // namespace
 
+Status check_input_types(const Model& model) {
+  for (const TensorId id : model.graph().inputs) {
+    const TensorSpec& spec = model.graph().tensor(id).spec;
+    if (element_bytes(spec.dtype) > 0) continue;
+    return Error{ErrorCode::kUnsupported,
+                 "[engine] the model's input '" + printable(spec.name) + "' " +
+                     (spec.dtype == DType::kUndefined
+                          ? "is a sequence, a map, an optional value or a tensor of a type that no node carries; only tensors of "
+                            "numbers and truth values can be given"
+                          : "holds elements of type " + std::string(to_string(spec.dtype)) + ", which have no fixed size")};
+  }
+  return {};
+}
+
 Result<std::vector<Tensor>> seeded_inputs(const Model& model, std::uint64_t seed) {
+  TIDELINE_CHECK_OK(check_input_types(model));
   std::vector<Tensor> inputs;
   std::string unknown;
   for (const TensorId id : model.graph().inputs) {
@@ -123,6 +138,7 @@ Status probe_shapes(Engine& engine, Model& model, const RunOptions& options) {
 }
 
 Status probe_shapes(Engine& engine, Model& model, const std::vector<Tensor>& inputs, const RunOptions& options) {
+  TIDELINE_CHECK_OK(check_input_types(model));
   RunOptions limited = options;
   if (!limited.deadline) limited.deadline = std::chrono::steady_clock::now() + limits::kProbeDeadline;
   TIDELINE_TRY(const std::vector<Model::KnownShape> shapes, run_all(engine, model, inputs, limited));

@@ -10,6 +10,9 @@
 
 namespace tideline {
 
+// kUnsupported, with its name and type, for an input that is no tensor of numbers or truth values.
+Status check_input_types(const Model& model);
+
 // Inputs of the model's (fixed) shapes filled from a seed: small positive numbers for floats, small whole ones for integers.
 // kInvalidArgument names the inputs that still have unknown dimensions and the --shape option.
 Result<std::vector<Tensor>> seeded_inputs(const Model& model, std::uint64_t seed);

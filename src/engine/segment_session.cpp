@@ -1,6 +1,7 @@
 #include "engine/segment_session.h"
 
 #include <algorithm>
+#include <new>
 #include <optional>
 
 #include "base/text.h"
@@ -24,7 +25,16 @@ class SegmentSession final : public Session {
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
   const std::vector<TensorSpec>& outputs() const override { return outputs_; }
 
+  // The input steps take memory as large as the picture that a peer sends; what the system does not give is an error like any other.
   Status run(std::span<const TensorView> inputs, std::span<RunOutput> outputs, const RunOptions& options) override {
+    try {
+      return run_all(inputs, outputs, options);
+    } catch (const std::bad_alloc&) {
+      return Error{ErrorCode::kOverloaded, "[engine] out of memory while running the segment"};
+    }
+  }
+
+  Status run_all(std::span<const TensorView> inputs, std::span<RunOutput> outputs, const RunOptions& options) {
     if (inputs.size() != inputs_.size() || outputs.size() != outputs_.size()) {
       return Error{ErrorCode::kInvalidArgument, "[engine] the segment has " + std::to_string(inputs_.size()) + " inputs and " +
                                                     std::to_string(outputs_.size()) + " outputs"};

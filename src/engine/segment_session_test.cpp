@@ -2,8 +2,12 @@
 // Method: the OCR classifier behind an input section, a photograph, and a comparison with its parts run by hand.
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "engine/engine.h"
@@ -137,6 +141,42 @@ TEST_F(SegmentSessionTest, APackageWhoseListsLieIsCorrupt) {
   EXPECT_EQ(engine_->load(std::string_view(segment->bytes).substr(0, segment->bytes.size() - 1), {}).error().code,
             ErrorCode::kCorrupt);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// In a child, because the limit on its memory is for ever: a JPEG that claims 81 megapixels where 100 MB are left.
+TEST_F(SegmentSessionTest, MemoryThatIsNotThereIsAnError) {
+  const auto segment = extract_segment(*model_, chain_, 0, 0);
+  ASSERT_TRUE(segment);
+  auto session = engine_->load(segment->bytes, {});
+  ASSERT_TRUE(session) << session.error().message;
+  std::string file(reinterpret_cast<const char*>(photo_.data.data()), photo_.data.size());
+  const std::size_t frame = file.find("\xff\xc0");
+  ASSERT_NE(frame, std::string::npos);
+  const std::string sides("\x23\x28\x23\x28", 4);  // 9000 x 9000
+  file.replace(frame + 5, 4, sides);
+  const Tensor huge{photo_.spec, Buffer::copy_of(std::as_bytes(std::span(file)))};
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const Bytes used = [] {
+      std::uint64_t pages = 0;
+      std::ifstream("/proc/self/statm") >> pages;
+      return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    }();
+    const rlimit limit{used + (Bytes{100} << 20), used + (Bytes{100} << 20)};
+    ::setrlimit(RLIMIT_AS, &limit);
+    std::vector<RunOutput> outputs(1);
+    const TensorView in = view(huge);
+    const Status status = (*session)->run({&in, 1}, outputs, {});
+    // ... and the session goes on.
+    const TensorView small = view(photo_);
+    const Status again = (*session)->run({&small, 1}, outputs, {});
+    ::_exit(!status && status.error().code == ErrorCode::kOverloaded && again ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+#endif
 
 }  // namespace
 }  // namespace tideline

@@ -170,6 +170,28 @@ TEST(Jpeg, PaddingBetweenMarkersIsTolerated) {
   EXPECT_TRUE(decode_image(as_span(file), PixelOrder::kRgb));
 }
 
+// Cheap cameras forget the end marker, or cut it off. Every pixel is there all the same; where one is missing, the file is
+// damaged.
+TEST(Jpeg, AMissingEndMarkerIsTolerated) {
+  const std::string file = photo("flower");
+  const std::size_t end = file.rfind("\xff\xd9");
+  ASSERT_NE(end, std::string::npos);
+  const auto whole = decode_image(as_span(file), PixelOrder::kRgb);
+  for (const std::size_t size : {end, end + 1}) {
+    const auto image = decode_image(as_span(file.substr(0, size)), PixelOrder::kRgb);
+    ASSERT_TRUE(image) << image.error().message;
+    EXPECT_EQ(std::memcmp(pixels(*image), pixels(*whole), whole->pixels.size()), 0);
+  }
+  for (const std::size_t missing : {8u, 20u, 100u, 1000u})
+    EXPECT_EQ(code_of(file.substr(0, end - missing)), ErrorCode::kCorrupt) << missing;
+  // A progressive file may lack whole passes and still look like a picture.
+  std::vector<unsigned char> ramp(64 * 64);
+  for (std::size_t i = 0; i < ramp.size(); ++i) ramp[i] = static_cast<unsigned char>(i * i % 251);
+  const std::string progressive = jpeg_of(ramp, 64, 64, TJPF_GRAY, TJSAMP_GRAY, TJFLAG_PROGRESSIVE);
+  ASSERT_TRUE(decode_image(as_span(progressive), PixelOrder::kGrey));
+  EXPECT_EQ(code_of(progressive.substr(0, progressive.size() - 2)), ErrorCode::kCorrupt);
+}
+
 TEST(Jpeg, HugeSizesAreRefusedFromTheHeader) {
   std::string file = jpeg_of(std::vector<unsigned char>(256, 100), 16, 16, TJPF_GRAY, TJSAMP_GRAY);
   const std::size_t frame = file.find("\xff\xc0");

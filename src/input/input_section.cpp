@@ -16,7 +16,9 @@ namespace {
 
 // The words of the file format; the position is the enumerator's number.
 constexpr std::array<std::string_view, 3> kEncodings{"jpeg", "png", "image"};
-constexpr std::array<std::string_view, 2> kResizes{"stretch", "crop"};
+constexpr std::array<std::string_view, 3> kResizes{"stretch", "crop", "letterbox"};
+constexpr std::array<std::string_view, 2> kAligns{"centre", "start"};
+constexpr std::array<DType, 3> kTypes{DType::kFloat32, DType::kFloat16, DType::kUint8};
 constexpr std::array<std::string_view, 3> kChannels{"rgb", "bgr", "grey"};
 constexpr std::array<std::string_view, 2> kLayouts{"nchw", "nhwc"};
 constexpr std::array<std::string_view, 3> kSteps{"decode", "resize", "normalize"};
@@ -47,6 +49,23 @@ Status read_per_channel(const YamlNode& node, std::uint32_t channels, std::array
   return {};
 }
 
+// pad: one number for every channel, or one for each.
+Status read_pad(const YamlNode& node, InputSection& section) {
+  if (!node.present()) return {};
+  if (section.resize != ResizeMode::kLetterbox) return node.error("only 'resize: letterbox' pads");
+  std::vector<YamlNode> items;
+  if (auto list = node.list()) items = std::move(*list);
+  if (!items.empty() && items.size() != section.channel_count())
+    return node.error(fmt::format("expected one number or {}, one per channel, found {}", section.channel_count(), items.size()));
+  for (std::uint32_t c = 0; c < section.channel_count(); ++c) {
+    const YamlNode& item = items.empty() ? node : items[c];
+    TIDELINE_TRY(const std::int64_t value, item.integer());
+    if (value < 0 || value > 255) return item.error("expected 0 to 255");
+    section.pad[c] = static_cast<std::uint8_t>(value);
+  }
+  return {};
+}
+
 // What both formats must satisfy; the message is put behind the place where it was found.
 Result<std::string> find_problem(const InputSection& section) {
   const auto side_is_wrong = [](std::int64_t side) { return side < 1 || side > limits::kImageSideMax; };
@@ -69,7 +88,7 @@ Result<std::vector<std::int64_t>> read_shape(const YamlNode& node) {
   std::vector<std::int64_t> shape;
   for (const YamlNode& item : items) {
     TIDELINE_TRY(const std::int64_t dim, item.integer());
-    if (dim < 1) return item.error("a dimension must be 1 or more");
+    if (dim < 0) return item.error("a dimension must be 0 or more");
     shape.push_back(dim);
   }
   return shape;
@@ -93,6 +112,10 @@ Result<InputSection> read_input_section(const YamlNode& node) {
   TIDELINE_CHECK_OK(read_per_channel(map.optional("mean"), section.channel_count(), section.mean));
   TIDELINE_CHECK_OK(read_per_channel(map.optional("std"), section.channel_count(), section.std));
   TIDELINE_TRY(section.layout, read_word(map.optional("layout"), kLayouts, ImageLayout::kNchw));
+  TIDELINE_CHECK_OK(read_pad(map.optional("pad"), section));
+  const YamlNode align = map.optional("align");
+  TIDELINE_TRY(section.align, read_word(align, kAligns, Align::kCentre));
+  if (align.present() && section.resize != ResizeMode::kLetterbox) return align.error("only 'resize: letterbox' aligns");
   TIDELINE_CHECK_OK(map.finish());
 
   TIDELINE_TRY(const std::vector<YamlNode> sides, size.list());
@@ -146,6 +169,12 @@ std::string write_input_section(const InputSection& section) {
                       {"mean", std::vector<float>(section.mean.begin(), section.mean.begin() + channels)},
                       {"std", std::vector<float>(section.std.begin(), section.std.begin() + channels)},
                       {"layout", kLayouts[static_cast<std::size_t>(section.layout)]}};
+  // Written only where they say something, so that packages without them stay as they were.
+  if (section.resize == ResizeMode::kLetterbox) {
+    json["pad"] = std::vector<int>(section.pad.begin(), section.pad.begin() + channels);
+    json["align"] = kAligns[static_cast<std::size_t>(section.align)];
+  }
+  if (section.dtype != DType::kFloat32) json["dtype"] = to_string(section.dtype);
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -187,6 +216,18 @@ Result<InputSection> parse_input_section_json(std::string_view text) {
   section.height = static_cast<std::uint32_t>(size[1]);
   TIDELINE_CHECK_OK(read_json_numbers(map, "mean", section.channel_count(), section.mean));
   TIDELINE_CHECK_OK(read_json_numbers(map, "std", section.channel_count(), section.std));
+  if (section.resize == ResizeMode::kLetterbox) {
+    TIDELINE_CHECK_OK(read_json_word(map, "align", kAligns, section.align));
+    TIDELINE_TRY(const std::vector<double> pad, map.numbers("pad", {.min = 0, .max = 255}));
+    if (pad.size() != section.channel_count()) return map.error("pad", "must have one number per channel");
+    for (std::size_t i = 0; i < pad.size(); ++i) section.pad[i] = static_cast<std::uint8_t>(pad[i]);
+  }
+  if (map.has("dtype")) {
+    TIDELINE_TRY(const std::string dtype, map.text("dtype"));
+    section.dtype = dtype_from(dtype);
+    if (std::find(kTypes.begin(), kTypes.end(), section.dtype) == kTypes.end())
+      return map.error("dtype", "must be float32, float16 or uint8");
+  }
   TIDELINE_CHECK_OK(map.finish());
   TIDELINE_TRY(const std::string problem, find_problem(section));
   if (!problem.empty()) return Error{ErrorCode::kInvalidArgument, fmt::format("input section: {}", problem)};

@@ -7,11 +7,10 @@
 //     tensor: x            # the model's input; may be left out when there is one
 //     encoding: jpeg       # jpeg | png | image (the default: either, told apart by its first bytes)
 //     size: [224, 224]     # width, height
-//     resize: stretch      # stretch | crop (shorter side to size, then the centre)
-//     channels: rgb        # rgb | bgr | grey
-//     mean: [0.485, 0.456, 0.406]   # of values in 0..1, in the order of `channels`
-//     std: [0.229, 0.224, 0.225]
-//     layout: nchw         # nchw | nhwc
+//     resize: stretch      # stretch | crop (shorter side to size, then the centre) | letterbox (longer side to size, then
+//     padding) pad: [114, 114, 114] # the padding of letterbox, 0 to 255 in the order of `channels` align: centre        # centre
+//     | start: where letterbox puts the picture channels: rgb        # rgb | bgr | grey mean: [0.485, 0.456, 0.406]   # of values
+//     in 0..1, in the order of `channels` std: [0.229, 0.224, 0.225] layout: nchw         # nchw | nhwc
 #pragma once
 
 #include <array>
@@ -27,7 +26,8 @@
 namespace tideline {
 
 enum class ImageEncoding { kJpeg, kPng, kAny };
-enum class ResizeMode { kStretch, kCrop };
+enum class ResizeMode { kStretch, kCrop, kLetterbox };
+enum class Align { kCentre, kStart };
 enum class ChannelOrder { kRgb, kBgr, kGrey };
 enum class ImageLayout { kNchw, kNhwc };
 
@@ -41,13 +41,17 @@ struct InputSection {
   std::array<float, 3> mean{0, 0, 0};
   std::array<float, 3> std{1, 1, 1};
   ImageLayout layout = ImageLayout::kNchw;
+  std::array<std::uint8_t, 3> pad{114, 114, 114};  // of letterbox
+  Align align = Align::kCentre;                    // of letterbox
+  // What the model's input holds: float32, float16 or uint8 (nothing is normalised then). No key of the file: make_chain sets it.
+  DType dtype = DType::kFloat32;
   bool operator==(const InputSection&) const = default;
 
   std::uint32_t channel_count() const { return channels == ChannelOrder::kGrey ? 1 : 3; }
 };
 
 // The steps in order; each is one block of the chain. Step k turns cut k into cut k+1:
-//   encoded  uint8[n]  --decode-->  uint8[h,w,c]  --resize-->  uint8[height,width,c]  --normalize-->  float32 layout
+//   encoded  uint8[n]  --decode-->  uint8[h,w,c]  --resize-->  uint8[height,width,c]  --normalize-->  the model's input
 enum class InputStep : std::uint8_t { kDecode = 0, kResize = 1, kNormalize = 2 };
 inline constexpr std::uint32_t kInputSteps = 3;
 std::string_view to_string(InputStep step);

@@ -89,7 +89,12 @@ TEST(ModelConfig, RefusalsNameThePlaceAndWhatToChange) {
            {"input: {size: [32, 16], mean: [0.5]}", "3 numbers"},
            {"input: {size: [32, 16], mean: [1e300, 0, 0]}", "mean"},
            {"input: 7", "map"},
-           {"shapes: {x: [0]}", "shapes.x[0]"},
+           {"shapes: {x: [-1]}", "shapes.x[0]"},
+           {"input: {size: [32, 16], resize: letterbox, pad: [1, 2]}", "one number or 3"},
+           {"input: {size: [32, 16], resize: letterbox, pad: 256}", "0 to 255"},
+           {"input: {size: [32, 16], resize: letterbox, align: left}", "centre, start"},
+           {"input: {size: [32, 16], pad: 0}", "letterbox"},
+           {"input: {size: [32, 16], align: start}", "letterbox"},
            {"shapes: {x: 4}", "list"},
            {"shapes: {x: [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}", "dimensions"},
            {"shapes: {x: [1], x: [2]}", "twice"},
@@ -126,6 +131,22 @@ TEST(InputSectionJson, SurvivesTheWayThereAndBack) {
   grey.mean = {0.1f, 0, 0};
   grey.std = {0.3f, 1, 1};
   EXPECT_EQ(*parse_input_section_json(write_input_section(grey)), grey);
+}
+
+TEST(InputSectionJson, LetterboxAndTypesSurviveAndOthersStayAsTheyWere) {
+  InputSection section =
+      *parse_model_config("input: {size: [64, 48], resize: letterbox, pad: [1, 2, 3], align: start}", "m")->input;
+  EXPECT_EQ(section.pad, (std::array<std::uint8_t, 3>{1, 2, 3}));
+  section.dtype = DType::kFloat16;
+  EXPECT_EQ(*parse_input_section_json(write_input_section(section)), section);
+  EXPECT_EQ(parse_model_config("input: {size: [64, 48], resize: letterbox, pad: 7}", "m")->input->pad[2], 7);
+  EXPECT_EQ(parse_model_config("input: {size: [64, 48], resize: letterbox}", "m")->input->pad[0], 114);
+  const InputSection plain = *parse_model_config(kFull, "model.yaml")->input;
+  EXPECT_EQ(write_input_section(plain).find("pad"), std::string::npos);
+  EXPECT_EQ(write_input_section(plain).find("dtype"), std::string::npos);
+  std::string text = write_input_section(section);
+  text.replace(text.find("float16"), 7, "complex");
+  EXPECT_FALSE(parse_input_section_json(text));
 }
 
 TEST(InputSectionJson, HostileTextIsRefused) {

@@ -1,11 +1,14 @@
 #include "input/input_steps.h"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 
 #include <fmt/format.h>
 
 #include "image/image.h"
+#include "tensor/half.h"
 
 namespace tideline {
 
@@ -69,11 +72,48 @@ Result<Tensor> decode(const InputSection& section, const TensorView& in) {
   return tensor_of(std::move(image));
 }
 
+// The whole picture in its own proportions, and padding around it or behind it.
+Result<Tensor> letterbox(const InputSection& section, const ImageView& image) {
+  const double scale =
+      std::min(static_cast<double>(section.width) / image.width, static_cast<double>(section.height) / image.height);
+  const auto side = [&](std::uint32_t old, std::uint32_t max) {
+    return std::clamp(static_cast<std::uint32_t>(std::lround(old * scale)), 1u, max);
+  };
+  TIDELINE_TRY(const Image inner,
+               resize_image(image, side(image.width, section.width), side(image.height, section.height), Fit::kStretch));
+  Image made{section.width, section.height, image.channels, {}};
+  made.pixels = Buffer(std::size_t{made.width} * made.height * made.channels);
+  auto* const pixels = reinterpret_cast<std::uint8_t*>(made.pixels.data());
+  for (std::size_t i = 0; i < made.pixels.size(); ++i) pixels[i] = section.pad[i % image.channels];
+  const bool centred = section.align == Align::kCentre;
+  const std::size_t left = centred ? (made.width - inner.width) / 2 : 0;
+  const std::size_t top = centred ? (made.height - inner.height) / 2 : 0;
+  const std::size_t row_bytes = std::size_t{inner.width} * inner.channels;
+  for (std::size_t y = 0; y < inner.height; ++y)
+    std::memcpy(pixels + ((top + y) * made.width + left) * made.channels, inner.view().pixels + y * row_bytes, row_bytes);
+  return tensor_of(std::move(made));
+}
+
 Result<Tensor> resize(const InputSection& section, const TensorView& in) {
   TIDELINE_TRY(const ImageView image, pixels_of(InputStep::kResize, section, in));
+  if (section.resize == ResizeMode::kLetterbox) return letterbox(section, image);
   const Fit fit = section.resize == ResizeMode::kCrop ? Fit::kCrop : Fit::kStretch;
   TIDELINE_TRY(Image resized, resize_image(image, section.width, section.height, fit));
   return tensor_of(std::move(resized));
+}
+
+// Every pixel's value through a table of its channel, in the model's layout.
+template <typename T>
+void spread(const InputSection& section, const ImageView& image, const std::array<std::array<T, 256>, 3>& value_of, Buffer& out) {
+  auto* values = reinterpret_cast<T*>(out.data());
+  const std::size_t channels = image.channels;
+  const std::size_t pixels = std::size_t{image.width} * image.height;
+  const bool is_planar = section.layout == ImageLayout::kNchw;
+  for (std::size_t c = 0; c < channels; ++c) {
+    T* to = is_planar ? values + c * pixels : values + c;
+    const std::size_t step = is_planar ? 1 : channels;
+    for (std::size_t i = 0; i < pixels; ++i) to[i * step] = value_of[c][image.pixels[i * channels + c]];
+  }
 }
 
 Result<Tensor> normalize(const InputSection& section, const TensorView& in) {
@@ -81,25 +121,22 @@ Result<Tensor> normalize(const InputSection& section, const TensorView& in) {
   if (image.width != section.width || image.height != section.height)
     return unexpected(InputStep::kNormalize, fmt::format("uint8[{},{},{}]", section.height, section.width, image.channels),
                       *in.spec);
-
-  const std::size_t channels = image.channels;
-  std::array<std::array<float, 256>, 3> value_of{};
-  for (std::size_t c = 0; c < channels; ++c)
-    for (int v = 0; v < 256; ++v)
-      value_of[c][static_cast<std::size_t>(v)] = (static_cast<float>(v) / 255.0f - section.mean[c]) / section.std[c];
-
   Tensor out;
-  out.spec = {section.tensor, DType::kFloat32, {1, image.channels, image.height, image.width}};
+  out.spec = {section.tensor, section.dtype, {1, image.channels, image.height, image.width}};
   if (section.layout == ImageLayout::kNhwc) out.spec.shape = {1, image.height, image.width, image.channels};
   TIDELINE_TRY(const Bytes bytes, byte_size(out.spec.dtype, out.spec.shape));
   out.data = Buffer(bytes);
-  auto* values = reinterpret_cast<float*>(out.data.data());
-  const std::size_t pixels = std::size_t{image.width} * image.height;
-  const bool is_planar = section.layout == ImageLayout::kNchw;
-  for (std::size_t c = 0; c < channels; ++c) {
-    float* to = is_planar ? values + c * pixels : values + c;
-    const std::size_t step = is_planar ? 1 : channels;
-    for (std::size_t i = 0; i < pixels; ++i) to[i * step] = value_of[c][image.pixels[i * channels + c]];
+  const auto table = [&]<typename T>(T, const auto& of) {
+    std::array<std::array<T, 256>, 3> value_of{};
+    for (std::size_t c = 0; c < image.channels; ++c)
+      for (int v = 0; v < 256; ++v) value_of[c][static_cast<std::size_t>(v)] = of(c, v);
+    spread(section, image, value_of, out.data);
+  };
+  const auto normal = [&](std::size_t c, int v) { return (static_cast<float>(v) / 255.0f - section.mean[c]) / section.std[c]; };
+  switch (section.dtype) {
+    case DType::kUint8: table(std::uint8_t{}, [](std::size_t, int v) { return static_cast<std::uint8_t>(v); }); break;
+    case DType::kFloat16: table(std::uint16_t{}, [&](std::size_t c, int v) { return float16_from_float(normal(c, v)); }); break;
+    default: table(float{}, normal);
   }
   return out;
 }

@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "platform/files.h"
+#include "tensor/half.h"
 
 namespace tideline {
 namespace {
@@ -95,6 +96,62 @@ TEST(InputSteps, CropKeepsProportionsAndGreyHasOneChannel) {
   const auto normal = run_input_step(InputStep::kNormalize, section, view(*cropped));
   ASSERT_TRUE(normal);
   EXPECT_EQ(normal->spec.shape, (std::vector<std::int64_t>{1, 1, 100, 100}));
+}
+
+// A flat picture twice as wide as high in a square: grey above and below, nothing stretched.
+TEST(InputSteps, LetterboxKeepsTheWholePictureAndPadsTheRest) {
+  InputSection section = imagenet();
+  section.width = section.height = 8;
+  section.resize = ResizeMode::kLetterbox;
+  section.pad = {10, 20, 30};
+  Tensor flat = pixels(3, 6, 3);
+  std::memset(flat.data.data(), 200, flat.data.size());
+  for (const Align align : {Align::kCentre, Align::kStart}) {
+    section.align = align;
+    const auto made = run_input_step(InputStep::kResize, section, view(flat));
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_EQ(made->spec.shape, (std::vector<std::int64_t>{8, 8, 3}));
+    const std::size_t top = align == Align::kCentre ? 2 : 0;
+    for (std::size_t y = 0; y < 8; ++y)
+      for (std::size_t x = 0; x < 8; ++x)
+        for (std::size_t c = 0; c < 3; ++c) {
+          const bool inside = y >= top && y < top + 4;
+          ASSERT_EQ(std::to_integer<int>(made->data.data()[(y * 8 + x) * 3 + c]), inside ? 200 : 10 * (static_cast<int>(c) + 1))
+              << x << ',' << y;
+        }
+  }
+  // A picture that fits is only copied, and one that is a thread stays one pixel wide.
+  const auto same = run_input_step(InputStep::kResize, section, view(pixels(8, 8, 3)));
+  EXPECT_EQ(std::memcmp(same->data.data(), pixels(8, 8, 3).data.data(), 192), 0);
+  EXPECT_TRUE(run_input_step(InputStep::kResize, section, view(pixels(500, 1, 3))));
+}
+
+TEST(InputSteps, HalfFloatsAndBytesAreMadeWhereTheModelWantsThem) {
+  InputSection section = imagenet();
+  section.width = 5;
+  section.height = 4;
+  const Tensor in = pixels(4, 5, 3);
+  for (const ImageLayout layout : {ImageLayout::kNchw, ImageLayout::kNhwc}) {
+    section.layout = layout;
+    section.dtype = DType::kFloat32;
+    const auto wide = run_input_step(InputStep::kNormalize, section, view(in));
+    section.dtype = DType::kFloat16;
+    const auto half = run_input_step(InputStep::kNormalize, section, view(in));
+    ASSERT_TRUE(wide && half);
+    EXPECT_EQ(half->spec.dtype, DType::kFloat16);
+    ASSERT_EQ(half->data.size(), 120u);
+    for (std::size_t i = 0; i < 60; ++i) {
+      std::uint16_t bits = 0;
+      std::memcpy(&bits, half->data.data() + 2 * i, 2);
+      EXPECT_NEAR(float_from_float16(bits), value_at(*wide, i), 0x1p-10 * std::abs(value_at(*wide, i)));
+    }
+    section.dtype = DType::kUint8;
+    const auto bytes = run_input_step(InputStep::kNormalize, section, view(in));
+    ASSERT_TRUE(bytes);
+    for (std::size_t i = 0; i < 20; ++i)
+      for (std::size_t c = 0; c < 3; ++c)
+        EXPECT_EQ(bytes->data.data()[layout == ImageLayout::kNchw ? c * 20 + i : 3 * i + c], in.data.data()[3 * i + c]);
+  }
 }
 
 TEST(InputSteps, AFileOfAnotherEncodingIsRefusedUnlessBothAreTaken) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "base/text.h"
 #include "model/segment.h"
@@ -62,26 +63,51 @@ Result<SegmentBench::Loaded> SegmentBench::load(SegmentRange range, const Sessio
   return loaded;
 }
 
-Result<Millis> SegmentBench::run(Loaded& loaded) const {
+Result<SegmentBench::Times> SegmentBench::run(Loaded& loaded) const {
   // A run of one thread is all on this one: its processor time is what it takes on a machine that has nothing else to do, even
   // while this one has.
   const bool alone = engine_.threads() == 1;
   const Nanos cpu_start = thread_cpu_time();
   const auto start = Clock::now();
   TIDELINE_CHECK_OK(loaded.session->run(loaded.inputs, loaded.outputs, {.cancel = cancel_}));
-  return alone ? Millis(thread_cpu_time() - cpu_start) : Millis(Clock::now() - start);
+  const Millis wall = Clock::now() - start;
+  return Times{alone ? Millis(thread_cpu_time() - cpu_start) : wall, wall};
 }
 
-Status SegmentBench::fill_cuts(const std::vector<Tensor>& sample, const std::function<void(std::uint32_t)>& done) {
+Status SegmentBench::fill_cuts(const std::vector<Tensor>& sample) {
   for (const Tensor& tensor : sample) values_[tensor.spec.name] = {tensor.spec, Buffer::copy_of(tensor.data.span())};
-  for (std::uint32_t k = 0; k < chain_.block_count(); ++k) {
+  std::uint32_t k = 0;
+  for (; k < chain_.block_count() && chain_.blocks[k].step; ++k) {
     TIDELINE_CHECK_OK(check_cancelled());
     TIDELINE_TRY(Loaded loaded, load({k, k}, {}));
-    TIDELINE_TRY([[maybe_unused]] const Millis time, run(loaded));
-    for (const RunOutput& output : loaded.outputs) {
-      values_[output.spec.name] = {output.spec, Buffer::copy_of(output.bytes)};
-    }
-    done(k + 1);
+    TIDELINE_TRY([[maybe_unused]] const Times times, run(loaded));
+    for (const RunOutput& output : loaded.outputs) values_[output.spec.name] = {output.spec, Buffer::copy_of(output.bytes)};
+  }
+  return k == chain_.block_count() ? Status() : fill_from_model();
+}
+
+Status SegmentBench::fill_from_model() {
+  TIDELINE_CHECK_OK(check_cancelled());
+  std::unique_ptr<Session> session;
+  {
+    TIDELINE_TRY(const std::string onnx, model_.onnx_bytes(true));
+    TIDELINE_TRY(session, engine_.load_onnx(onnx, {.optimize = false, .cancel = cancel_}));
+  }
+  std::vector<TensorView> inputs;
+  for (const TensorSpec& spec : session->inputs()) {
+    const auto found = values_.find(spec.name);
+    if (found == values_.end()) return Error{ErrorCode::kInternal, "[profile] no value for input " + printable(spec.name)};
+    inputs.push_back(view(found->second));
+  }
+  std::vector<RunOutput> outputs(session->outputs().size());
+  TIDELINE_CHECK_OK(session->run(inputs, outputs, {.cancel = cancel_}));
+  std::set<std::string_view> wanted;
+  for (const Cut& cut : chain_.cuts)
+    for (const TensorSpec& spec : cut.tensors) wanted.insert(spec.name);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const std::string& name = session->outputs()[i].name;
+    if (wanted.contains(name) && !values_.contains(name)) values_[name] = {outputs[i].spec, Buffer::copy_of(outputs[i].bytes)};
+    outputs[i] = {};
   }
   return {};
 }
@@ -94,7 +120,8 @@ Result<SegmentBench::Reference> SegmentBench::load_reference() {
   result.load = Clock::now() - start;
   reference_ = std::make_unique<Loaded>(std::move(loaded));
   for (std::uint32_t i = 0; i <= kWarmups; ++i) {
-    TIDELINE_TRY(result.time, run(*reference_));
+    TIDELINE_TRY(const Times times, run(*reference_));
+    result.time = times.time;
   }
   const Bytes after = resident_bytes();
   result.memory_bytes = after > before ? after - before : 0;
@@ -109,19 +136,21 @@ Result<std::vector<SegmentTiming>> SegmentBench::measure(const std::vector<Segme
     batch.push_back(std::move(loaded));
   }
   reference_->samples.clear();
+  reference_->wall.clear();
   std::vector<Loaded*> all;
   for (Loaded& loaded : batch) all.push_back(&loaded);
   all.push_back(reference_.get());
   for (std::uint32_t i = 0; i < kWarmups; ++i) {
     for (Loaded* loaded : all) {
-      TIDELINE_TRY([[maybe_unused]] const Millis time, run(*loaded));
+      TIDELINE_TRY([[maybe_unused]] const Times times, run(*loaded));
     }
   }
   const auto start = Clock::now();
   for (std::uint32_t round = 0; round < effort.rounds_max; ++round) {
     for (Loaded* loaded : all) {
-      TIDELINE_TRY(const Millis time, run(*loaded));
-      loaded->samples.push_back(time.count());
+      TIDELINE_TRY(const Times times, run(*loaded));
+      loaded->samples.push_back(times.time.count());
+      loaded->wall.push_back(times.wall.count());
     }
     if (round + 1 < effort.rounds_min) continue;
     if (Clock::now() - start > effort.time_max) break;
@@ -132,7 +161,7 @@ Result<std::vector<SegmentTiming>> SegmentBench::measure(const std::vector<Segme
   std::vector<SegmentTiming> timings;
   for (const Loaded* loaded : all) {
     timings.push_back({loaded->range, Millis(typical(loaded->samples)), Millis(half_quartiles(loaded->samples)), reference,
-                       relative_error(reference_->samples)});
+                       relative_error(reference_->samples), Millis(typical(loaded->wall))});
   }
   return timings;
 }
@@ -144,7 +173,7 @@ Result<std::vector<KernelTime>> SegmentBench::kernel_times(std::uint32_t runs) {
   TIDELINE_TRY(Loaded loaded, load({first, chain_.block_count() - 1}, {.kernel_profile = true}));
   for (std::uint32_t i = 0; i < runs; ++i) {
     TIDELINE_CHECK_OK(check_cancelled());
-    TIDELINE_TRY([[maybe_unused]] const Millis time, run(loaded));
+    TIDELINE_TRY([[maybe_unused]] const Times times, run(loaded));
   }
   return loaded.session->kernel_times();
 }

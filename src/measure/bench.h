@@ -31,6 +31,7 @@ struct SegmentTiming {
   Millis spread{0};            // half the distance between the quartiles
   Millis reference{0};         // lower quartile of the whole model's runs in between
   double reference_error = 0;  // its relative standard error
+  Millis wall{0};              // lower quartile of its runs by the clock: what a busy host makes of `time`
 };
 
 class SegmentBench {
@@ -39,9 +40,9 @@ class SegmentBench {
   SegmentBench(Engine& engine, const Model& model, const Chain& chain, const CancelToken* cancel)
       : engine_(engine), model_(model), chain_(chain), cancel_(cancel) {}
 
-  // Runs the chain block by block and keeps the tensors of every cut: the inputs of the segments to come. Calls `done` after each
-  // block.
-  Status fill_cuts(const std::vector<Tensor>& sample, const std::function<void(std::uint32_t)>& done);
+  // Runs the input steps, then the model once with every tensor as an output, and keeps the tensors of every cut: the inputs of
+  // the segments to come.
+  Status fill_cuts(const std::vector<Tensor>& sample);
 
   // Loads the whole model and keeps it loaded as the reference.
   struct Reference {
@@ -73,9 +74,15 @@ class SegmentBench {
     std::vector<TensorView> inputs;
     std::vector<RunOutput> outputs;
     std::vector<double> samples;  // milliseconds
+    std::vector<double> wall;     // the same runs by the clock
+  };
+  struct Times {
+    Millis time{0};
+    Millis wall{0};
   };
   Result<Loaded> load(SegmentRange range, const SessionOptions& options) const;
-  Result<Millis> run(Loaded& loaded) const;
+  Result<Times> run(Loaded& loaded) const;
+  Status fill_from_model();
   Status check_cancelled() const;
 
   Engine& engine_;

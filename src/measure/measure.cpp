@@ -13,6 +13,8 @@
 namespace tideline {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr std::uint32_t kKernelRuns = 12;
 // Weights of the segments that are loaded at the same time.
 constexpr Bytes kBatchBytes = Bytes{1} << 30;
@@ -20,8 +22,15 @@ constexpr Bytes kBatchBytes = Bytes{1} << 30;
 constexpr std::size_t kBatchSegments = 24;
 // Rounds that planning counts with; a quiet machine needs fewer.
 constexpr double kRoundsExpected = 8;
-// Cuts whose segments are measured whatever the time: without some long segments the fit is blind.
-constexpr std::size_t kCutsMin = 3;
+// Blocks that are measured alone and cuts whose segments are measured whatever the time: without some of both the fit is blind.
+constexpr std::size_t kSinglesMin = 8;
+constexpr std::size_t kCutsMin = 1;
+// Of the time, what blocks alone may take before there are longer segments.
+constexpr double kSinglesShare = 0.5;
+// Of the time, what one batch may take: between batches measuring can end.
+constexpr double kBatchShare = 0.2;
+// Of the time, what measuring gets when loading has taken it all.
+constexpr double kTimeMin = 0.3;
 // What the parts of measuring take of the progress bar.
 constexpr double kProgressCuts = 0.1;
 constexpr double kProgressKernels = 0.15;
@@ -100,8 +109,8 @@ class Chooser {
     return bytes;
   }
 
-  // All single blocks, then prefixes and suffixes that meet at the same cut, random segments and pairs, until the time is used
-  // up.
+  // Single blocks, then prefixes and suffixes that meet at the same cut, random segments and pairs, until the time is used up.
+  // Models of very many or very slow blocks have only some of them measured alone, evenly spread.
   std::vector<SegmentRange> choose(Millis budget, std::uint64_t seed) const {
     const std::uint32_t n = chain_.block_count();
     std::set<SegmentRange> chosen{{0, n - 1}};  // the reference itself
@@ -111,10 +120,13 @@ class Chooser {
       result.push_back(range);
       budget -= cost(range);
     };
-    const Millis half = budget / 2;
-    for (std::uint32_t k = 0; k < n; ++k) add({k, k});
-    // Models of very many blocks: what the blocks take is not taken from the segments.
-    budget = std::max(budget, half);
+    const Millis kept = budget * (1 - kSinglesShare);
+    std::vector<std::uint32_t> singles = spread_positions(n);
+    singles.insert(singles.begin(), 0);
+    for (const std::uint32_t k : singles) {
+      if (budget <= kept && result.size() >= kSinglesMin && !chain_.blocks[k].step) continue;
+      add({k, k});
+    }
     std::mt19937_64 random(seed);
     std::size_t cuts = 0;
     for (const std::uint32_t cut : spread_positions(n)) {
@@ -137,18 +149,23 @@ class Chooser {
   }
 
   // In random order, so that a slow minute does not fall on all prefixes, and cut into batches; never none.
-  std::vector<std::vector<SegmentRange>> batches(std::vector<SegmentRange> ranges, std::uint64_t seed) const {
+  std::vector<std::vector<SegmentRange>> batches(std::vector<SegmentRange> ranges, Millis batch_max, std::uint64_t seed) const {
     std::mt19937_64 random(seed);
     shuffle(ranges, random);
     std::vector<std::vector<SegmentRange>> result;
     Bytes loaded = 0;
+    Millis taken(0);
     for (const SegmentRange& range : ranges) {
       const Bytes weight = bytes(range);
-      if (result.empty() || result.back().size() >= kBatchSegments || loaded + weight > kBatchBytes) {
+      const bool is_full = result.empty() || result.back().size() >= kBatchSegments || loaded + weight > kBatchBytes ||
+                           taken + cost(range) > batch_max;
+      if (is_full) {
         result.emplace_back();
         loaded = 0;
+        taken = Millis(0);
       }
       loaded += weight;
+      taken += cost(range);
       result.back().push_back(range);
     }
     // A chain of one block has nothing to measure but the whole, which is in every batch.
@@ -179,7 +196,11 @@ struct Timings {
 
 Timings normalized(std::vector<SegmentTiming> timings, std::uint32_t blocks) {
   std::vector<double> references;
-  for (const SegmentTiming& timing : timings) references.push_back(timing.reference.count());
+  std::vector<double> walls;
+  for (const SegmentTiming& timing : timings) {
+    references.push_back(timing.reference.count());
+    if (timing.range.last + 1 - timing.range.first == blocks) walls.push_back(timing.wall.count());
+  }
   const Millis reference(median_of(references));
   Timings result;
   std::vector<double> errors;
@@ -195,7 +216,7 @@ Timings normalized(std::vector<SegmentTiming> timings, std::uint32_t blocks) {
       result.segments.push_back(timing);
     }
   }
-  result.whole = {{0, blocks - 1}, reference, Millis(median_of(spreads)), reference, median_of(errors)};
+  result.whole = {{0, blocks - 1}, reference, Millis(median_of(spreads)), reference, median_of(errors), Millis(median_of(walls))};
   return result;
 }
 
@@ -204,19 +225,22 @@ void report(const MeasureOptions& options, double done, std::string_view what) {
 }
 
 Result<Timings> measure_batches(SegmentBench& bench, const Chooser& chooser, const std::vector<SegmentRange>& ranges,
-                                std::uint32_t blocks, const MeasureOptions& options, double progress_from) {
+                                std::uint32_t blocks, const MeasureOptions& options, Clock::time_point end,
+                                double progress_from) {
   std::vector<SegmentTiming> timings;
   Millis total(0);
   for (const SegmentRange& range : ranges) total += chooser.cost(range);
   Millis done(0);
-  for (const std::vector<SegmentRange>& batch : chooser.batches(ranges, options.seed)) {
+  for (const std::vector<SegmentRange>& batch : chooser.batches(ranges, options.time * kBatchShare, options.seed)) {
+    // What was chosen took longer than planned: the batches are in random order, so that the first ones speak for all.
+    if (!timings.empty() && Clock::now() >= end) break;
     report(options, progress_from + (1 - progress_from) * (done / std::max(total, Millis(1e-9))), "segments");
     Millis share(0);
     for (const SegmentRange& range : batch) share += chooser.cost(range);
     done += share;
     // A slow machine gets its rounds_min and no more.
     SegmentBench::Effort effort;
-    effort.time_max = std::max(Millis(200), options.time * (share / std::max(total, Millis(1e-9))));
+    effort.time_max = std::clamp<Millis>(options.time * (share / std::max(total, Millis(1e-9))), Millis(20), Millis(2000));
     TIDELINE_TRY(const std::vector<SegmentTiming> measured, bench.measure(batch, effort));
     timings.insert(timings.end(), measured.begin(), measured.end());
   }
@@ -238,6 +262,7 @@ Profile to_profile(const Engine& engine, const Chain& chain, const Timings& timi
   profile.model_name = chain.model_name;
   profile.model_sha256 = chain.model_sha256;
   profile.chain_sha256 = chain.sha256;
+  profile.structure_sha256 = chain.structure_sha256;
   profile.host = host_name();
   profile.threads = engine.threads();
   profile.engine = engine.version();
@@ -249,13 +274,17 @@ Profile to_profile(const Engine& engine, const Chain& chain, const Timings& timi
   for (const SegmentTiming& timing : timings.segments) {
     if (timing.range.first == timing.range.last) profile.blocks[timing.range.first].spread = timing.spread;
   }
-  if (chain.block_count() == 1) profile.blocks.front().spread = timings.whole.spread;
+  // Blocks that were not measured alone are as sure as the whole.
+  for (BlockProfile& block : profile.blocks)
+    if (block.spread <= Millis(0))
+      block.spread = timings.whole.spread * (block.time / std::max(timings.whole.time, Millis(1e-9)));
   for (std::size_t cut = 0; cut < chain.cuts.size(); ++cut) {
     profile.cuts.push_back({chain.cuts[cut].bytes, fit.starts[cut], fit.ends[cut]});
   }
   profile.segment_overhead = fit.overhead;
   profile.whole = timings.whole.time;
   profile.whole_spread = timings.whole.spread;
+  profile.whole_wall = timings.whole.wall;
   // The process had memory to spare when the model was loaded, so resident memory alone says too little.
   profile.whole_memory_bytes = std::max(memory, segment_memory_bytes(profile, 0, chain.block_count() - 1));
   return profile;
@@ -275,17 +304,19 @@ Error wrong_chain() {
 
 Result<Profile> measure_profile(Engine& engine, const Model& model, const Chain& chain, const std::vector<Tensor>& sample,
                                 const MeasureOptions& options) {
+  const auto start = Clock::now();
   const std::uint32_t blocks = chain.block_count();
   SegmentBench bench(engine, model, chain, options.cancel);
   report(options, 0, "inputs of every block");
-  TIDELINE_CHECK_OK(bench.fill_cuts(
-      sample, [&](std::uint32_t done) { report(options, kProgressCuts * done / blocks, "inputs of every block"); }));
+  TIDELINE_CHECK_OK(bench.fill_cuts(sample));
   report(options, kProgressCuts, "kernels");
   TIDELINE_TRY(const SegmentBench::Reference reference, bench.load_reference());
   TIDELINE_TRY(std::vector<Millis> priors, kernel_priors(bench, model, chain, reference.time));
   const Chooser chooser(chain, priors, reference);
+  const Millis left = std::max<Millis>(options.time * kTimeMin, options.time - Millis(Clock::now() - start));
+  const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(left);
   TIDELINE_TRY(const Timings timings,
-               measure_batches(bench, chooser, chooser.choose(options.time, options.seed), blocks, options, kProgressKernels));
+               measure_batches(bench, chooser, chooser.choose(left, options.seed), blocks, options, end, kProgressKernels));
   std::vector<SegmentSample> samples{{0, blocks - 1, timings.whole.time, weight_of({0, blocks - 1}, blocks)}};
   for (const SegmentTiming& timing : timings.segments) {
     const auto [first, last] = timing.range;
@@ -303,8 +334,8 @@ Result<ProfileCheck> check_profile(Engine& engine, const Model& model, const Cha
   if (profile.chain_sha256 != chain.sha256 || profile.blocks.size() != chain.blocks.size()) return wrong_chain();
   const std::uint32_t blocks = chain.block_count();
   SegmentBench bench(engine, model, chain, options.cancel);
-  TIDELINE_CHECK_OK(bench.fill_cuts(
-      sample, [&](std::uint32_t done) { report(options, kProgressCuts * done / blocks, "inputs of every block"); }));
+  TIDELINE_CHECK_OK(bench.fill_cuts(sample));
+  report(options, kProgressCuts, "segments");
   TIDELINE_TRY(const SegmentBench::Reference reference, bench.load_reference());
   std::vector<Millis> times;
   for (const BlockProfile& block : profile.blocks) times.push_back(block.time);
@@ -314,8 +345,8 @@ Result<ProfileCheck> check_profile(Engine& engine, const Model& model, const Cha
   std::set<SegmentRange> ranges;
   const std::uint64_t possible = std::uint64_t{blocks} * (blocks + 1) / 2;
   while (ranges.size() < std::min<std::uint64_t>(count, possible)) ranges.insert(Chooser::random_range(blocks, random));
-  TIDELINE_TRY(const Timings timings,
-               measure_batches(bench, chooser, {ranges.begin(), ranges.end()}, blocks, options, kProgressCuts));
+  TIDELINE_TRY(const Timings timings, measure_batches(bench, chooser, {ranges.begin(), ranges.end()}, blocks, options,
+                                                      Clock::time_point::max(), kProgressCuts));
 
   ProfileCheck check;
   check.drift = real_drift(timings.whole.time / std::max(profile.whole, Millis(1e-9)), timings.whole.reference_error);

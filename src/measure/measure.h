@@ -16,7 +16,8 @@
 namespace tideline {
 
 struct MeasureOptions {
-  // About how long to measure. All blocks are measured alone whatever it is; the rest goes to longer segments.
+  // About how long measuring takes, loading included. Blocks alone come first, then longer segments; where the time is short for
+  // a model, some blocks have only what the engine's own profile says.
   Millis time{20'000};
   std::uint64_t seed = 1;
   const CancelToken* cancel = nullptr;

@@ -101,7 +101,7 @@ TEST_F(MeasureTest, AChainOfOneBlockIsMeasured) {
 
 TEST_F(MeasureTest, KernelTimesAreAttributedWithoutLoss) {
   SegmentBench bench(*engine_, *model_, chain_, nullptr);
-  ASSERT_TRUE(bench.fill_cuts(sample_, [](std::uint32_t) {}));
+  ASSERT_TRUE(bench.fill_cuts(sample_));
   const auto kernels = bench.kernel_times(3);
   ASSERT_TRUE(kernels) << kernels.error().message;
   Millis kernel_sum(0);

@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 #include <set>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -27,14 +28,16 @@ Status check_ends(const Graph& graph) {
   const auto check = [&](const std::vector<TensorId>& ids, const char* what) -> Status {
     for (const TensorId id : ids) {
       const GraphTensor& tensor = graph.tensor(id);
-      if (!tensor.is_measured)
-        return chain_error(ErrorCode::kUnsupported,
-                           fmt::format("the shape of {} '{}' is not known; only tensors can travel between "
-                                       "nodes",
-                                       what, printable(tensor.spec.name)));
-      if (element_bytes(tensor.spec.dtype) == 0)
+      // Before its shape: what is no tensor of ours is not measured either.
+      if (tensor.spec.dtype != DType::kUndefined && element_bytes(tensor.spec.dtype) == 0)
         return chain_error(ErrorCode::kUnsupported, fmt::format("{} '{}' holds elements of type {}, which have no fixed size",
                                                                 what, printable(tensor.spec.name), to_string(tensor.spec.dtype)));
+      if (!tensor.is_measured)
+        return chain_error(
+            ErrorCode::kUnsupported,
+            fmt::format("{} '{}' is a sequence, a map, an optional value or a tensor of a type that no node carries; "
+                        "only tensors of numbers and truth values can travel between nodes",
+                        what, printable(tensor.spec.name)));
     }
     return {};
   };
@@ -79,6 +82,16 @@ class Walk {
   std::size_t stuck_ = 0;
 };
 
+// How many of the first ops lie before each cut of an order of ops, the last one at its end included. Calls `each(position,
+// walk)`.
+void for_each_cut(const Graph& graph, const std::vector<OpId>& order, std::uint32_t width, const auto& each) {
+  Walk walk(graph, order);
+  for (std::size_t position = 1; position <= order.size(); ++position) {
+    walk.take(position, order[position - 1]);
+    if (position == order.size() || (walk.crossing().size() <= width && walk.can_all_travel())) each(position, walk);
+  }
+}
+
 Cut cut_of(const Graph& graph, const auto& ids) {
   Cut cut;
   for (const TensorId id : ids) {
@@ -108,6 +121,7 @@ class Maker {
     if (options_.input) TIDELINE_CHECK_OK(add_input_steps());
     add_blocks(order);
     chain_.sha256 = identity();
+    chain_.structure_sha256 = structure();
     return std::move(chain_);
   }
 
@@ -129,6 +143,26 @@ class Maker {
                                    printable(fmt::format("{}", fmt::join(names, ", ")))));
   }
 
+  // Whether the model's input is what the section can make, with what to do when it is not.
+  static Status check_image(const InputSection& section, const std::vector<std::int64_t>& shape, const TensorSpec& input) {
+    const auto refused = [&](std::string_view why) {
+      return chain_error(ErrorCode::kInvalidArgument,
+                         fmt::format("the model's input '{}' is {}; {}", printable(input.name), describe(input), why));
+    };
+    if (input.dtype != DType::kFloat32 && input.dtype != DType::kFloat16 && input.dtype != DType::kUint8)
+      return refused("pictures become float32, float16 or uint8: give this input as .npy");
+    if (input.shape.size() == 4 && input.shape[0] != 1)
+      return refused(
+          "a request carries one picture: export the model with a batch of 1 or a dynamic one, or give batches as .npy");
+    const InputSection plain;
+    if (input.dtype == DType::kUint8 && (section.mean != plain.mean || section.std != plain.std))
+      return refused("bytes are not normalised: leave mean and std out of the input section");
+    if (input.shape != shape)
+      return refused(
+          fmt::format("the input section makes {}: set size, channels and layout", describe({"", input.dtype, shape})));
+    return {};
+  }
+
   // A name that no tensor of the model has.
   std::string free_name(std::string name) const {
     const auto taken = [&] {
@@ -147,12 +181,8 @@ class Maker {
     const std::vector<std::int64_t> shape = section.layout == ImageLayout::kNchw
                                                 ? std::vector<std::int64_t>{1, channels, section.height, section.width}
                                                 : std::vector<std::int64_t>{1, section.height, section.width, channels};
-    const TensorSpec made{model_input.name, DType::kFloat32, shape};
-    if (made != model_input)
-      return chain_error(
-          ErrorCode::kInvalidArgument,
-          fmt::format("the input section makes {}, but the model's input '{}' is {}; set size, channels and layout",
-                      describe(made), printable(model_input.name), describe(model_input)));
+    TIDELINE_CHECK_OK(check_image(section, shape, model_input));
+    chain_.input->dtype = model_input.dtype;
     const std::int64_t width = options_.sample_width > 0 ? options_.sample_width : section.width;
     const std::int64_t height = options_.sample_height > 0 ? options_.sample_height : section.height;
     const std::array<TensorSpec, kInputSteps> before{
@@ -192,16 +222,12 @@ class Maker {
   }
 
   void add_blocks(const std::vector<OpId>& order) {
-    Walk walk(graph_, order);
     std::size_t begin = 0;
-    for (std::size_t position = 1; position <= order.size(); ++position) {
-      walk.take(position, order[position - 1]);
-      const bool last = position == order.size();
-      if (!last && (walk.crossing().size() > options_.cut_width || !walk.can_all_travel())) continue;
+    for_each_cut(graph_, order, options_.cut_width, [&](std::size_t position, const Walk& walk) {
       add_block(order, begin, position, walk);
-      chain_.cuts.push_back(last ? cut_of(graph_, graph_.outputs) : cut_of(graph_, walk.crossing()));
+      chain_.cuts.push_back(position == order.size() ? cut_of(graph_, graph_.outputs) : cut_of(graph_, walk.crossing()));
       begin = position;
-    }
+    });
   }
 
   void add_block(const std::vector<OpId>& order, std::size_t begin, std::size_t end, const Walk& walk) {
@@ -238,13 +264,42 @@ class Maker {
     return peak;
   }
 
+  // Lengths in front, so that no two lists give the same bytes.
+  static void add_to(Sha256Stream& hash, std::string_view text) {
+    hash.update(fmt::format("{}:", text.size()));
+    hash.update(text);
+  }
+
+  // Names and the values of weights leave the time of a run as it is; a tensor is the number of its first appearance.
+  Sha256 structure() const {
+    Sha256Stream hash;
+    std::unordered_map<std::uint32_t, std::size_t> numbers;
+    const auto add_tensor = [&](TensorId id) {
+      const GraphTensor& tensor = graph_.tensor(id);
+      const std::size_t number = numbers.emplace(static_cast<std::uint32_t>(id), numbers.size()).first->second;
+      add_to(hash, fmt::format("{} {} {} {}", number, tensor.is_constant ? "constant" : "value", tensor.weight_bytes,
+                               describe(measured_spec(tensor))));
+    };
+    add_to(hash, "tideline structure 1");
+    add_to(hash, chain_.input ? write_input_section(*chain_.input) : "");
+    for (const TensorId id : graph_.inputs) add_tensor(id);
+    for (const Block& block : chain_.blocks) {
+      add_to(hash, fmt::format("block {}", block.ops.size()));
+      for (const OpId id : block.ops) {
+        const Op& op = graph_.op(id);
+        add_to(hash, fmt::format("{} {} {} {} {} {}", op.domain, op.type, op.flops, op.parameter_bytes, op.inputs.size(),
+                                 op.outputs.size()));
+        for (const TensorId input : op.inputs) add_tensor(input);
+        for (const TensorId output : op.outputs) add_tensor(output);
+      }
+    }
+    for (const TensorId id : graph_.outputs) add_tensor(id);
+    return hash.finish();
+  }
+
   Sha256 identity() const {
     Sha256Stream hash;
-    // Lengths in front, so that no two lists give the same bytes.
-    const auto add = [&](std::string_view text) {
-      hash.update(fmt::format("{}:", text.size()));
-      hash.update(text);
-    };
+    const auto add = [&](std::string_view text) { add_to(hash, text); };
     add("tideline chain 1");
     add(chain_.model_sha256.hex());
     add(chain_.input ? write_input_section(*chain_.input) : "");
@@ -266,7 +321,30 @@ class Maker {
   Chain chain_;
 };
 
+// A hint is worth its line when there is much to gain.
+constexpr std::size_t kManyTimes = 2;
+constexpr std::size_t kManyMore = 4;
+constexpr std::uint32_t kHintWidthMax = 4;
+
 }  // namespace
+
+std::optional<WiderCuts> wider_cuts(const Graph& graph, const Chain& chain, const ChainOptions& options) {
+  const std::size_t steps = options.input ? kInputSteps : 0;
+  const std::size_t now = chain.blocks.size() - steps;
+  std::vector<WiderCuts> widths;
+  for (std::uint32_t width = options.cut_width + 1; width <= kHintWidthMax; ++width) {
+    std::size_t blocks = 0;
+    for_each_cut(graph, cutting_order(graph, width), width, [&](std::size_t, const Walk&) { ++blocks; });
+    if (blocks >= kManyTimes * now && blocks >= now + kManyMore) widths.push_back({width, blocks + steps});
+  }
+  if (widths.empty()) return std::nullopt;
+  const auto most =
+      std::max_element(widths.begin(), widths.end(), [](const auto& a, const auto& b) { return a.blocks < b.blocks; });
+  // The narrowest that comes near: every tensor more is one more to send.
+  for (const WiderCuts& one : widths)
+    if (10 * one.blocks >= 9 * most->blocks) return one;
+  return *most;
+}
 
 Result<Chain> make_chain(const Graph& graph, const Sha256& model_sha256, const ChainOptions& options) {
   return Maker(graph, options).make(model_sha256);

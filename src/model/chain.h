@@ -35,6 +35,9 @@ struct Chain {
   std::string model_name;
   Sha256 model_sha256;
   Sha256 sha256;  // of everything that decides the cuts: model, shapes, input section, cut list
+  // Of everything that decides how long its blocks run: ops, edges, types, shapes, input section and cut list, but neither names
+  // nor the values of weights. A model that was trained again has the same.
+  Sha256 structure_sha256;
   std::optional<InputSection> input;
   std::vector<Block> blocks;
   std::vector<Cut> cuts;  // blocks.size() + 1
@@ -56,5 +59,13 @@ struct ChainOptions {
 // A cut is a prefix of the topological order whose crossing tensors are at most cut_width; constants never cross, and model
 // outputs made early do. kInvalidArgument when the input section does not fit the model's input.
 Result<Chain> make_chain(const Graph& graph, const Sha256& model_sha256, const ChainOptions& options);
+
+// A wider cut width, up to 4, with which the model would have many more blocks than `chain` has (twice as many or more); nullopt
+// when there is none. `options`: what chain was made with.
+struct WiderCuts {
+  std::uint32_t width = 0;
+  std::size_t blocks = 0;
+};
+std::optional<WiderCuts> wider_cuts(const Graph& graph, const Chain& chain, const ChainOptions& options);
 
 }  // namespace tideline

@@ -201,6 +201,69 @@ TEST(Chain, IdentityFollowsWhatDecidesTheCuts) {
 }
 
 // x(16) -> top; while left, right and sum run: top + left, top + left + right, left + right + sum.
+// Trained again and exported again: other weights, other names, the same times.
+TEST(Chain, StructureIsWhatTheTimeDependsOn) {
+  const auto structure = [](const std::string& prefix, float weight, const std::string& op, const Dims& dims) {
+    onnx::ModelProto proto = empty_model();
+    add_input(proto, prefix + "x");
+    add_weight(proto, prefix + "w", dims, weight);
+    add_node(proto, "Add", {prefix + "x", prefix + "w"}, {prefix + "a"});
+    add_node(proto, op, {prefix + "a"}, {prefix + "y"});
+    add_output(proto, prefix + "y");
+    return cut(proto).chain;
+  };
+  const Chain first = structure("", 1, "Relu", {1, 4});
+  const Chain again = structure("net/", 2, "Relu", {1, 4});
+  EXPECT_NE(first.sha256, again.sha256);
+  EXPECT_EQ(first.structure_sha256, again.structure_sha256);
+  EXPECT_NE(structure("", 1, "Tanh", {1, 4}).structure_sha256, first.structure_sha256);
+  EXPECT_NE(structure("", 1, "Relu", {4}).structure_sha256, first.structure_sha256);
+  EXPECT_NE(cut(diamond_model(), 2).chain.structure_sha256, cut(diamond_model()).chain.structure_sha256);
+}
+
+TEST(Chain, SaysWhenWiderCutsGiveManyMoreBlocks) {
+  onnx::ModelProto proto = empty_model();
+  add_input(proto, "x");
+  // Two long branches: nothing between them is a cut of one tensor, everything is one of two.
+  add_node(proto, "Relu", {"x"}, {"top"});
+  std::string left = "top";
+  std::string right = "top";
+  for (int i = 0; i < 6; ++i) {
+    add_node(proto, "Sigmoid", {left}, {"l" + std::to_string(i)});
+    add_node(proto, "Tanh", {right}, {"r" + std::to_string(i)});
+    left = "l" + std::to_string(i);
+    right = "r" + std::to_string(i);
+  }
+  add_node(proto, "Add", {left, right}, {"y"});
+  add_output(proto, "y");
+  const Cutting narrow = cut(proto);
+  ASSERT_EQ(narrow.chain.blocks.size(), 2u);
+  const auto hint = wider_cuts(narrow.model.graph(), narrow.chain, {.cut_width = 1});
+  ASSERT_TRUE(hint);
+  EXPECT_EQ(hint->width, 2u);
+  EXPECT_EQ(hint->blocks, cut(proto, 2).chain.blocks.size());
+  EXPECT_EQ(hint->blocks, 14u);
+  const Cutting wide = cut(proto, 2);
+  EXPECT_FALSE(wider_cuts(wide.model.graph(), wide.chain, {.cut_width = 2}));
+  // A few more are no news.
+  const Cutting diamond = cut(diamond_model());
+  EXPECT_FALSE(wider_cuts(diamond.model.graph(), diamond.chain, {.cut_width = 1}));
+}
+
+TEST(Chain, SaysThatStringsCannotTravel) {
+  onnx::ModelProto proto = empty_model();
+  add_input(proto, "x");
+  add_node(proto, "Relu", {"x"}, {"label"});
+  add_output(proto, "label", {1, 1}, onnx::TensorProto::STRING);
+  Model model = parse(proto).value();
+  // The engine's strings are not measured, as the probe does it.
+  ASSERT_TRUE(model.set_shapes({{"x", DType::kFloat32, {1, 4}, {1, 4}}}));
+  const auto chain = make_chain(model.graph(), model.sha256(), {});
+  ASSERT_FALSE(chain);
+  EXPECT_NE(chain.error().message.find("output 'label' holds elements of type string"), std::string::npos)
+      << chain.error().message;
+}
+
 TEST(Chain, ActivationsAreWhatIsAliveAtOnce) {
   const Cutting cutting = cut(diamond_model());
   EXPECT_EQ(cutting.chain.blocks[0].activation_bytes, 32u);

@@ -91,6 +91,46 @@ TEST_F(ExternalData, NothingOutsideTheFolder) {
   EXPECT_NE(refusal({{"location", std::string("w.bin\0x", 7)}}), "");
 }
 
+// Download caches keep each file once, in blobs/, and make folders of links: the model's own path is one, and so is its data.
+TEST_F(ExternalData, DataBesideTheFileBehindALinkIsReadWhereItLies) {
+  ASSERT_TRUE(load({{"location", "data.bin"}, {"offset", "0"}}).error().code == ErrorCode::kNotFound);
+  fs::create_directories(root_ / "blobs");
+  fs::create_directories(root_ / "snapshots/a");
+  fs::rename(root_ / "model/m.onnx", root_ / "blobs/aaa");
+  write("blobs/bbb", "0123456789abcdefFEDCBA9876543210");
+  fs::create_symlink("../../blobs/aaa", root_ / "snapshots/a/m.onnx");
+  const auto loads = [&](const fs::path& target) {
+    fs::remove(root_ / "snapshots/a/data.bin");
+    fs::create_symlink(target, root_ / "snapshots/a/data.bin");
+    return Model::load((root_ / "snapshots/a/m.onnx").string());
+  };
+  const auto model = loads("../../blobs/bbb");
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ(reread(*model->onnx_bytes()).graph().initializer(0).raw_data(), "0123456789abcdef");
+  EXPECT_TRUE(loads(root_ / "blobs/bbb"));
+  // Right into that folder, at one remove, and a file of its own: as if the model had been opened there.
+  const auto refused = [&](const fs::path& target) {
+    const auto result = loads(target);
+    EXPECT_FALSE(result) << target;
+    return result ? std::string() : result.error().message;
+  };
+  EXPECT_NE(refused("../../secret.bin").find("cp -rL"), std::string::npos);
+  refused(root_ / "secret.bin");
+  refused("../../blobs/../secret.bin");
+  refused("../../blobs/..");
+  refused("../../blobs/nothing");
+  fs::create_symlink(root_ / "secret.bin", root_ / "blobs/out");
+  refused("../../blobs/out");
+  fs::create_hard_link(root_ / "secret.bin", root_ / "blobs/hard");
+  EXPECT_NE(refused("../../blobs/hard").find("cp -rL"), std::string::npos);
+  // The link counts only where the model is one too.
+  fs::copy_file(root_ / "blobs/aaa", root_ / "snapshots/a/copy.onnx");
+  EXPECT_TRUE(loads("../../blobs/bbb"));
+  const auto copied = Model::load((root_ / "snapshots/a/copy.onnx").string());
+  ASSERT_FALSE(copied);
+  EXPECT_NE(copied.error().message.find("cp -rL"), std::string::npos) << copied.error().message;
+}
+
 TEST_F(ExternalData, NothingPastTheEnd) {
   EXPECT_NE(refusal({{"location", "w.bin"}, {"offset", "17"}}), "");
   EXPECT_NE(refusal({{"location", "w.bin"}, {"offset", "18446744073709551615"}}), "");

@@ -59,8 +59,9 @@ Status apply_given(onnx::ValueInfoProto& input, const std::vector<std::int64_t>&
   for (int i = 0; i < type.shape().dim_size(); ++i) {
     Dimension& dim = *type.mutable_shape()->mutable_dim(i);
     const std::int64_t size = sizes[static_cast<std::size_t>(i)];
-    if (size < 1)
-      return model_error(fmt::format("--shape for input '{}' has {}; sizes are 1 or more", printable(input.name()), size));
+    // 0 is a size like any other: the first step of a language model has a past of length 0.
+    if (size < 0)
+      return model_error(fmt::format("--shape for input '{}' has {}; sizes are 0 or more", printable(input.name()), size));
     if (dim.has_dim_value() && dim.dim_value() != size) return contradiction();
     set_dimension(dim, size, symbols);
   }
@@ -121,7 +122,7 @@ Status fix_inputs(onnx::GraphProto& graph, const ModelOptions& options) {
   apply_symbols(graph, symbols);
   for (const onnx::ValueInfoProto& input : graph.input()) {
     const TensorSpec spec = spec_of(input);
-    const bool known = std::find(spec.shape.begin(), spec.shape.end(), kUnknownDim) == spec.shape.end();
+    const bool known = std::all_of(spec.shape.begin(), spec.shape.end(), [](std::int64_t dim) { return dim >= 0; });
     if (element_bytes(spec.dtype) > 0 && known)
       if (const auto size = byte_size(spec.dtype, spec.shape); !size)
         return with_context(size.error(), fmt::format("input '{}'", printable(input.name())));

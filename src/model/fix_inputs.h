@@ -10,7 +10,7 @@ namespace tideline {
 
 // Writes the sizes of `options` into the inputs of the main graph: first those given by name, then those that follow from the
 // input section, then those of dimensions that share a symbol with one of these. kInvalidArgument for a name that is no input, a
-// size that contradicts the file, or one that is not positive.
+// size that contradicts the file, or one below 0.
 Status fix_inputs(onnx::GraphProto& graph, const ModelOptions& options);
 
 }  // namespace tideline

@@ -45,11 +45,14 @@ struct Op {
 };
 
 struct Graph {
-  std::string name;
+  std::string name;     // of the model's file, without ".onnx"; fit for a terminal
   std::vector<Op> ops;  // topological; every op reads only what earlier ones made
   std::vector<GraphTensor> tensors;
   std::vector<TensorId> inputs;  // without initialisers
   std::vector<TensorId> outputs;
+  // Initialisers that the file also lists as inputs: defaults, to which the model is fixed unless Model::set_default says
+  // otherwise.
+  std::vector<TensorId> default_inputs;
   Bytes parameter_bytes = 0;  // of all live ops, each weight once
   std::uint64_t parameters = 0;
 

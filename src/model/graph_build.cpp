@@ -225,6 +225,7 @@ TensorSpec spec_of(const onnx::ValueInfoProto& value) {
   if (!value.type().has_tensor_type()) return spec;
   const onnx::TypeProto::Tensor& type = value.type().tensor_type();
   if (type.elem_type() >= 1 && type.elem_type() <= 16) spec.dtype = static_cast<DType>(type.elem_type());
+  if (!type.has_shape()) spec.shape = {kUnknownRank};
   for (const onnx::TensorShapeProto::Dimension& dim : type.shape().dim())
     spec.shape.push_back(dim.has_dim_value() && dim.dim_value() >= 0 ? dim.dim_value() : kUnknownDim);
   return spec;
@@ -236,6 +237,7 @@ void set_type(onnx::ValueInfoProto& value, const TensorSpec& spec) {
   if (spec.dtype == DType::kUndefined) return;
   onnx::TypeProto::Tensor& type = *value.mutable_type()->mutable_tensor_type();
   type.set_elem_type(static_cast<int>(spec.dtype));
+  if (!has_rank(spec.shape)) return;
   onnx::TensorShapeProto& shape = *type.mutable_shape();
   for (const std::int64_t dim : spec.shape) {
     onnx::TensorShapeProto::Dimension& made = *shape.add_dim();

@@ -16,8 +16,8 @@ namespace tideline {
 
 // Every name is defined once in its scope and before it is used; subgraphs see what lies around them. Puts the nodes of the main
 // graph into topological order when they are not (stable: a sorted graph stays as it is), gives every node a unique name, and
-// takes initialisers out of the inputs.
-Status check_and_normalise(onnx::ModelProto& model);
+// takes initialisers out of the inputs: `default_inputs` gets those that are defaults (all of them, from IR version 4 on).
+Status check_and_normalise(onnx::ModelProto& model, std::vector<onnx::ValueInfoProto>& default_inputs);
 
 // The names that the subgraphs of `node` use from outside, without repetition, in the order of first use.
 std::vector<std::string> captured_names(const onnx::NodeProto& node);
@@ -53,7 +53,8 @@ struct BuiltGraph {
 // REQUIRES: check_and_normalise. Op k is node k of the main graph.
 Result<BuiltGraph> build_graph(const onnx::ModelProto& model);
 
-// The tensor a typed value says: kUndefined for what is no dense tensor, kUnknownDim for dimensions without a number.
+// The tensor a typed value says: kUndefined for what is no dense tensor, kUnknownDim for dimensions without a number,
+// kUnknownRank where it says no shape.
 TensorSpec spec_of(const onnx::ValueInfoProto& value);
 // Puts dtype and shape into `value`; a spec without a dtype leaves it untyped.
 void set_type(onnx::ValueInfoProto& value, const TensorSpec& spec);

@@ -294,14 +294,17 @@ Status check_outputs(const onnx::GraphProto& graph, const Names& known) {
 }
 
 // IR 3 lists initialisers among the inputs; from IR 4 on such an input is one that may be left out. Both become plain constants.
-void drop_initialised_inputs(onnx::ModelProto& model) {
+void drop_initialised_inputs(onnx::ModelProto& model, std::vector<onnx::ValueInfoProto>& default_inputs) {
   onnx::GraphProto& graph = *model.mutable_graph();
   Names initialisers;
   for (const onnx::TensorProto& tensor : graph.initializer()) initialisers.insert(tensor.name());
   for (const onnx::SparseTensorProto& tensor : graph.sparse_initializer()) initialisers.insert(tensor.values().name());
   int kept = 0;
   for (int i = 0; i < graph.input_size(); ++i)
-    if (!initialisers.contains(graph.input(i).name())) graph.mutable_input()->SwapElements(kept++, i);
+    if (!initialisers.contains(graph.input(i).name()))
+      graph.mutable_input()->SwapElements(kept++, i);
+    else if (model.ir_version() >= 4)
+      default_inputs.push_back(graph.input(i));
   graph.mutable_input()->DeleteSubrange(kept, graph.input_size() - kept);
   model.set_ir_version(std::max<std::int64_t>(model.ir_version(), 4));
 }
@@ -312,7 +315,7 @@ std::string function_key(std::string_view domain, std::string_view name) {
   return fmt::format("{}:{}", domain == "ai.onnx" ? "" : domain, name);
 }
 
-Status check_and_normalise(onnx::ModelProto& model) {
+Status check_and_normalise(onnx::ModelProto& model, std::vector<onnx::ValueInfoProto>& default_inputs) {
   onnx::GraphProto& graph = *model.mutable_graph();
   {
     Checker checker;
@@ -331,7 +334,7 @@ Status check_and_normalise(onnx::ModelProto& model) {
     reorder(graph, order);
   }
   make_names_unique(graph);
-  drop_initialised_inputs(model);
+  drop_initialised_inputs(model, default_inputs);
   return {};
 }
 

@@ -33,6 +33,8 @@ struct ModelOptions {
 
 class Model {
  public:
+  // External data is read from regular files of one name inside the model's folder; when `path` is a symbolic link, also from
+  // those in the folder of the file behind it that links in the model's folder name, as download caches have them.
   static Result<Model> load(const std::string& path, const ModelOptions& options = {});
   // `folder` is where external data may lie; empty: external data is refused.
   static Result<Model> parse(std::string_view bytes, std::string_view name, const std::string& folder,
@@ -45,11 +47,17 @@ class Model {
   // Of the file's bytes, followed by those of its external data files in the order of their names.
   const Sha256& sha256() const;
   const Graph& graph() const;
-  // Sets measured shapes (and declared ones that the engine inferred) by tensor name and computes FLOPs; see engine/probe.h.
+  // Gives an input of graph().default_inputs another value than its default; the model is then another one (sha256). To be called
+  // before set_shapes. kInvalidArgument when it is no such input, or type and shape do not fit.
+  Status set_default(const Tensor& value);
+  // Gives inputs whose dimensions the file leaves open their sizes, as ModelOptions::shapes does. Before set_shapes.
+  Status fix_shapes(const std::map<std::string, std::vector<std::int64_t>>& shapes);
+  // Sets measured shapes (and declared ones that the engine inferred) by tensor name, makes Shape ops that they settle constants,
+  // and computes FLOPs; see engine/probe.h.
   struct KnownShape {
     std::string tensor;
     DType dtype;
-    std::vector<std::int64_t> declared;  // kUnknownDim where only the run tells
+    std::vector<std::int64_t> declared;  // kUnknownDim or {kUnknownRank} where only the run tells
     std::vector<std::int64_t> measured;
   };
   Status set_shapes(const std::vector<KnownShape>& shapes);

@@ -11,7 +11,8 @@ namespace tideline {
 struct Model::Impl {
   std::string name;
   Sha256 sha256;
-  onnx::ModelProto proto;  // checked, normalised, with the dynamic inputs fixed
+  onnx::ModelProto proto;                            // checked, normalised, with the dynamic inputs fixed
+  std::vector<onnx::ValueInfoProto> default_inputs;  // as the file declares them
   BuiltGraph built;
 };
 

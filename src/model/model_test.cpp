@@ -338,6 +338,31 @@ TEST(Model, InitialisedInputsOfOldFilesAreWeights) {
   EXPECT_GE(written.ir_version(), 4);
 }
 
+TEST(Model, DefaultsAreKeptUnlessAnotherValueIsGiven) {
+  onnx::ModelProto proto = victim();
+  add_input(proto, "w");
+  auto model = parse(proto);
+  ASSERT_TRUE(model) << model.error().message;
+  ASSERT_EQ(model->graph().default_inputs.size(), 1u);
+  EXPECT_EQ(model->graph().tensor(model->graph().default_inputs[0]).spec.name, "w");
+  const Sha256 before = model->sha256();
+  const auto value = [](const std::string& name, DType dtype, const Dims& shape, std::size_t bytes) {
+    Tensor tensor{{name, dtype, shape}, Buffer(bytes)};
+    std::memset(tensor.data.data(), 7, bytes);
+    return tensor;
+  };
+  EXPECT_FALSE(model->set_default(value("x", DType::kFloat32, {1, 4}, 16)));  // no default
+  EXPECT_FALSE(model->set_default(value("w", DType::kInt32, {1, 4}, 16)));
+  EXPECT_FALSE(model->set_default(value("w", DType::kFloat32, {2, 2}, 16)));
+  EXPECT_EQ(model->sha256(), before);
+  ASSERT_TRUE(model->set_default(value("w", DType::kFloat32, {1, 4}, 16)));
+  EXPECT_NE(model->sha256(), before);
+  EXPECT_EQ(reread(*model->onnx_bytes()).graph().initializer(0).raw_data(), std::string(16, 7));
+  // A file of before IR version 4 has every weight among its inputs: those are no defaults.
+  proto.set_ir_version(3);
+  EXPECT_TRUE(parse(proto)->graph().default_inputs.empty());
+}
+
 TEST(Model, ShapesAreGivenByNameAndFollowTheirSymbols) {
   onnx::ModelProto proto = empty_model();
   add_input(proto, "a", {-1, 3});
@@ -365,7 +390,8 @@ TEST(Model, ShapesAreGivenByNameAndFollowTheirSymbols) {
   EXPECT_NE(parse(proto, {.shapes = {{"c", {5, 3}}}}).error().message.find("is no input"), std::string::npos);
   EXPECT_FALSE(parse(proto, {.shapes = {{"a", {5, 4}}}}));  // the file says 3
   EXPECT_FALSE(parse(proto, {.shapes = {{"a", {5}}}}));     // another number of dimensions
-  EXPECT_FALSE(parse(proto, {.shapes = {{"a", {0, 3}}}}));  // nothing in it
+  // Nothing in it is a size too: a decoder's first step has a past of length 0.
+  EXPECT_EQ(shape_of(*parse(proto, {.shapes = {{"a", {0, 3}}}}), 1), (Dims{0, 3}));
   EXPECT_FALSE(parse(proto, {.shapes = {{"a", {-1, 3}}}}));
   EXPECT_FALSE(parse(proto, {.shapes = {{"a", {std::int64_t{1} << 40, 3}}}}));
 }

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "platform/files.h"
+#include "platform/linked_file.h"
 
 namespace tideline {
 namespace {
@@ -134,8 +135,32 @@ Result<ExternalRange> external_range(const onnx::TensorProto& tensor) {
   return range;
 }
 
+struct DataFile {
+  std::string folder;
+  std::string name;
+  std::uint64_t size = 0;
+};
+
+// The file that `location` stands for, after every check of platform/files.h.
+Result<DataFile> find_data(const DataFolders& folders, const std::string& location) {
+  DataFile file{folders.folder, location};
+  if (folders.behind_link) {
+    if (auto name = name_behind_link(folders.folder, location, *folders.behind_link))
+      file = {*folders.behind_link, std::move(*name)};
+  }
+  auto size = size_beneath(file.folder, file.name);
+  if (!size) {
+    Error error = std::move(size).error();
+    if (is_linked(file.folder + "/" + file.name))
+      error.message += "; a copy of the model's folder without links is read: cp -rL --no-preserve=links FOLDER COPY";
+    return error;
+  }
+  file.size = *size;
+  return file;
+}
+
 // Reads every external file once, hashes it, and puts its bytes into the tensors, so that what was hashed is what runs.
-Status read_external_data(onnx::ModelProto& model, const std::string& folder, Sha256Stream& hash) {
+Status read_external_data(onnx::ModelProto& model, const DataFolders& folders, Sha256Stream& hash) {
   std::map<std::string, std::vector<std::pair<onnx::TensorProto*, ExternalRange>>> files;
   const Status collected = for_each_tensor(model, [&](onnx::TensorProto& tensor) -> Status {
     if (tensor.data_location() != onnx::TensorProto::EXTERNAL) return {};
@@ -146,11 +171,12 @@ Status read_external_data(onnx::ModelProto& model, const std::string& folder, Sh
   });
   TIDELINE_CHECK_OK(collected);
   if (files.empty()) return {};
-  if (folder.empty())
+  if (folders.folder.empty())
     return model_error("the weights are in other files, which cannot be read from here: put them into the model");
   Bytes total = 0;
   for (auto& [location, parts] : files) {
-    TIDELINE_TRY(const std::uint64_t size, size_beneath(folder, location));
+    TIDELINE_TRY(const DataFile file, find_data(folders, location));
+    const std::uint64_t size = file.size;
     total += std::min(size, limits::kModelWeightsBytesMax);
     if (size > limits::kModelWeightsBytesMax || total > limits::kModelWeightsBytesMax)
       return model_error(
@@ -160,7 +186,7 @@ Status read_external_data(onnx::ModelProto& model, const std::string& folder, Sh
         return model_error(fmt::format("{} needs {} bytes at {} of '{}', which has {}", label(*tensor), range.length,
                                        range.offset, printable(location), size),
                            ErrorCode::kCorrupt);
-    TIDELINE_TRY(const std::string bytes, read_beneath(folder, location, 0, size, limits::kModelWeightsBytesMax));
+    TIDELINE_TRY(const std::string bytes, read_beneath(file.folder, file.name, 0, size, limits::kModelWeightsBytesMax));
     hash.update(bytes);
     for (auto& [tensor, range] : parts) {
       tensor->set_raw_data(bytes.data() + range.offset, range.length);
@@ -252,7 +278,7 @@ Status check_name(std::string_view name, std::string_view what) {
   return {};
 }
 
-Result<onnx::ModelProto> read_onnx(std::string_view bytes, const std::string& folder, Sha256& sha256) {
+Result<onnx::ModelProto> read_onnx(std::string_view bytes, const DataFolders& folders, Sha256& sha256) {
   if (bytes.empty()) return model_error("the file is empty", ErrorCode::kCorrupt);
   if (bytes.size() > limits::kModelFileBytesMax)
     return model_error(fmt::format("the file has {}, but ONNX files end at 2 GB; keep the weights as external data",
@@ -275,7 +301,7 @@ Result<onnx::ModelProto> read_onnx(std::string_view bytes, const std::string& fo
 
   Sha256Stream hash;
   hash.update(bytes);
-  TIDELINE_CHECK_OK(read_external_data(model, folder, hash));
+  TIDELINE_CHECK_OK(read_external_data(model, folders, hash));
   sha256 = hash.finish();
   Bytes total = 0;
   const Status checked = for_each_tensor(model, [&](onnx::TensorProto& tensor) -> Status {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,9 +22,17 @@ namespace tideline {
 // memory are constant, so it may be asked of anything.
 Result<Bytes> estimate_structure_bytes(std::string_view bytes);
 
+// Where external data may lie.
+struct DataFolders {
+  std::string folder;  // the model's; empty: external data is refused
+  // Set when the model's path is a symbolic link: the folder of the file behind it. A file of data that is such a link itself,
+  // right into this folder, is read there, as if the model had been opened there: the layout of caches that keep every file once.
+  std::optional<std::string> behind_link;
+};
+
 // Parsed, with external data read in (so that no tensor refers to a file) and every tensor checked against its shape.
 // `sha256` is set as Model::sha256 says.
-Result<onnx::ModelProto> read_onnx(std::string_view bytes, const std::string& folder, Sha256& sha256);
+Result<onnx::ModelProto> read_onnx(std::string_view bytes, const DataFolders& folders, Sha256& sha256);
 
 // Every tensor in the model: initialisers and attributes, of all graphs, subgraphs and functions.
 using TensorVisitor = std::function<Status(onnx::TensorProto&)>;

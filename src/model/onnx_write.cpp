@@ -52,6 +52,14 @@ bool append_fields(std::string& bytes, int field, const std::vector<const Messag
 
 }  // namespace
 
+void copy_origin(const onnx::ModelProto& from, onnx::ModelProto& to) {
+  *to.mutable_metadata_props() = from.metadata_props();
+  if (from.has_doc_string()) to.set_doc_string(from.doc_string());
+  if (from.has_domain()) to.set_domain(from.domain());
+  if (from.has_model_version()) to.set_model_version(from.model_version());
+  if (from.graph().has_doc_string()) to.mutable_graph()->set_doc_string(from.graph().doc_string());
+}
+
 std::uint64_t onnx_size(const OnnxParts& parts) {
   const std::uint64_t shell = parts.shell.ByteSizeLong() - field_bytes(parts.shell.graph().ByteSizeLong());
   return shell + field_bytes(graph_bytes(parts));

@@ -19,6 +19,8 @@ struct OnnxParts {
   std::vector<const onnx::SparseTensorProto*> sparse_initializers;
 };
 
+// What the file says of itself: metadata (class names, licences, strides), domain, version and texts, but not who wrote it.
+void copy_origin(const onnx::ModelProto& from, onnx::ModelProto& to);
 // Bytes that append_onnx would add.
 std::uint64_t onnx_size(const OnnxParts& parts);
 // REQUIRES: the shell has a graph without nodes and initialisers. kUnsupported above 2 GB, the limit of the format.

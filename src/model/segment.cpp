@@ -196,8 +196,30 @@ class FunctionUse {
   std::unordered_set<std::string> used_;
 };
 
+// What the file calls dimensions that only the run tells ("batch").
+class Symbols {
+ public:
+  explicit Symbols(const onnx::GraphProto& graph) {
+    for (const auto* values : {&graph.output(), &graph.value_info()})
+      for (const onnx::ValueInfoProto& value : *values) declared_.emplace(value.name(), &value);
+  }
+  void name(onnx::ValueInfoProto& value) const {
+    const auto found = declared_.find(value.name());
+    if (found == declared_.end()) return;
+    const onnx::TensorShapeProto& known = found->second->type().tensor_type().shape();
+    if (!value.type().tensor_type().has_shape() || known.dim_size() != value.type().tensor_type().shape().dim_size()) return;
+    onnx::TensorShapeProto& shape = *value.mutable_type()->mutable_tensor_type()->mutable_shape();
+    for (int i = 0; i < known.dim_size(); ++i)
+      if (!shape.dim(i).has_dim_value() && known.dim(i).has_dim_param())
+        shape.mutable_dim(i)->set_dim_param(known.dim(i).dim_param());
+  }
+
+ private:
+  std::unordered_map<std::string_view, const onnx::ValueInfoProto*> declared_;
+};
+
 // Types of what is made on the way, and quantisation notes, so that other tools show them.
-void add_notes(const Model& model, const Contents& contents, onnx::GraphProto& graph) {
+void add_notes(const Model& model, const Contents& contents, const Symbols& symbols, onnx::GraphProto& graph) {
   std::set<TensorId> outputs(contents.onnx_outputs.begin(), contents.onnx_outputs.end());
   std::unordered_set<std::string_view> names;
   const Graph& source = model.graph();
@@ -205,7 +227,9 @@ void add_notes(const Model& model, const Contents& contents, onnx::GraphProto& g
     for (const TensorId output : source.op(id).outputs) {
       const TensorSpec& spec = source.tensor(output).spec;
       names.insert(spec.name);
-      if (!outputs.contains(output) && spec.dtype != DType::kUndefined) set_type(*graph.add_value_info(), spec);
+      if (outputs.contains(output) || spec.dtype == DType::kUndefined) continue;
+      set_type(*graph.add_value_info(), spec);
+      symbols.name(*graph.mutable_value_info(graph.value_info_size() - 1));
     }
   for (const TensorId id : contents.onnx_inputs) names.insert(source.tensor(id).spec.name);
   for (const onnx::TensorAnnotation& note : model.impl().proto.graph().quantization_annotation())
@@ -218,9 +242,11 @@ Result<OnnxParts> onnx_parts(const Model& model, const Contents& contents, const
   OnnxParts parts;
   parts.shell.set_ir_version(impl.proto.ir_version());
   parts.shell.set_producer_name("tideline");
+  copy_origin(impl.proto, parts.shell);
   *parts.shell.mutable_opset_import() = impl.proto.opset_import();
   onnx::GraphProto& graph = *parts.shell.mutable_graph();
   graph.set_name(name);
+  const Symbols symbols(impl.proto.graph());
   const auto add_values = [&](const std::vector<TensorId>& ids, auto add) -> Status {
     for (const TensorId id : ids) {
       const TensorSpec& spec = source.tensor(id).spec;
@@ -228,13 +254,15 @@ Result<OnnxParts> onnx_parts(const Model& model, const Contents& contents, const
         return segment_error(ErrorCode::kUnsupported,
                              fmt::format("tensor '{}' holds elements of type {}, which have no fixed size", printable(spec.name),
                                          to_string(spec.dtype)));
-      set_type(*add(), spec);
+      onnx::ValueInfoProto& value = *add();
+      set_type(value, spec);
+      symbols.name(value);
     }
     return {};
   };
   TIDELINE_CHECK_OK(add_values(contents.onnx_inputs, [&] { return graph.add_input(); }));
   TIDELINE_CHECK_OK(add_values(contents.onnx_outputs, [&] { return graph.add_output(); }));
-  add_notes(model, contents, graph);
+  add_notes(model, contents, symbols, graph);
   FunctionUse functions(impl.proto);
   for (const std::vector<OpId>* ops : {&contents.constant_ops, &contents.ops})
     for (const OpId id : *ops) {

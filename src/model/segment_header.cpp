@@ -49,6 +49,11 @@ Result<TensorSpec> read_spec(const json& value, const std::string& path) {
   if (element_bytes(spec.dtype) == 0) return map.error("dtype", "is not a type with elements of a fixed size");
   TIDELINE_TRY(const json* shape, map.array("shape"));
   if (shape->size() > limits::kTensorRankMax) return map.error("shape", "has too many dimensions");
+  if (*shape == json::array({kUnknownRank})) {
+    spec.shape = {kUnknownRank};
+    TIDELINE_CHECK_OK(map.finish());
+    return spec;
+  }
   for (const json& dim : *shape) {
     // Unsigned numbers above the range of int64 are refused by their size, not by wrapping.
     const bool fits =

@@ -207,6 +207,65 @@ TEST(Segment, UnknownDimensionsStayUnknownAndKnownOnesAreWritten) {
   EXPECT_FALSE(shape.dim(1).has_dim_value());
 }
 
+// Class names, strides and licences live in the metadata: whoever gets a part needs them.
+TEST(Segment, KeepsWhatTheFileSaysOfItself) {
+  onnx::ModelProto proto = chain_model(3);
+  auto* names = proto.add_metadata_props();
+  names->set_key("names");
+  names->set_value("{0: 'cat', 1: 'dog'}");
+  proto.set_doc_string("licence: CC-BY");
+  proto.set_domain("org.example");
+  proto.set_model_version(7);
+  proto.set_producer_name("pytorch");
+  proto.mutable_graph()->set_doc_string("three");
+  Model model = parse(proto).value();
+  set_all_shapes(model);
+  const Chain chain = make_chain(model.graph(), model.sha256(), {}).value();
+  for (const std::string& bytes : {*extract_onnx(model, chain, 1, 1), *extract_onnx(model, chain, 2, 2), *model.onnx_bytes()}) {
+    const onnx::ModelProto part = reread(bytes);
+    ASSERT_EQ(part.metadata_props_size(), 1);
+    EXPECT_EQ(part.metadata_props(0).key(), "names");
+    EXPECT_EQ(part.metadata_props(0).value(), "{0: 'cat', 1: 'dog'}");
+    EXPECT_EQ(part.doc_string(), "licence: CC-BY");
+    EXPECT_EQ(part.domain(), "org.example");
+    EXPECT_EQ(part.model_version(), 7);
+    EXPECT_EQ(part.graph().doc_string(), "three");
+  }
+}
+
+TEST(Segment, DimensionsThatOnlyTheRunTellsKeepTheirNames) {
+  onnx::ModelProto proto = chain_model(3);
+  auto* value = proto.mutable_graph()->add_value_info();
+  add_value(value, "t0", {1, -1});
+  value->mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim(1)->set_dim_param("boxes");
+  Model model = parse(proto).value();
+  ASSERT_TRUE(model.set_shapes({{"x", DType::kFloat32, {1, 4}, {1, 4}},
+                                {"t0", DType::kFloat32, {1, kUnknownDim}, {1, 4}},
+                                {"t1", DType::kFloat32, {1, kUnknownDim}, {1, 4}},
+                                {"y", DType::kFloat32, {1, kUnknownDim}, {1, 4}}}));
+  const Chain chain = make_chain(model.graph(), model.sha256(), {}).value();
+  const onnx::ModelProto part = reread(*extract_onnx(model, chain, 1, 2));
+  EXPECT_EQ(part.graph().input(0).type().tensor_type().shape().dim(1).dim_param(), "boxes");
+}
+
+// Branches of an If may make tensors of different ranks.
+TEST(Segment, AnUnknownRankStaysUnknown) {
+  Model model = parse(chain_model(3)).value();
+  ASSERT_TRUE(model.set_shapes({{"x", DType::kFloat32, {1, 4}, {1, 4}},
+                                {"t0", DType::kFloat32, {kUnknownRank}, {4}},
+                                {"t1", DType::kFloat32, {1, 4}, {4}},  // declared so, but it is not
+                                {"y", DType::kFloat32, {1, 4}, {1, 4}}}));
+  const Chain chain = make_chain(model.graph(), model.sha256(), {}).value();
+  ASSERT_EQ(chain.block_count(), 3u);
+  for (const std::uint32_t block : {1u, 2u}) {
+    const Segment segment = extract_segment(model, chain, block, block).value();
+    EXPECT_EQ(segment.inputs[0].shape, Dims{kUnknownRank});
+    EXPECT_EQ(describe(segment.inputs[0]), "float32[...]");
+    EXPECT_EQ(parse_segment(segment.bytes)->inputs[0].shape, Dims{kUnknownRank});
+    EXPECT_FALSE(reread(parse_segment(segment.bytes)->onnx).graph().input(0).type().tensor_type().has_shape());
+  }
+}
+
 TEST(Segment, RefusesRangesAndChainsThatAreNotIts) {
   const Cutting c = cut(diamond_model());
   EXPECT_EQ(extract_segment(c.model, c.chain, 2, 1).error().code, ErrorCode::kInvalidArgument);

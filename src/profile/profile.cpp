@@ -81,6 +81,22 @@ Bytes segment_memory_bytes(const Profile& profile, std::uint32_t first_block, st
   return parameters + activations;
 }
 
+Profile scaled(Profile profile, double factor) {
+  TIDELINE_CHECK(factor > 0);
+  for (BlockProfile& block : profile.blocks) {
+    block.time *= factor;
+    block.spread *= factor;
+  }
+  for (CutProfile& cut : profile.cuts) {
+    cut.start *= factor;
+    cut.end *= factor;
+  }
+  profile.segment_overhead *= factor;
+  profile.whole *= factor;
+  profile.whole_spread *= factor;
+  return profile;
+}
+
 std::string write_profile(const Profile& profile) {
   nlohmann::ordered_json blocks = nlohmann::ordered_json::array();
   for (const BlockProfile& block : profile.blocks) {
@@ -94,20 +110,24 @@ std::string write_profile(const Profile& profile) {
   for (const CutProfile& cut : profile.cuts) {
     cuts.push_back({{"bytes", cut.bytes}, {"start_ms", cut.start.count()}, {"end_ms", cut.end.count()}});
   }
-  const nlohmann::ordered_json json{{"tideline_profile", kVersion},
-                                    {"model_name", profile.model_name},
-                                    {"model_sha256", profile.model_sha256.hex()},
-                                    {"chain_sha256", profile.chain_sha256.hex()},
-                                    {"host", profile.host},
-                                    {"threads", profile.threads},
-                                    {"engine", profile.engine},
-                                    {"date", profile.date},
-                                    {"whole_ms", profile.whole.count()},
-                                    {"whole_spread_ms", profile.whole_spread.count()},
-                                    {"whole_memory_bytes", profile.whole_memory_bytes},
-                                    {"segment_overhead_ms", profile.segment_overhead.count()},
-                                    {"blocks", std::move(blocks)},
-                                    {"cuts", std::move(cuts)}};
+  nlohmann::ordered_json json{{"tideline_profile", kVersion},
+                              {"model_name", profile.model_name},
+                              {"model_sha256", profile.model_sha256.hex()},
+                              {"chain_sha256", profile.chain_sha256.hex()},
+                              {"host", profile.host},
+                              {"threads", profile.threads},
+                              {"engine", profile.engine},
+                              {"date", profile.date},
+                              {"whole_ms", profile.whole.count()},
+                              {"whole_spread_ms", profile.whole_spread.count()},
+                              {"whole_memory_bytes", profile.whole_memory_bytes},
+                              {"segment_overhead_ms", profile.segment_overhead.count()},
+                              {"blocks", std::move(blocks)},
+                              {"cuts", std::move(cuts)}};
+  // Of later builds of version 1: older ones refuse a file that has them.
+  if (profile.structure_sha256 != Sha256{}) json["structure_sha256"] = profile.structure_sha256.hex();
+  if (profile.whole_wall > Millis(0)) json["whole_wall_ms"] = profile.whole_wall.count();
+  if (!profile.made_up_inputs.empty()) json["made_up_inputs"] = profile.made_up_inputs;
   return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -131,6 +151,21 @@ Result<Profile> parse_profile(std::string_view text, std::string_view name) {
   TIDELINE_TRY(const double whole_spread, map.number("whole_spread_ms", {.min = 0, .max = kMillisMax}));
   TIDELINE_TRY(const std::int64_t memory, map.integer("whole_memory_bytes", 0, kBytesMax));
   TIDELINE_TRY(const double overhead, map.number("segment_overhead_ms", {.min = 0, .max = kMillisMax}));
+  if (map.has("structure_sha256")) {
+    TIDELINE_TRY(profile.structure_sha256, read_hash(map, "structure_sha256"));
+  }
+  if (map.has("whole_wall_ms")) {
+    TIDELINE_TRY(const double wall, map.number("whole_wall_ms", {.min = 0, .max = kMillisMax}));
+    profile.whole_wall = Millis(wall);
+  }
+  if (map.has("made_up_inputs")) {
+    TIDELINE_TRY(const nlohmann::json* names, map.array("made_up_inputs"));
+    for (const nlohmann::json& input : *names) {
+      if (!input.is_string() || profile.made_up_inputs.size() >= limits::kFrameTensorsMax)
+        return map.error("made_up_inputs", "must be names of inputs");
+      profile.made_up_inputs.push_back(input.get<std::string>());
+    }
+  }
   TIDELINE_CHECK_OK(read_list(map, "blocks", profile.blocks, read_block));
   TIDELINE_CHECK_OK(read_list(map, "cuts", profile.cuts, read_cut));
   TIDELINE_CHECK_OK(map.finish());

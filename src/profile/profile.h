@@ -37,6 +37,10 @@ struct Profile {
   std::string model_name;
   Sha256 model_sha256;
   Sha256 chain_sha256;  // cuts, shapes and input section: a profile fits exactly one chain
+  // Of everything the times depend on, without names and weights: a model that was trained again has the same. Zero: not known.
+  Sha256 structure_sha256;
+  // Inputs that were measured with made-up numbers, which matters where the work depends on values.
+  std::vector<std::string> made_up_inputs;
   std::string host;
   int threads = 1;
   std::string engine;  // "ONNX Runtime 1.30.0"
@@ -44,13 +48,19 @@ struct Profile {
   std::vector<BlockProfile> blocks;
   std::vector<CutProfile> cuts;  // blocks.size() + 1
   Millis segment_overhead{0};
-  Millis whole{0};  // measured, all blocks as one segment
+  // Measured, all blocks as one segment. With one thread times are of the processor: what a host that has nothing else to do
+  // takes.
+  Millis whole{0};
+  Millis whole_wall{0};  // the same runs by the clock: on a busy host more than `whole`. Zero: not known
   Millis whole_spread{0};
   // What the whole model takes: the resident memory that loading and running it added, and no less than its weights and largest
   // activations.
   Bytes whole_memory_bytes = 0;
   bool operator==(const Profile&) const = default;
 };
+
+// All times `factor` times what they were: the profile of a host that is so much slower. REQUIRES: factor > 0.
+Profile scaled(Profile profile, double factor);
 
 // REQUIRES: first <= last < blocks.size(). Never negative.
 Millis segment_time(const Profile& profile, std::uint32_t first_block, std::uint32_t last_block);

@@ -22,6 +22,9 @@ Profile example() {
   profile.whole = Millis(6.01);
   profile.whole_spread = Millis(0.2);
   profile.whole_memory_bytes = 12345;
+  profile.structure_sha256 = sha256("structure");
+  profile.whole_wall = Millis(6.5);
+  profile.made_up_inputs = {"sr", "model/b:0"};
   return profile;
 }
 

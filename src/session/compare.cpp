@@ -46,7 +46,8 @@ double bfloat16_at(const Tensor& tensor, std::size_t i) {
 }
 
 template <typename ValueAt>
-Difference compare_rounded(const Tensor& reference, const Tensor& output, std::size_t count, ValueAt value_at) {
+Difference compare_rounded(const Tensor& reference, const Tensor& output, std::size_t count, const Tolerance& tolerance,
+                           ValueAt value_at) {
   Difference difference{.is_identical = false};
   double magnitude = 0;
   for (std::size_t i = 0; i < count; ++i) {
@@ -58,7 +59,6 @@ Difference compare_rounded(const Tensor& reference, const Tensor& output, std::s
     difference.absolute = std::max(difference.absolute, std::abs(a - b));
   }
   if (difference.absolute > 0) difference.relative = magnitude > 0 ? difference.absolute / magnitude : kInfinite;
-  const Tolerance tolerance = tolerance_of(reference.spec.dtype);
   difference.is_within_tolerance = difference.absolute <= tolerance.absolute + tolerance.relative * magnitude;
   return difference;
 }
@@ -103,18 +103,32 @@ void Difference::merge(const Difference& other) {
   is_within_tolerance = is_within_tolerance && other.is_within_tolerance;
 }
 
-Difference compare(const Tensor& reference, const Tensor& output) {
+namespace {
+
+bool is_float(DType dtype) { return tolerance_of(dtype).relative > 0; }
+
+Tolerance tolerance_of(DType dtype, DType narrowest) {
+  if (!is_float(dtype) || !is_float(narrowest)) return tolerance_of(dtype);
+  const Tolerance own = tolerance_of(dtype);
+  const Tolerance inner = tolerance_of(narrowest);
+  return inner.relative > own.relative ? inner : own;
+}
+
+}  // namespace
+
+Difference compare(const Tensor& reference, const Tensor& output, DType narrowest) {
   if (reference.spec.dtype != output.spec.dtype || reference.spec.shape != output.spec.shape ||
       reference.data.size() != output.data.size())
     return kUnlike;
   if (reference.data.empty() || std::memcmp(reference.data.data(), output.data.data(), reference.data.size()) == 0) return {};
   const std::size_t element = element_bytes(reference.spec.dtype);
   const std::size_t count = element == 0 ? 0 : reference.data.size() / element;
+  const Tolerance tolerance = tolerance_of(reference.spec.dtype, narrowest);
   switch (reference.spec.dtype) {
-    case DType::kFloat32: return compare_rounded(reference, output, count, value_at<float>);
-    case DType::kFloat64: return compare_rounded(reference, output, count, value_at<double>);
-    case DType::kFloat16: return compare_rounded(reference, output, count, float16_at);
-    case DType::kBfloat16: return compare_rounded(reference, output, count, bfloat16_at);
+    case DType::kFloat32: return compare_rounded(reference, output, count, tolerance, value_at<float>);
+    case DType::kFloat64: return compare_rounded(reference, output, count, tolerance, value_at<double>);
+    case DType::kFloat16: return compare_rounded(reference, output, count, tolerance, float16_at);
+    case DType::kBfloat16: return compare_rounded(reference, output, count, tolerance, bfloat16_at);
     case DType::kInt64: return compare_whole<std::int64_t>(reference, output, count);
     case DType::kInt32: return compare_whole<std::int32_t>(reference, output, count);
     case DType::kInt16: return compare_whole<std::int16_t>(reference, output, count);
@@ -131,8 +145,8 @@ Difference compare(const Tensor& reference, const Tensor& output) {
 void Verification::add(const Tensor& reference, const Tensor& output) {
   done = true;
   ++outputs;
-  difference.merge(compare(reference, output));
-  tolerance = std::max(tolerance, tolerance_of(reference.spec.dtype).relative);
+  difference.merge(compare(reference, output, narrowest));
+  tolerance = std::max(tolerance, tolerance_of(reference.spec.dtype, narrowest).relative);
 }
 
 void Verification::add_unlike() {

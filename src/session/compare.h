@@ -6,6 +6,9 @@
 //   if (!difference.is_within_tolerance) ...
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "base/result.h"
 #include "tensor/tensor.h"
 
@@ -34,14 +37,24 @@ struct Difference {
   void merge(const Difference& other);
 };
 
-Difference compare(const Tensor& reference, const Tensor& output);
+// `narrowest`: the narrowest float that the model computes in; a wider output has no more digits than that.
+Difference compare(const Tensor& reference, const Tensor& output, DType narrowest = DType::kUndefined);
 
 // All comparisons of a run.
 struct Verification {
   bool done = false;
   Difference difference;
-  double tolerance = 0;     // relative, the widest of the outputs' types
-  std::size_t outputs = 0;  // tensors compared
+  double tolerance = 0;                 // relative, the widest of the outputs' types
+  std::size_t outputs = 0;              // tensors compared
+  DType narrowest = DType::kUndefined;  // as compare() takes it; set before the first add()
+  std::vector<Tensor> culprit;          // the inputs of the first request whose answer differed
+  // Why it may differ without the split being wrong; session/verdict.h fills them.
+  std::vector<std::string> random_ops;  // the model draws numbers: two runs of it are two answers
+  bool is_engines = false;              // the unsplit model differs from itself as much when the engine's optimiser is off
+  Difference engine_difference;         // ... by this
+
+  // False only when the split is wrong, as far as anybody can tell.
+  bool holds() const { return difference.is_within_tolerance || !random_ops.empty() || is_engines; }
 
   void add(const Tensor& reference, const Tensor& output);
   // An answer with another number of outputs.

@@ -66,6 +66,17 @@ TEST(CompareTest, FloatsMayRound) {
   EXPECT_NEAR(differ<std::uint16_t>(DType::kFloat16, 0x0001, 0x0002).absolute, std::ldexp(1, -24), 1e-15);
 }
 
+// Float32 outputs around a float16 body have the digits of the body.
+TEST(CompareTest, ANarrowBodyMeansFewerDigits) {
+  const Tensor a = tensor_of<float>(DType::kFloat32, {43.0F, 1.0F});
+  const Tensor b = tensor_of<float>(DType::kFloat32, {43.0156F, 1.0F});
+  EXPECT_FALSE(compare(a, b).is_within_tolerance);
+  EXPECT_TRUE(compare(a, b, DType::kFloat16).is_within_tolerance);
+  EXPECT_FALSE(
+      compare(tensor_of<std::int64_t>(DType::kInt64, {43, 1}), tensor_of<std::int64_t>(DType::kInt64, {44, 1}), DType::kFloat16)
+          .is_within_tolerance);
+}
+
 TEST(CompareTest, NotANumberAndInfinityAreNoRounding) {
   constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
   constexpr float kInfinity = std::numeric_limits<float>::infinity();

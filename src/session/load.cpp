@@ -5,12 +5,15 @@
 #include <filesystem>
 #include <map>
 
+#include <fmt/ranges.h>
+
 #include "base/limits.h"
 #include "base/text.h"
 #include "engine/probe.h"
 #include "input/input_steps.h"
 #include "model/segment.h"
 #include "platform/files.h"
+#include "session/inputs.h"
 #include "session/source.h"
 #include "tensor/npy.h"
 
@@ -74,6 +77,17 @@ Result<Sample> read_sample(const InputSection& section, const std::string& path)
   return sample;
 }
 
+Tensor copy_of(const Tensor& tensor) { return {tensor.spec, Buffer::copy_of(tensor.data.span())}; }
+
+// What the model sees of the picture.
+Result<Tensor> picture_value(InputSection section, const Sample& image, DType dtype) {
+  if (dtype == DType::kFloat16 || dtype == DType::kUint8) section.dtype = dtype;
+  const TensorSpec spec = encoded_spec(image.file.size());
+  TIDELINE_TRY(const Tensor pixels, run_input_step(InputStep::kDecode, section, {&spec, image.file.span()}));
+  TIDELINE_TRY(const Tensor resized, run_input_step(InputStep::kResize, section, view(pixels)));
+  return run_input_step(InputStep::kNormalize, section, view(resized));
+}
+
 // The tensor of cut 0 that the first input step reads, if there is one: in its place the steps put the model's input.
 std::optional<std::size_t> encoded_tensor(const Chain& chain) {
   if (chain.blocks.empty() || !chain.blocks[0].step) return std::nullopt;
@@ -83,27 +97,26 @@ std::optional<std::size_t> encoded_tensor(const Chain& chain) {
   return std::nullopt;
 }
 
-Result<Tensor> read_npy_file(const std::string& path, const TensorSpec& expected) {
-  TIDELINE_TRY(const std::string bytes, read_file(path, limits::kModelFileBytesMax));
-  auto tensor = parse_npy(bytes, expected.name);
-  if (!tensor) return with_context(std::move(tensor).error(), path);
-  if (tensor->spec.dtype != expected.dtype || tensor->spec.shape != expected.shape) {
-    return Error{ErrorCode::kInvalidArgument, path + " holds " + describe(tensor->spec) + ", the model's input " +
-                                                  printable(expected.name) + " is " + describe(expected) +
-                                                  "; give the model's --shape or convert the file"};
+// A value for each of the model's inputs: what was given, the picture through its steps, numbers from a seed for the rest.
+Result<std::vector<Tensor>> probe_inputs(const Model& model, const GivenInputs& given, const std::optional<InputSection>& section,
+                                         const std::optional<Sample>& image, std::vector<std::string>& made_up) {
+  TIDELINE_TRY(std::vector<Tensor> values, seeded_inputs(model, 1));
+  for (Tensor& value : values) {
+    const std::string& name = value.spec.name;
+    if (const auto found = given.values.find(name); found != given.values.end()) {
+      value = copy_of(found->second);
+    } else if (section && section->tensor == name && image) {
+      TIDELINE_TRY(Tensor picture, picture_value(*section, *image, value.spec.dtype));
+      // A section that does not fit the input is make_chain's to explain.
+      if (picture.spec == value.spec) value = std::move(picture);
+    } else {
+      made_up.push_back(name);
+    }
   }
-  return tensor;
+  return values;
 }
 
-Tensor copy_of(const Tensor& tensor) { return {tensor.spec, Buffer::copy_of(tensor.data.span())}; }
-
-bool is_folder(const std::string& path) {
-  std::error_code ignored;
-  return std::filesystem::is_directory(path, ignored);
-}
-
-Result<std::vector<Tensor>> sample_of(const Chain& chain, const Model& model, std::optional<Sample> image) {
-  TIDELINE_TRY(std::vector<Tensor> seeded, seeded_inputs(model, 1));
+Result<std::vector<Tensor>> sample_of(const Chain& chain, const std::vector<Tensor>& values, std::optional<Sample> image) {
   const auto encoded = encoded_tensor(chain);
   std::vector<Tensor> sample;
   for (std::size_t i = 0; i < chain.cuts[0].tensors.size(); ++i) {
@@ -114,11 +127,34 @@ Result<std::vector<Tensor>> sample_of(const Chain& chain, const Model& model, st
       sample.push_back({std::move(file_spec), std::move(image->file)});
       continue;
     }
-    const auto found = std::find_if(seeded.begin(), seeded.end(), [&](const Tensor& t) { return t.spec.name == spec.name; });
-    if (found == seeded.end()) return Error{ErrorCode::kInternal, "no value for the input " + printable(spec.name)};
+    const auto found = std::find_if(values.begin(), values.end(), [&](const Tensor& t) { return t.spec.name == spec.name; });
+    if (found == values.end()) return Error{ErrorCode::kInternal, "no value for the input " + printable(spec.name)};
     sample.push_back(copy_of(*found));
   }
   return sample;
+}
+
+// The values that the user gave for inputs with defaults, and the sizes of the others where the model leaves them open.
+Status settle(Model& model, const GivenInputs& given) {
+  std::map<std::string, std::vector<std::int64_t>> shapes;
+  for (const auto& [name, value] : given.values) {
+    const Graph& graph = model.graph();
+    const bool has_default = std::any_of(graph.default_inputs.begin(), graph.default_inputs.end(),
+                                         [&, &wanted = name](TensorId id) { return graph.tensor(id).spec.name == wanted; });
+    if (has_default) {
+      TIDELINE_CHECK_OK(model.set_default(value));
+    } else {
+      shapes.emplace(name, value.spec.shape);
+    }
+  }
+  return shapes.empty() ? Status() : model.fix_shapes(shapes);
+}
+
+Error with_made_up(Error error, const std::vector<std::string>& made_up) {
+  if (error.code != ErrorCode::kCancelled && !made_up.empty())
+    error.message += fmt::format(" (made-up numbers were given for {}: give real ones with --input NAME=FILE.npy)",
+                                 printable(fmt::format("{}", fmt::join(made_up, ", ")), 200));
+  return error;
 }
 
 }  // namespace
@@ -151,40 +187,34 @@ Result<LoadedModel> load(Model model, std::optional<InputSection> section, const
   control.report({kReading, 1, kReadingSteps, "running it once"});
   TIDELINE_TRY(std::unique_ptr<Engine> engine, make_engine({.threads = arguments.threads}));
   ChainOptions options{.cut_width = arguments.cut_width};
-  std::optional<Sample> image;
   if (section) {
     TIDELINE_TRY(const TensorSpec* spec, image_input(model, *section));
     section->tensor = spec->name;
-    // An input that is given as .npy replaces the whole section.
-    if (arguments.input.empty() && !arguments.needs_sample) {
-      options.input = section;
-    } else if (!arguments.input.ends_with(".npy")) {
-      // Of a folder: its first file stands for all.
-      std::string path = arguments.input;
-      if (is_folder(path)) {
-        TIDELINE_TRY(const std::vector<std::string> files, list_files(path));
-        if (files.empty()) return Error{ErrorCode::kNotFound, "the folder " + path + " has no files"};
-        path += "/" + files.front();
-      }
-      TIDELINE_TRY(image, read_sample(*section, path));
-      options.input = section;
+  }
+  TIDELINE_TRY(const GivenInputs given, gather_inputs(arguments, model, section ? &*section : nullptr));
+  TIDELINE_CHECK_OK(settle(model, given));
+  std::optional<Sample> image;
+  // An input that is given as .npy replaces the whole section.
+  if (section && !given.values.contains(section->tensor)) {
+    options.input = section;
+    if (arguments.needs_sample || !given.picture.empty()) {
+      TIDELINE_TRY(image, read_sample(*section, given.picture));
       options.sample_file_bytes = image->file.size();
       options.sample_width = image->width;
       options.sample_height = image->height;
     }
   }
-  TIDELINE_CHECK_OK(probe_shapes(*engine, model, {.cancel = &control.cancel}));
+  std::vector<std::string> made_up;
+  TIDELINE_TRY(const std::vector<Tensor> values, probe_inputs(model, given, section, image, made_up));
+  if (Status probed = probe_shapes(*engine, model, values, {.cancel = &control.cancel}); !probed)
+    return with_made_up(std::move(probed).error(), made_up);
   control.report({kReading, 2, kReadingSteps, "finding its cuts"});
   TIDELINE_TRY(Chain chain, make_chain(model.graph(), model.sha256(), options));
   std::vector<Tensor> sample;
-  if (arguments.needs_sample || image) {
-    TIDELINE_TRY(sample, sample_of(chain, model, std::move(image)));
+  if (arguments.needs_sample || image || !options.input) {
+    TIDELINE_TRY(sample, sample_of(chain, values, std::move(image)));
   }
-  LoadedModel loaded{std::move(engine), std::move(model), std::move(chain), std::move(sample)};
-  if (!arguments.input.empty() && !loaded.chain.input && !is_folder(arguments.input)) {
-    TIDELINE_TRY(loaded.sample, read_input(loaded, arguments.input));
-  }
-  return loaded;
+  return LoadedModel{std::move(engine), std::move(model), std::move(chain), std::move(sample), std::move(made_up), given.named};
 }
 
 }  // namespace
@@ -216,6 +246,12 @@ Result<LoadedModel> load_model_bytes(std::string_view onnx, std::string_view nam
   return load(std::move(model), std::move(configured.section), arguments, control);
 }
 
+std::optional<std::string> width_hint(const LoadedModel& loaded, std::uint32_t cut_width) {
+  const auto wider = wider_cuts(loaded.model.graph(), loaded.chain, {.cut_width = cut_width, .input = loaded.chain.input});
+  if (!wider) return std::nullopt;
+  return fmt::format("--cut-width {} gives {} blocks instead of {}", wider->width, wider->blocks, loaded.chain.blocks.size());
+}
+
 Result<std::vector<Tensor>> read_input(const LoadedModel& loaded, const std::string& path) {
   std::vector<Tensor> tensors;
   for (const Tensor& tensor : loaded.sample) tensors.push_back(copy_of(tensor));
@@ -226,44 +262,59 @@ Result<std::vector<Tensor>> read_input(const LoadedModel& loaded, const std::str
     image.spec.shape = {static_cast<std::int64_t>(bytes.size())};
     return tensors;
   }
+  const auto is_named = [&](const TensorSpec& spec) {
+    return std::find(loaded.named_inputs.begin(), loaded.named_inputs.end(), spec.name) != loaded.named_inputs.end();
+  };
   const auto& specs = loaded.chain.cuts[0].tensors;
-  if (is_folder(path)) {
-    for (std::size_t i = 0; i < specs.size(); ++i) {
-      // Names come from the model, and a model may be hostile.
-      if (specs[i].name.find('/') != std::string::npos)
-        return Error{ErrorCode::kInvalidArgument,
-                     "the input " + printable(specs[i].name) + " has a name that cannot be a file's"};
-      TIDELINE_TRY(tensors[i], read_npy_file(path + "/" + specs[i].name + ".npy", specs[i]));
-    }
-    return tensors;
-  }
+  // A folder of NAME.npy is one request, and load_model has read it.
+  if (is_folder(path)) return tensors;
   if (!path.ends_with(".npy")) {
-    return Error{ErrorCode::kInvalidArgument,
-                 path + " is no .npy file; an image needs an input section: give one with --config model.yaml"};
+    return Error{ErrorCode::kInvalidArgument, printable(path, 400) +
+                                                  " is no .npy file; an image needs an input section: give one "
+                                                  "with --config model.yaml"};
   }
-  if (specs.size() != 1) {
-    return Error{ErrorCode::kInvalidArgument,
-                 "the model has " + std::to_string(specs.size()) + " inputs: give a folder with one NAME.npy for each"};
+  std::optional<std::size_t> open;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    if (is_named(specs[i])) continue;
+    if (open)
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("the model has {} inputs: give a folder with one NAME.npy for each, or "
+                               "--input NAME=FILE",
+                               specs.size())};
+    open = i;
   }
-  TIDELINE_TRY(tensors[0], read_npy_file(path, specs[0]));
+  if (!open) return tensors;
+  TIDELINE_TRY(tensors[*open], read_value(path, specs[*open]));
   return tensors;
 }
 
 Result<std::vector<std::string>> input_files(const LoadedModel& loaded, const std::string& path) {
+  if (!is_folder(path)) return std::vector<std::string>{path};
+  const bool has_pictures = encoded_tensor(loaded.chain).has_value();
+  const std::vector<TensorSpec>& specs = loaded.chain.cuts[0].tensors;
+  const auto open = static_cast<std::size_t>(std::count_if(specs.begin(), specs.end(), [&](const TensorSpec& spec) {
+    return std::find(loaded.named_inputs.begin(), loaded.named_inputs.end(), spec.name) == loaded.named_inputs.end();
+  }));
   // A folder of NAME.npy is one input of a model that has several.
-  if (!is_folder(path) || (!loaded.chain.input && loaded.chain.cuts[0].tensors.size() > 1)) return std::vector<std::string>{path};
+  if (!has_pictures && open != 1) return std::vector<std::string>{path};
   TIDELINE_TRY(const std::vector<std::string> names, list_files(path));
+  const auto is_own = [&](const std::string& file) {
+    const auto owns = [&](const std::string& input) { return find_input_file(path, input) == path + "/" + file; };
+    const Graph& graph = loaded.model.graph();
+    return std::any_of(graph.inputs.begin(), graph.inputs.end(), [&](TensorId id) { return owns(graph.tensor(id).spec.name); }) ||
+           std::any_of(graph.default_inputs.begin(), graph.default_inputs.end(),
+                       [&](TensorId id) { return owns(graph.tensor(id).spec.name); });
+  };
   std::vector<std::string> files;
-  for (const std::string& name : names) {
-    if (loaded.chain.input || name.ends_with(".npy")) files.push_back(path + "/" + name);
-  }
-  if (files.empty()) return Error{ErrorCode::kNotFound, "the folder " + path + " has no inputs for this model"};
+  for (const std::string& name : names)
+    if (name.ends_with(".npy") != has_pictures && !is_own(name)) files.push_back(path + "/" + name);
+  if (files.empty()) return Error{ErrorCode::kNotFound, "the folder " + printable(path, 400) + " has no inputs for this model"};
   return files;
 }
 
-Result<Unsplit> Unsplit::load(const LoadedModel& loaded) {
+Result<Unsplit> Unsplit::load(const LoadedModel& loaded, const SessionOptions& options) {
   TIDELINE_TRY(const Segment whole, extract_segment(loaded.model, loaded.chain, 0, loaded.chain.block_count() - 1));
-  TIDELINE_TRY(auto session, loaded.engine->load(whole.bytes, {}));
+  TIDELINE_TRY(auto session, loaded.engine->load(whole.bytes, options));
   return Unsplit(loaded, std::move(session));
 }
 

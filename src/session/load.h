@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,9 @@ struct ModelArguments {
   std::string config;               // model.yaml; empty: none
   std::vector<std::string> shapes;  // NAME=1,3,224,224
   std::uint32_t cut_width = 1;
-  std::string input;  // a JPEG or PNG for an input section, an .npy otherwise; empty: seeded numbers
+  // A JPEG or PNG for an input section, an .npy otherwise, or a folder (session/inputs.h); empty: seeded numbers.
+  std::string input;
+  std::vector<std::string> values;  // NAME=FILE, for any input, beside a picture too
   int threads = 1;
   // False: an input section is content without a sample image; the sizes of cuts 0 and 1 are then not known, and LoadedModel has
   // no sample.
@@ -38,6 +41,9 @@ struct LoadedModel {
   Model model;
   Chain chain;
   std::vector<Tensor> sample;  // one value for each tensor of chain.cuts[0], in that order
+  // The inputs for which nobody gave a value: seeded numbers took their place, in the probe and in `sample`.
+  std::vector<std::string> made_up_inputs;
+  std::vector<std::string> named_inputs;  // given by name: the same in every request
 
   // Of `sample`, as ClusterClient::run takes them.
   std::vector<TensorView> sample_views() const;
@@ -53,9 +59,12 @@ Result<LoadedModel> load_model_bytes(std::string_view onnx, std::string_view nam
 // Model::load() of a file that a person names: "-" is standard input, without external data.
 Result<Model> read_model(const std::string& path, const ModelOptions& options);
 
+// "--cut-width 4 gives 116 blocks instead of 17", or nothing when wider cuts give few more.
+std::optional<std::string> width_hint(const LoadedModel& loaded, std::uint32_t cut_width);
+
 // The tensors of cut 0 with the contents of one file: an image when the chain starts with input steps, an .npy otherwise (for a
-// model of several inputs: a folder with one NAME.npy for each). Tensors that the file does not give keep their value of
-// `sample`.
+// model of several inputs: a folder with one NAME.npy for each). Tensors that the file does not give, and those given by name,
+// keep their value of `sample`.
 Result<std::vector<Tensor>> read_input(const LoadedModel& loaded, const std::string& path);
 
 // The files that a path of inputs names: itself, or all images and .npy files in a folder, sorted.
@@ -65,7 +74,7 @@ Result<std::vector<std::string>> input_files(const LoadedModel& loaded, const st
 class Unsplit {
  public:
   // `loaded` must outlive this.
-  static Result<Unsplit> load(const LoadedModel& loaded);
+  static Result<Unsplit> load(const LoadedModel& loaded, const SessionOptions& options = {});
   // `inputs` in the order of cut 0; the answer in the order of the last cut.
   Result<std::vector<Tensor>> run(const std::vector<Tensor>& inputs, const CancelToken& cancel);
   Session& session() { return *session_; }

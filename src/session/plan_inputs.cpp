@@ -55,24 +55,42 @@ std::string input_name_of(const Chain& chain) {
 
 // Only the model's identity is compared when nothing on the command line says how it is cut: the profile knows that.
 bool says_how_to_cut(const ModelArguments& arguments) {
-  return !arguments.shapes.empty() || arguments.cut_width != 1 || !arguments.input.empty();
+  return !arguments.shapes.empty() || arguments.cut_width != 1 || !arguments.input.empty() || !arguments.values.empty();
 }
 
 Error other_model(const PlanInputArguments& arguments, const Profile& profile, std::string_view what) {
-  return Error{ErrorCode::kInvalidArgument, fmt::format("the profile ({}) and {} {}: measure it again with `tideline profile`",
-                                                        printable(profile.model_name), arguments.model.model, what)};
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("the profile ({}) and {} {}: measure it again with `tideline profile`", printable(profile.model_name),
+                           printable(arguments.model.model, 400), what)};
+}
+
+// Trained again: the same work with other weights and other names.
+bool has_same_structure(const Profile& profile, const Chain& chain) {
+  return profile.structure_sha256 != Sha256{} && profile.structure_sha256 == chain.structure_sha256 &&
+         profile.cuts.size() == chain.cuts.size();
 }
 
 Status check_chain(const PlanInputArguments& arguments, const LoadedModel& loaded, PlanInputs& inputs) {
+  const Chain& chain = loaded.chain;
   for (const auto& profile : inputs.profiles) {
-    if (loaded.chain.model_sha256 != profile->model_sha256) return other_model(arguments, *profile, "are different models");
-    if (loaded.chain.sha256 != profile->chain_sha256 || loaded.chain.cuts.size() != profile->cuts.size())
-      return other_model(arguments, *profile, "are cut differently (shapes, input section or cut width)");
+    if (chain.sha256 == profile->chain_sha256 && chain.cuts.size() == profile->cuts.size()) continue;
+    if (!has_same_structure(*profile, chain))
+      return other_model(arguments, *profile,
+                         chain.model_sha256 != profile->model_sha256
+                             ? "are different models"
+                             : "are cut differently (shapes, input section or cut width)");
+    inputs.notes.push_back(fmt::format("the profile ({}, {}) is of the same structure with other weights; its times are used",
+                                       printable(profile->model_name), printable(profile->date)));
+    // From here on it is this model's.
+    profile->model_sha256 = chain.model_sha256;
+    profile->chain_sha256 = chain.sha256;
+    for (std::size_t k = 0; k < chain.blocks.size(); ++k) profile->blocks[k].name = chain.blocks[k].name;
   }
-  inputs.input_name = input_name_of(loaded.chain);
+  inputs.input_name = input_name_of(chain);
+  if (auto hint = width_hint(loaded, arguments.model.cut_width)) inputs.notes.push_back(std::move(*hint));
   // Bytes at the cuts are those of the input given now, for instance of this image's file.
   for (const auto& each : inputs.profiles)
-    for (std::size_t cut = 0; cut < each->cuts.size(); ++cut) each->cuts[cut].bytes = loaded.chain.cuts[cut].bytes;
+    for (std::size_t cut = 0; cut < each->cuts.size(); ++cut) each->cuts[cut].bytes = chain.cuts[cut].bytes;
   return {};
 }
 
@@ -84,8 +102,10 @@ Status check_model(const PlanInputArguments& arguments, const LoadedModel* loade
   }
   TIDELINE_TRY(const Model model, read_model(arguments.model.model, {}));
   const Profile& profile = *inputs.profiles.front();
-  if (model.sha256() != profile.model_sha256) return other_model(arguments, profile, "are different models");
-  return {};
+  if (model.sha256() == profile.model_sha256) return {};
+  if (profile.structure_sha256 == Sha256{}) return other_model(arguments, profile, "are different models");
+  TIDELINE_TRY(const LoadedModel own, load_model(arguments.model, control));
+  return check_chain(arguments, own, inputs);
 }
 
 Result<Profile> measure(const PlanInputArguments& arguments, const LoadedModel& loaded, int threads, const Control& control) {
@@ -99,12 +119,23 @@ Result<Profile> measure(const PlanInputArguments& arguments, const LoadedModel& 
   options.progress = [&](double done, std::string_view what) {
     control.report({step, static_cast<std::size_t>(std::clamp(done, 0.0, 1.0) * kSteps), kSteps, what});
   };
-  return measure_profile(own ? *own : *loaded.engine, loaded.model, loaded.chain, loaded.sample, options);
+  TIDELINE_TRY(Profile profile, measure_profile(own ? *own : *loaded.engine, loaded.model, loaded.chain, loaded.sample, options));
+  profile.made_up_inputs = loaded.made_up_inputs;
+  return profile;
+}
+
+// What the times stand on, once for all profiles.
+void note_made_up(PlanInputs& inputs) {
+  for (const auto& profile : inputs.profiles)
+    for (const std::string& name : profile->made_up_inputs)
+      if (std::find(inputs.made_up_inputs.begin(), inputs.made_up_inputs.end(), name) == inputs.made_up_inputs.end())
+        inputs.made_up_inputs.push_back(name);
 }
 
 Status measure_missing(const Cluster& cluster, const PlanInputArguments& arguments, const LoadedModel& loaded,
                        const Control& control, PlanInputs& inputs) {
   inputs.input_name = input_name_of(loaded.chain);
+  if (auto hint = width_hint(loaded, arguments.model.cut_width)) inputs.notes.push_back(std::move(*hint));
   std::map<int, const Profile*> measured;
   for (std::size_t node = 0; node < cluster.nodes.size(); ++node) {
     if (inputs.by_node[node] != nullptr) continue;
@@ -126,7 +157,7 @@ Status measure_missing(const Cluster& cluster, const PlanInputArguments& argumen
         ErrorCode::kInvalidArgument,
         "--profile-out keeps one profile, but the nodes have different numbers of threads: use `tideline profile` for each"};
   TIDELINE_CHECK_OK(write_file_atomic(arguments.profile_out, write_profile(*measured.begin()->second)));
-  inputs.notes.push_back(fmt::format("wrote {0}; give it with --profile {0} next time", arguments.profile_out));
+  inputs.notes.push_back(fmt::format("wrote {0}; give it with --profile {0} next time", printable(arguments.profile_out, 400)));
   return {};
 }
 
@@ -145,8 +176,8 @@ Result<PlanInputs> load_inputs(const Cluster& cluster, const PlanInputArguments&
       }
       profile = loaded[files[node]];
       if (profile->threads != cluster.nodes[node].threads)
-        inputs.notes.push_back(fmt::format("{} was measured with {} threads, but {} has {}", files[node], profile->threads,
-                                           cluster.nodes[node].name, cluster.nodes[node].threads));
+        inputs.notes.push_back(fmt::format("{} was measured with {} threads, but {} has {}", printable(files[node], 400),
+                                           profile->threads, cluster.nodes[node].name, cluster.nodes[node].threads));
     }
     inputs.by_node.push_back(profile);
   }
@@ -163,6 +194,7 @@ Result<PlanInputs> load_inputs(const Cluster& cluster, const PlanInputArguments&
       inputs.input_name = "the image file";
     if (!arguments.model.model.empty()) TIDELINE_CHECK_OK(check_model(arguments, model, control, inputs));
   }
+  note_made_up(inputs);
   return inputs;
 }
 

@@ -24,9 +24,10 @@ struct PlanInputArguments {
 
 struct PlanInputs {
   std::vector<std::unique_ptr<Profile>> profiles;
-  std::vector<const Profile*> by_node;  // into `profiles`
-  std::string input_name;               // "the JPEG", "the input tensor"
-  std::vector<std::string> notes;       // for people: what was assumed
+  std::vector<const Profile*> by_node;      // into `profiles`
+  std::string input_name;                   // "the JPEG", "the input tensor"
+  std::vector<std::string> notes;           // for people: what was assumed
+  std::vector<std::string> made_up_inputs;  // inputs with made-up numbers when the profiles were measured
 
   // Refers to this and to `cluster`.
   CostInput cost(const Cluster& cluster) const { return {.cluster = &cluster, .profiles = by_node}; }

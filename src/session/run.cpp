@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "platform/files.h"
+#include "session/verdict.h"
 #include "tensor/npy.h"
 
 namespace tideline {
@@ -45,6 +46,8 @@ Result<std::vector<Request>> read_requests(const std::string& input, const Loade
 void verify(const Request& request, const RunAnswer& answer, Verification& verification) {
   if (request.reference.size() != answer.outputs.size()) return verification.add_unlike();
   for (std::size_t i = 0; i < request.reference.size(); ++i) verification.add(request.reference[i], answer.outputs[i]);
+  if (verification.difference.is_within_tolerance || !verification.culprit.empty()) return;
+  for (const Tensor& input : request.inputs) verification.culprit.push_back({input.spec, Buffer::copy_of(input.data.span())});
 }
 
 Status save_outputs(const std::string& folder, const RunAnswer& answer) {
@@ -203,6 +206,7 @@ Result<RunReport> run_requests(const RunSettings& settings, const std::string& i
   TIDELINE_CHECK_OK(check(settings));
   RunReport report{.predicted = chosen.estimate, .planner = chosen.plan.planner, .settings = settings};
   TIDELINE_TRY(std::vector<Request> requests, read_requests(input, loaded));
+  report.verification.narrowest = narrowest_float(loaded.model.graph());
   if (settings.verify) {
     TIDELINE_TRY(Unsplit unsplit, Unsplit::load(loaded));
     for (Request& request : requests) {
@@ -225,6 +229,8 @@ Result<RunReport> run_requests(const RunSettings& settings, const std::string& i
                         : Error{ErrorCode::kInvalidArgument, "--duration ended before the first answer"};
   report.throughput_per_s = run.throughput_per_s();
   report.bottleneck = bottleneck_of(report.answers, cluster, loaded.chain.cuts.back().bytes);
+  TIDELINE_CHECK_OK(find_cause(loaded, control.cancel, report.verification));
+  report.made_up_inputs = loaded.made_up_inputs;
   return report;
 }
 

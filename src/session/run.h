@@ -61,6 +61,7 @@ struct RunReport {
   Bottleneck bottleneck;
   std::uint64_t dropped = 0;
   std::vector<double> waits_ms;  // at the source, of each request; part of its latency
+  std::vector<std::string> made_up_inputs;  // of the model: nobody gave them a value
 };
 
 // `input` is a file or folder as read_input() takes them, or empty: the sample. A folder's files are taken in turn. `cluster` has

@@ -49,6 +49,7 @@ DType dtype_from(std::string_view name) {
 std::size_t element_bytes(DType dtype) { return type_of(dtype).bytes; }
 
 std::string describe(const TensorSpec& spec) {
+  if (!has_rank(spec.shape)) return fmt::format("{}[...]", to_string(spec.dtype));
   std::string text = fmt::format("{}[", to_string(spec.dtype));
   for (std::size_t i = 0; i < spec.shape.size(); ++i) {
     if (i > 0) text += ',';
@@ -64,6 +65,8 @@ Result<Bytes> byte_size(DType dtype, std::span<const std::int64_t> shape) {
   if (shape.size() > limits::kTensorRankMax)
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("[tensor] a tensor has {} dimensions, above the limit of {}", shape.size(), limits::kTensorRankMax)};
+  if (!has_rank(shape))
+    return Error{ErrorCode::kInvalidArgument, "[tensor] the number of dimensions is unknown, so the size is too"};
   // A zero anywhere makes the tensor empty, however large the others are; they are still checked for sense.
   bool empty = false;
   for (const std::int64_t dim : shape) {

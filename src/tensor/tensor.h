@@ -45,15 +45,19 @@ std::size_t element_bytes(DType dtype);
 
 // A dimension that is not known before the run.
 inline constexpr std::int64_t kUnknownDim = -1;
+// Alone in a shape: not even the number of dimensions is known before the run.
+inline constexpr std::int64_t kUnknownRank = -2;
 
 struct TensorSpec {
   std::string name;
   DType dtype = DType::kUndefined;
-  std::vector<std::int64_t> shape;  // each 0 or more, or kUnknownDim
+  std::vector<std::int64_t> shape;  // each 0 or more, or kUnknownDim; or {kUnknownRank}
   bool operator==(const TensorSpec&) const = default;
 };
 
-// "float32[1,3,224,224]"; unknown dimensions are "?".
+inline bool has_rank(std::span<const std::int64_t> shape) { return shape.size() != 1 || shape.front() != kUnknownRank; }
+
+// "float32[1,3,224,224]"; unknown dimensions are "?", and "..." when not even their number is known.
 std::string describe(const TensorSpec& spec);
 
 // Overflow-checked product of shape and element size. kUnsupported for types without a fixed size; kInvalidArgument for an

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "engine/onnxruntime/kernel_profile.h"
+#include "engine/onnxruntime/safe_names.h"
 
 namespace tideline::ort {
 namespace {
@@ -44,6 +45,9 @@ TensorSpec spec_of(std::string name, const Ort::TypeInfo& type) {
   spec.dtype = dtype_of(info.GetElementType());
   spec.shape = info.GetShape();
   for (std::int64_t& dim : spec.shape) dim = std::max(dim, kUnknownDim);
+#if ORT_API_VERSION >= 24
+  if (!info.HasShape()) spec.shape = {kUnknownRank};
+#endif
   return spec;
 }
 
@@ -56,7 +60,9 @@ Error stopped(Watchdog::Reason reason, std::string_view doing) {
 }
 
 bool fits(const TensorSpec& declared, const TensorSpec& given) {
-  if (declared.dtype != given.dtype || declared.shape.size() != given.shape.size()) return false;
+  if (declared.dtype != given.dtype) return false;
+  if (!has_rank(declared.shape)) return std::all_of(given.shape.begin(), given.shape.end(), [](auto dim) { return dim >= 0; });
+  if (declared.shape.size() != given.shape.size()) return false;
   for (std::size_t i = 0; i < declared.shape.size(); ++i) {
     if (given.shape[i] < 0 || (declared.shape[i] != kUnknownDim && declared.shape[i] != given.shape[i])) return false;
   }
@@ -92,7 +98,7 @@ Result<std::unique_ptr<GraphSession>> GraphSession::load(std::shared_ptr<Environ
       }
     });
     const Status status = guard("loading", [&]() -> Status {
-      session->create(onnx, options, ort_options);
+      session->create(onnx, ort_options);
       return {};
     });
     reason = watch.finish();
@@ -103,7 +109,15 @@ Result<std::unique_ptr<GraphSession>> GraphSession::load(std::shared_ptr<Environ
   return session;
 }
 
-void GraphSession::create(std::string_view onnx, const SessionOptions&, const Ort::SessionOptions& ort_options) {
+void GraphSession::create(std::string_view onnx, const Ort::SessionOptions& ort_options) {
+  std::string renamed;
+  if (onnx::ModelProto model;
+      !profile_folder_.empty() && model.ParseFromArray(onnx.data(), static_cast<int>(onnx.size())) && has_unsafe_names(model)) {
+    make_names_safe(model);
+    renamed = model.SerializeAsString();
+    has_safe_names_ = !renamed.empty();
+    if (has_safe_names_) onnx = renamed;
+  }
   session_ = Ort::Session(environment_->process->env, onnx.data(), onnx.size(), ort_options);
   read_specs();
 }
@@ -117,6 +131,17 @@ void GraphSession::read_specs() {
     const Ort::TypeInfo type = session_.GetOutputTypeInfo(i);
     outputs_.push_back(spec_of(session_.GetOutputNameAllocated(i, allocator).get(), type));
     output_is_tensor_.push_back(type.GetONNXType() == ONNX_TYPE_TENSOR);
+  }
+  if (has_safe_names_) {
+    for (std::vector<TensorSpec>* specs : {&inputs_, &outputs_})
+      for (TensorSpec& spec : *specs) {
+        engine_names_.push_back(spec.name);
+        spec.name = original_name(spec.name);
+      }
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < inputs_.size(); ++i) input_names_.push_back(engine_names_[at++].c_str());
+    for (std::size_t i = 0; i < outputs_.size(); ++i) output_names_.push_back(engine_names_[at++].c_str());
+    return;
   }
   for (const TensorSpec& spec : inputs_) input_names_.push_back(spec.name.c_str());
   for (const TensorSpec& spec : outputs_) output_names_.push_back(spec.name.c_str());
@@ -227,6 +252,13 @@ Result<std::vector<KernelTime>> GraphSession::kernel_times() {
     Ort::AllocatorWithDefaultOptions allocator;
     const std::string file = session_.EndProfilingAllocated(allocator).get();
     auto times = read_kernel_profile(file, profile_folder_ + "/optimized.onnx");
+    if (times && has_safe_names_) {
+      for (KernelTime& kernel : *times) {
+        kernel.name = original_name(kernel.name);
+        for (std::vector<std::string>* names : {&kernel.inputs, &kernel.outputs})
+          for (std::string& name : *names) name = original_name(name);
+      }
+    }
     std::error_code ignored;
     std::filesystem::remove_all(profile_folder_, ignored);
     profile_folder_.clear();
