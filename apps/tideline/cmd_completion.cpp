@@ -21,7 +21,9 @@ void add_completion_command(CLI::App& app, Context& context) {
       "  source <(tideline completion zsh)\n"
       "  tideline completion fish | source");
   on_run(*command, context, [&app, shell]() -> Status {
-    fmt::print("{}", *shell == "bash" ? bash_completion(app.tree()) : *shell == "zsh" ? zsh_completion(app.tree()) : fish_completion(app.tree()));
+    fmt::print("{}", *shell == "bash"  ? bash_completion(app.tree())
+                     : *shell == "zsh" ? zsh_completion(app.tree())
+                                       : fish_completion(app.tree()));
     return {};
   });
 }

@@ -21,6 +21,7 @@ Check Range(int min, int max) { return made(::CLI::Range(min, max)); }
 Check Range(unsigned min, unsigned max) { return made(::CLI::Range(min, max)); }
 Check Range(std::size_t min, std::size_t max) { return made(::CLI::Range(min, max)); }
 Check Range(double min, double max) { return made(::CLI::Range(min, max)); }
+void refuse(const std::string& option, const std::string& why) { throw ::CLI::ValidationError(option, why); }
 Check IsMember(std::vector<std::string> values) { return made(::CLI::IsMember(std::move(values))); }
 
 Option* Option::required(bool value) {
@@ -157,5 +158,8 @@ TIDELINE_OPTION_TYPE(std::optional<std::uint64_t>)
 TIDELINE_OPTION_TYPE(std::optional<double>)
 template Option* App::add_option_function<std::string>(const std::string&, const std::function<void(const std::string&)>&,
                                                        const std::string&);
+template Option* App::add_option_function<std::vector<std::string>>(const std::string&,
+                                                                    const std::function<void(const std::vector<std::string>&)>&,
+                                                                    const std::string&);
 
 }  // namespace tideline::app::cli

@@ -33,6 +33,8 @@ Check Range(unsigned min, unsigned max);
 Check Range(std::size_t min, std::size_t max);
 Check Range(double min, double max);
 Check IsMember(std::vector<std::string> values);
+// From a function that takes an option's value: parse() then refuses the command line.
+[[noreturn]] void refuse(const std::string& option, const std::string& why);
 
 class Option {
  public:

@@ -32,8 +32,7 @@ void add_model_options(CLI::App& command, ModelArguments& arguments) {
               else if (arguments.input.empty())
                 arguments.input = text;
               else
-                throw CLI::ValidationError("--input",
-                                           "only one FILE or DIR may stand without a name: write NAME=FILE for the others");
+                CLI::refuse("--input", "only one FILE or DIR may stand without a name: write NAME=FILE for the others");
             }
           },
           "Input values: an image (with an input section) or .npy, a folder of either with NAME.npy for other inputs, or "

@@ -14,7 +14,7 @@ struct PlanAnswer {
   std::string input_name;  // "the JPEG"
   PlanResult chosen;
   std::vector<Candidate> candidates;
-  std::vector<Candidate> pairs;  // the best cut for each two nodes, when asked for
+  std::vector<Candidate> pairs;             // the best cut for each two nodes, when asked for
   std::vector<std::string> made_up_inputs;  // when the profiles were measured
 };
 

@@ -159,7 +159,8 @@ void print_verification(const Verification& v) {
         fmt::join(v.random_ops, ", "));
   else if (v.is_engines)
     fmt::print(
-        "\ndifferent from the unsplit model (largest difference {:.3g}), and not by the split: without the engine's optimiser the "
+        "\ndifferent from the unsplit model (largest difference {:.3g}), and not by the split: without the engine's optimiser "
+        "the "
         "unsplit model differs from itself as much ({:.3g})\n",
         v.difference.absolute, v.engine_difference.absolute);
   else if (v.difference.is_identical)

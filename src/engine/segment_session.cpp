@@ -25,7 +25,8 @@ class SegmentSession final : public Session {
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
   const std::vector<TensorSpec>& outputs() const override { return outputs_; }
 
-  // The input steps take memory as large as the picture that a peer sends; what the system does not give is an error like any other.
+  // The input steps take memory as large as the picture that a peer sends; what the system does not give is an error like any
+  // other.
   Status run(std::span<const TensorView> inputs, std::span<RunOutput> outputs, const RunOptions& options) override {
     try {
       return run_all(inputs, outputs, options);

@@ -246,9 +246,9 @@ TEST_F(PipelineTest, AWalkMayComeBackWithBlocksLeft) {
 class FirstNodeOnly final : public Transport {
  public:
   FirstNodeOnly(Transport& inner, std::uint16_t port) : inner_(inner), port_(port) {}
-  Result<std::unique_ptr<Connection>> connect(const Address& address, SteadyTime deadline) override {
+  Result<std::unique_ptr<Connection>> connect(const Address& address, SteadyTime deadline, const CancelToken* cancel) override {
     if (address.port != port_) return Error{ErrorCode::kDisconnected, "[test] no way there"};
-    return inner_.connect(address, deadline);
+    return inner_.connect(address, deadline, cancel);
   }
   Result<std::unique_ptr<Listener>> listen(const Address& address) override { return inner_.listen(address); }
 

@@ -60,7 +60,7 @@ struct RunReport {
   double throughput_per_s = 0;
   Bottleneck bottleneck;
   std::uint64_t dropped = 0;
-  std::vector<double> waits_ms;  // at the source, of each request; part of its latency
+  std::vector<double> waits_ms;             // at the source, of each request; part of its latency
   std::vector<std::string> made_up_inputs;  // of the model: nobody gave them a value
 };
 
