@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/limits.h"
+#include "plan/program.h"
 #include "session/source.h"
 
 namespace tideline {
@@ -45,6 +46,9 @@ Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArgument
                                const Cluster& cluster, const Control& control) {
   ChosenPlan chosen;
   TIDELINE_TRY(std::optional<Plan> given, given_plan(choice, loaded, cluster));
+  if (given) {
+    TIDELINE_TRY(given, complete_plan(*given, cluster));
+  }
   // With a plan in hand nothing needs to be measured; without profiles there is then nothing to predict from.
   if (given && arguments.profiles.empty()) {
     chosen.plan = std::move(*given);
