@@ -206,7 +206,7 @@ Result<std::vector<Candidate>> candidates(const PlanRequest& request) {
   auto split = plan_best_split(request);
   if (split) {
     list.push_back({Candidate::Kind::kSplit, std::move(split->plan), std::move(split->estimate)});
-  } else if (split.error().code != ErrorCode::kInfeasible) {
+  } else if (split.error().code == ErrorCode::kCancelled) {
     return split.error();
   }
   return list;

@@ -17,11 +17,11 @@ constexpr std::uint64_t kVisitsMax = 200'000'000;
 
 class Odometer {
  public:
-  explicit Odometer(const Problem& problem)
+  Odometer(const Problem& problem, bool may_come_back)
       : problem_(problem), place_count_(static_cast<std::uint32_t>(problem.places.size())), predecessors_(problem.blocks) {
     if (problem.edges) {
       for (const auto& [from, to] : *problem.edges) predecessors_[to].push_back(from);
-    } else if (!problem.may_come_back) {
+    } else if (!may_come_back) {
       for (std::uint32_t i = 1; i < problem.blocks; ++i) predecessors_[i].push_back(i - 1);
     }
     places_.assign(problem.blocks, 0);
@@ -71,7 +71,7 @@ bool is_lower(const std::vector<std::uint32_t>& left, const std::vector<std::uin
 }
 
 // How many placements a row of blocks has.
-double count_placements(const Problem& problem) {
+double count_placements(const Problem& problem, bool may_come_back) {
   std::vector<double> ways(problem.places.size(), 1);
   double total = static_cast<double>(ways.size());
   for (std::size_t block = 1; block < problem.blocks && total <= 2.0 * kPlacementsMax; ++block) {
@@ -79,7 +79,7 @@ double count_placements(const Problem& problem) {
     const double anywhere = total;
     total = 0;
     for (std::size_t place = 0; place < ways.size(); ++place) {
-      if (problem.may_come_back)
+      if (may_come_back)
         ways[place] = anywhere;
       else if (place > 0)
         ways[place] += ways[problem.places[place].parent];
@@ -99,11 +99,19 @@ Result<Solution> solve_exhaustive(const Problem& problem, const SolveContext& co
       fmt::format("[plan] exhaustive tries at most {} placements of {} blocks at {} places, and there are more: use --planner {}",
                   placements_max, problem.blocks, problem.places.size(),
                   problem.edges ? "min-cut" : (problem.may_come_back ? "route" : "aaiot"))};
-  if (!problem.edges && count_placements(problem) > static_cast<double>(placements_max)) return too_many;
+  const auto is_too_many = [&](bool may_come_back) {
+    return !problem.edges && count_placements(problem, may_come_back) > static_cast<double>(placements_max);
+  };
+  PlannerStats stats;
+  bool may_come_back = problem.may_come_back;
+  if (may_come_back && is_too_many(true)) {
+    may_come_back = false;
+    stats.note = "too many placements: only the routes that come home when all is done were tried";
+  }
+  if (is_too_many(may_come_back)) return too_many;
   Solution best;
   std::optional<double> best_ms;
-  PlannerStats stats;
-  Odometer odometer(problem);
+  Odometer odometer(problem, may_come_back);
   do {
     if (++stats.considered > placements_max) return too_many;
     if (stats.considered % 1024 == 0 && context.cancel.cancelled()) return Error{ErrorCode::kCancelled, "[plan] interrupted"};
