@@ -57,7 +57,8 @@ std::string Table::text(std::string_view indent) const {
   const auto add_line = [&](const auto& cell) {
     std::string line(indent);
     for (std::size_t c = 0; c < columns_.size(); ++c) {
-      if (c > 0) line += "  ";
+      // A mark stands close to what it marks.
+      if (c > 0) line += columns_[c - 1].title.empty() && widths[c - 1] == 1 ? " " : "  ";
       line += columns_[c].align == kLeft ? fmt::format("{:<{}}", cell(c), widths[c]) : fmt::format("{:>{}}", cell(c), widths[c]);
     }
     line.erase(line.find_last_not_of(' ') + 1);

@@ -53,7 +53,9 @@ TEST(TableTest, ControlCharactersStayHere) {
 TEST(TableTest, WithoutTitlesThereIsNoHead) {
   Table table({{"", "a"}, {"", "b"}});
   table.add({"1", "2"});
-  EXPECT_EQ(table.text(), "1  2\n");
+  EXPECT_EQ(table.text(), "1 2\n");
+  table.add({"10", "3"});
+  EXPECT_EQ(table.text(), " 1  2\n10  3\n");
 }
 
 }  // namespace

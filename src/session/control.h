@@ -17,17 +17,17 @@ namespace tideline {
 
 // A moment of a piece of work: "Running, 7 of 20". Steps of one piece have the same `what` and `total` and follow each other.
 struct Step {
-  std::string_view what;
+  std::string_view what{};
   std::size_t done = 0;
   std::size_t total = 0;
-  std::string_view note;
+  std::string_view note{};
 };
 
 struct Control {
   // What is under way ends soon after it is cancelled, with kCancelled.
-  CancelToken cancel;
+  CancelToken cancel{};
   // Called on the thread that called the library. May be empty.
-  std::function<void(const Step&)> on_progress;
+  std::function<void(const Step&)> on_progress{};
 
   void report(const Step& step) const {
     if (on_progress) on_progress(step);

@@ -24,17 +24,17 @@
 namespace tideline {
 
 struct DeploymentOptions {
-  std::string model;                // an .onnx file
-  std::string config;               // model.yaml: how the input arrives; empty: none
-  std::string sample;               // an input to measure with: an image with an input section, otherwise .npy; empty: numbers
-  std::vector<std::string> shapes;  // of inputs that the model leaves open: "x=1,3,480,640"
-  std::string cluster;              // cluster.yaml: the nodes with their addresses, and the links
+  std::string model{};                // an .onnx file
+  std::string config{};               // model.yaml: how the input arrives; empty: none
+  std::string sample{};               // an input to measure with: an image with an input section, otherwise .npy; empty: numbers
+  std::vector<std::string> shapes{};  // of inputs that the model leaves open: "x=1,3,480,640"
+  std::string cluster{};              // cluster.yaml: the nodes with their addresses, and the links
   // How to place it: a *.plan.json, or the first block of each next node of a chain, or (neither) the best plan by the profiles.
-  std::string plan;
-  std::vector<std::uint32_t> cuts;
-  std::vector<std::string> profiles;  // FILE for every node, or NODE=FILE
-  double profile_seconds = 5;         // how long to measure where a profile is missing
-  Millis timeout{30'000};             // of one request
+  std::string plan{};
+  std::vector<std::uint32_t> cuts{};
+  std::vector<std::string> profiles{};  // FILE for every node, or NODE=FILE
+  double profile_seconds = 5;           // how long to measure where a profile is missing
+  Millis timeout{30'000};               // of one request
 };
 
 class Deployment {
