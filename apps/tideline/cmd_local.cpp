@@ -94,6 +94,7 @@ Status run(const LocalArguments& arguments, Context& context) {
   TIDELINE_TRY(const RunReport report, run_requests(settings, inputs.model.input, loaded, local->cluster(), *transport, chosen,
                                                     StepBar(context).control()));
   print_run(context, report, describe(local->emulation()));
+  print_advice(context, report, chosen, local->cluster());
   context.exit_code = exit_code_of(report);
   return {};
 }

@@ -22,6 +22,7 @@ Status run(const RunArguments& arguments, Context& context) {
   TIDELINE_TRY(const RunReport report, run_requests(settings, arguments.inputs.model.input, loaded, cluster, *transport, chosen,
                                                     StepBar(context).control()));
   print_run(context, report, "");
+  print_advice(context, report, chosen, cluster);
   context.exit_code = exit_code_of(report);
   return {};
 }

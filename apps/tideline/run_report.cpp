@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "plan_print.h"
 #include "report/table.h"
+#include "session/advice.h"
 #include "session/statistics.h"
 
 namespace tideline::app {
@@ -211,6 +212,14 @@ void print_run(const Context& context, const RunReport& report, const std::strin
   if (!emulation.empty()) fmt::print("links: {}\n", emulation);
   if (report.verification.done) print_verification(report.verification);
   if (report.ended) fmt::print("\nended after {}: the figures are of those\n", progress_of(report));
+}
+
+void print_advice(const Context& context, const RunReport& report, const ChosenPlan& chosen, const Cluster& cluster) {
+  if (context.quiet) return;
+  // Advice that cannot be had is no reason for a run to fail.
+  const auto advice = advise(report, chosen, cluster, context.interrupted);
+  if (!advice) return;
+  for (const std::string& line : describe(*advice)) fmt::print(stderr, "note: {}\n", line);
 }
 
 int exit_code_of(const RunReport& report) {

@@ -11,6 +11,8 @@ namespace tideline::app {
 // The plan and its candidates on a table (nothing with -o json, or when there is nothing to predict from), and notes.
 void print_choice(const Context& context, const Cluster& cluster, const ChosenPlan& chosen);
 
+// Notes on standard error: hosts that are not what their profile says, and the plan that would be better for it.
+void print_advice(const Context& context, const RunReport& report, const ChosenPlan& chosen, const Cluster& cluster);
 // `emulation` says how the links were made; empty for real ones.
 void print_run(const Context& context, const RunReport& report, const std::string& emulation);
 

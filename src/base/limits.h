@@ -13,6 +13,9 @@ namespace tideline::limits {
 inline constexpr std::uint64_t kModelFileBytesMax = 2'147'483'647;
 // A thirty-deep nest of `If` runs in ONNX Runtime; nothing real is deeper than a few.
 inline constexpr int kSubgraphDepthMax = 64;
+// Bodies of If, Loop and Scan in one file, wherever they are. The engine takes about a millisecond to load each; real models have
+// some hundreds, and a nest of two branches each has 16,000 in a megabyte.
+inline constexpr std::size_t kSubgraphsMax = 4096;
 // Protobuf's recursion limit while parsing: each subgraph level costs four messages (graph, node, attribute, graph).
 inline constexpr int kProtobufDepthMax = 4 * kSubgraphDepthMax + 16;
 // The largest public models have some tens of thousands of ops.

@@ -174,20 +174,22 @@ class Folder {
         built_(built),
         determinism_(model),
         settled_(built.graph.tensors.size(), 0),
+        ranked_(built.graph.tensors.size(), 0),
         constant_(built.graph.tensors.size(), 0) {
     for (std::size_t i = 0; i < settled_.size(); ++i) {
       const GraphTensor& tensor = built.graph.tensors[i];
       constant_[i] = tensor.is_constant ? 1 : 0;
       settled_[i] = tensor.is_constant || (tensor.is_measured && tensor.spec.shape == tensor.measured_shape) ? 1 : 0;
+      ranked_[i] = settled_[i] != 0 || (tensor.is_measured && has_rank(tensor.spec.shape)) ? 1 : 0;
     }
     for (const onnx::FunctionProto& function : model.functions())
       functions_.insert(function_key(function.domain(), function.name()));
   }
 
-  std::size_t fold() {
+  FoldedShapes fold() {
     std::size_t folded = 0;
     // Somebody's own op of that name would be called instead.
-    if (functions_.contains(function_key("", "Constant"))) return 0;
+    const bool may_fold = !functions_.contains(function_key("", "Constant"));
     for (std::size_t i = 0; i < built_.graph.ops.size(); ++i) {
       onnx::NodeProto& node = *model_.mutable_graph()->mutable_node(static_cast<int>(i));
       const Op& op = built_.graph.ops[i];
@@ -195,15 +197,17 @@ class Folder {
       if (all(op.inputs, constant_) && determinism_.holds(node)) {
         set(op.outputs, constant_);
         set(op.outputs, settled_);
+        set(op.outputs, ranked_);
       } else if (is_own(node) && !functions_.contains(function_key(node.domain(), node.op_type()))) {
         if (follows(node, op)) set(op.outputs, settled_);
-        if (make_constant(node, op)) {
+        if (has_one_rank(node, op)) set(op.outputs, ranked_);
+        if (may_fold && make_constant(node, op)) {
           set(op.outputs, constant_);
           ++folded;
         }
       }
     }
-    return folded;
+    return {folded, std::move(settled_), std::move(ranked_)};
   }
 
  private:
@@ -226,6 +230,22 @@ class Folder {
     if (deciding == std::end(kByValues)) return false;
     return std::all_of(node.input().begin() + std::min(deciding->from, node.input_size()), node.input().end(),
                        [&](const std::string& name) { return is_constant(name); });
+  }
+
+  // Whether its outputs have the same number of dimensions in every run: always, but for ops that run a body or take axes as
+  // values, and those that take a whole shape, whose length must be known.
+  bool has_one_rank(const onnx::NodeProto& node, const Op& op) const {
+    if (!all(op.inputs, ranked_)) return false;
+    const std::string_view type = node.op_type();
+    if (std::binary_search(std::begin(kBySizes), std::end(kBySizes), type)) return true;
+    if (type == "NonZero" || type == "Compress" || type == "Unique" || type == "NonMaxSuppression") return true;
+    const auto* const deciding =
+        std::find_if(std::begin(kByValues), std::end(kByValues), [&](const Deciding& known) { return known.type == type; });
+    if (deciding == std::end(kByValues) || deciding->from >= node.input_size()) return deciding != std::end(kByValues);
+    if (type == "Squeeze" || type == "Unsqueeze" || type.starts_with("Reduce")) return is_constant(node.input(deciding->from));
+    if (type != "Reshape" && type != "Expand" && type != "ConstantOfShape") return true;
+    const auto target = built_.tensor_by_name.find(node.input(deciding->from));
+    return target != built_.tensor_by_name.end() && settled_[static_cast<std::size_t>(target->second)] != 0;
   }
 
   bool make_constant(onnx::NodeProto& node, const Op& op) const {
@@ -275,12 +295,13 @@ class Folder {
   const BuiltGraph& built_;
   Determinism determinism_;
   std::vector<char> settled_;   // its sizes are the same in every run
+  std::vector<char> ranked_;    // their number is
   std::vector<char> constant_;  // its values are
   std::unordered_set<std::string> functions_;
 };
 
 }  // namespace
 
-std::size_t fold_shapes(onnx::ModelProto& model, const BuiltGraph& built) { return Folder(model, built).fold(); }
+FoldedShapes fold_shapes(onnx::ModelProto& model, const BuiltGraph& built) { return Folder(model, built).fold(); }
 
 }  // namespace tideline

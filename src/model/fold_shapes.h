@@ -3,14 +3,22 @@
 // model/.
 #pragma once
 
+#include <vector>
+
 #include "model/graph_build.h"
 
 namespace tideline {
 
 // Puts Constant nodes in the place of the main graph's Shape and Size ops of tensors whose sizes follow from the (fixed) sizes of
 // the inputs alone: those that the engine inferred, and those of ops that are known not to look at values.
-// docs/algorithms/cuts.md. Returns how many; the graph must then be built anew. REQUIRES: built was made from model and has
+// docs/algorithms/cuts.md. When some were folded, the graph must be built anew. REQUIRES: built was made from model and has
 // measured shapes.
-std::size_t fold_shapes(onnx::ModelProto& model, const BuiltGraph& built);
+struct FoldedShapes {
+  std::size_t folded = 0;
+  // By tensor: its sizes, or at least their number, are the same in every run.
+  std::vector<char> settled;
+  std::vector<char> ranked;
+};
+FoldedShapes fold_shapes(onnx::ModelProto& model, const BuiltGraph& built);
 
 }  // namespace tideline

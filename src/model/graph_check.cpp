@@ -96,6 +96,10 @@ class Checker {
   Status check_subgraph(const onnx::GraphProto& graph, int depth, FreeNames& free) {
     if (depth > limits::kSubgraphDepthMax)
       return model_error(fmt::format("its graphs are nested deeper than {}", limits::kSubgraphDepthMax));
+    if (++subgraphs_ > limits::kSubgraphsMax)
+      return model_error(fmt::format("it has more than {} bodies of If, Loop and Scan, which would take the engine minutes",
+                                     limits::kSubgraphsMax),
+                         ErrorCode::kUnsupported);
     Names defined;
     for (const onnx::ValueInfoProto& input : graph.input()) {
       TIDELINE_CHECK_OK(check_name(input.name(), "an input's name"));
@@ -110,6 +114,7 @@ class Checker {
   }
 
   std::size_t ops_ = 0;
+  std::size_t subgraphs_ = 0;
 };
 
 // Local functions: no recursion, and no explosion when the engine puts their bodies in place of their calls.

@@ -107,10 +107,18 @@ Status apply_shapes(Model::Impl& impl, const std::vector<Model::KnownShape>& sha
 
 Status Model::set_shapes(const std::vector<KnownShape>& shapes) {
   TIDELINE_CHECK_OK(apply_shapes(*impl_, shapes));
-  if (fold_shapes(impl_->proto, impl_->built) > 0) {
-    TIDELINE_CHECK_OK(build(*impl_));
-    TIDELINE_CHECK_OK(apply_shapes(*impl_, shapes));
+  const FoldedShapes folded = fold_shapes(impl_->proto, impl_->built);
+  // What a tensor's makers tell is declared, as far as the engine has not seen it.
+  std::vector<KnownShape> known = shapes;
+  for (KnownShape& shape : known) {
+    const auto id = static_cast<std::size_t>(impl_->built.tensor_by_name.at(shape.tensor));
+    if (folded.settled[id] != 0)
+      shape.declared = shape.measured;
+    else if (folded.ranked[id] != 0 && (!has_rank(shape.declared) || shape.declared.size() != shape.measured.size()))
+      shape.declared.assign(shape.measured.size(), kUnknownDim);
   }
+  if (folded.folded > 0) TIDELINE_CHECK_OK(build(*impl_));
+  TIDELINE_CHECK_OK(apply_shapes(*impl_, known));
   const FlopCounter counter(impl_->built);
   for (int i = 0; i < impl_->proto.graph().node_size(); ++i) {
     Op& op = impl_->built.graph.ops[static_cast<std::size_t>(i)];

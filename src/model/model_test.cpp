@@ -250,6 +250,33 @@ TEST(Model, ThirtyNestedIfsAreFineAndFiveHundredAreNot) {
   EXPECT_FALSE(parse(nested_ifs(500)));
 }
 
+// Two branches in each branch: a megabyte of file has 16,000 bodies, each of which the engine loads for a millisecond.
+TEST(ModelRefuses, ANestOfTwoBranchesEach) {
+  const std::function<void(onnx::GraphProto&, int, std::string)> grow = [&](onnx::GraphProto& graph, int levels,
+                                                                            std::string name) {
+    if (levels == 0) {
+      add_node(graph, "Relu", {"x"}, {name});
+    } else {
+      auto* node = add_node(graph, "If", {"x"}, {name});
+      grow(*add_body(node, "then_branch"), levels - 1, name + "t");
+      grow(*add_body(node, "else_branch"), levels - 1, name + "e");
+    }
+    if (name != "y") graph.add_output()->set_name(name);
+  };
+  const auto nest = [&](int levels) {
+    onnx::ModelProto model = empty_model();
+    add_input(model, "x");
+    grow(*model.mutable_graph(), levels, "y");
+    add_output(model, "y");
+    return parse(model);
+  };
+  EXPECT_TRUE(nest(8)) << nest(8).error().message;
+  const auto refused = nest(12);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(refused.error().message.find("4096 bodies"), std::string::npos) << refused.error().message;
+}
+
 TEST(Model, TwentyThousandOpsInARow) {
   const auto model = parse(chain_model(20'000));
   ASSERT_TRUE(model) << model.error().message;

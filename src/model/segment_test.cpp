@@ -194,7 +194,9 @@ TEST(Segment, OptionalInputsLeftOutStayInTheirPlace) {
 }
 
 TEST(Segment, UnknownDimensionsStayUnknownAndKnownOnesAreWritten) {
-  Model model = parse(chain_model(2)).value();
+  onnx::ModelProto proto = chain_model(2);
+  proto.mutable_graph()->mutable_node(0)->set_op_type("NonZero");
+  Model model = parse(proto).value();
   ASSERT_TRUE(model.set_shapes({{"x", DType::kFloat32, {1, 4}, {1, 4}},
                                 {"t0", DType::kFloat32, {1, kUnknownDim}, {1, 4}},
                                 {"y", DType::kFloat32, {1, 4}, {1, 4}}}));
@@ -235,6 +237,7 @@ TEST(Segment, KeepsWhatTheFileSaysOfItself) {
 
 TEST(Segment, DimensionsThatOnlyTheRunTellsKeepTheirNames) {
   onnx::ModelProto proto = chain_model(3);
+  proto.mutable_graph()->mutable_node(0)->set_op_type("NonZero");
   auto* value = proto.mutable_graph()->add_value_info();
   add_value(value, "t0", {1, -1});
   value->mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim(1)->set_dim_param("boxes");
@@ -250,7 +253,9 @@ TEST(Segment, DimensionsThatOnlyTheRunTellsKeepTheirNames) {
 
 // Branches of an If may make tensors of different ranks.
 TEST(Segment, AnUnknownRankStaysUnknown) {
-  Model model = parse(chain_model(3)).value();
+  onnx::ModelProto proto = chain_model(3);
+  proto.mutable_graph()->mutable_node(0)->set_op_type("If");
+  Model model = parse(proto).value();
   ASSERT_TRUE(model.set_shapes({{"x", DType::kFloat32, {1, 4}, {1, 4}},
                                 {"t0", DType::kFloat32, {kUnknownRank}, {4}},
                                 {"t1", DType::kFloat32, {1, 4}, {4}},  // declared so, but it is not
