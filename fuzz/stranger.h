@@ -32,6 +32,7 @@ class Stranger final : public Connection {
   }
   void shutdown() override { left_ = {}; }
   void finish(SteadyTime) override { left_ = {}; }
+  bool ended() const override { return left_.empty(); }
   std::string peer() const override { return "stranger"; }
   ConnectionCounters counters() const override { return {}; }
 

@@ -25,9 +25,13 @@ struct Options {
   std::string next_bandwidth_back;
   std::string log_level = "info";
   std::string drain = "5s";
+  std::vector<std::string> allow_next;
   int threads = 1;
   double slowdown = 1;
 };
+
+// Connections over the node's own limit are accepted for as long as it takes to say that there is no room.
+constexpr std::size_t kPlacesForRefusals = 64;
 
 Result<LinkShape> link_shape(const Options& options) {
   LinkShape shape;
@@ -56,6 +60,7 @@ Status run_node(const Options& options, Context& context) {
   node_options.name = options.name;
   node_options.store_folder = options.store;
   node_options.slowdown = options.slowdown;
+  node_options.allow_next = options.allow_next;
   TIDELINE_TRY(node_options.listen, parse_address(options.listen));
   TIDELINE_TRY(node_options.store_bytes, parse_bytes(options.store_bytes));
   TIDELINE_TRY(node_options.request_bytes, parse_bytes(options.request_bytes));
@@ -68,7 +73,7 @@ Status run_node(const Options& options, Context& context) {
   EngineOptions engine_options;
   engine_options.threads = options.threads;
   TIDELINE_TRY(const auto engine, make_engine(engine_options));
-  const auto tcp = make_tcp_transport({.connections_max = limits::kNodeConnectionsMax});
+  const auto tcp = make_tcp_transport({.connections_max = limits::kNodeConnectionsMax + kPlacesForRefusals});
   const bool shaped = shape.up_bytes_per_s > 0 || shape.down_bytes_per_s > 0 || shape.round_trip > Nanos(0);
   const auto onward = shaped ? make_shaped_transport(*tcp, shape) : nullptr;
   TIDELINE_TRY(const auto node, NodeServer::start(node_options, *tcp, onward ? *onward : *tcp, *engine));
@@ -114,6 +119,9 @@ void add_node_command(CLI::App& app, Context& context) {
   command->add_option("--slowdown", options->slowdown, "Emulate a slower host: stretch measured compute time by this factor")
       ->check(CLI::Range(1.0, 1e6))
       ->capture_default_str();
+  command->add_option(
+      "--allow-next", options->allow_next,
+      "Only this HOST or HOST:PORT may be a next node; may be given several times (default: any that a plan names)");
   command->add_option("--next-rtt", options->next_rtt, "Emulate this round-trip time to the next node")->capture_default_str();
   command->add_option("--next-bandwidth", options->next_bandwidth, "Emulate this bandwidth to the next node (default: as it is)");
   command->add_option("--next-bandwidth-back", options->next_bandwidth_back, "... and this one back (default: the same)");

@@ -95,6 +95,24 @@ inline constexpr std::size_t kWireTextBytesMax = kNameBytesMax;
 
 // Node ---------------------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kNodeConnectionsMax = 256;
+// Of those, from one address: the others stay for everybody else.
+inline constexpr std::size_t kNodeConnectionsPerAddressMax = 192;
+// Callers over the limit that are told so at the same time; more are closed without a word.
+inline constexpr std::size_t kNodeRefusalsMax = 16;
+// A connection that has said nothing for this long, has no request and no beating caller is closed first when room is needed.
+inline constexpr std::chrono::milliseconds kNodeSilence{2000};
+// Requests of one caller that have come and are not answered.
+inline constexpr std::size_t kNodeRequestsPerCallerMax = 256;
+// Stages of one caller: some hundred plans are in use at no time.
+inline constexpr std::size_t kNodeStagesPerCallerMax = 64;
+// Nodes that the stages of one caller may lead to, and attempts to reach one that may fail: a node is no port scanner.
+inline constexpr std::size_t kNodeNextPerCallerMax = 16;
+inline constexpr std::size_t kNodeNextFailuresMax = 32;
+// CANCELs that overtook their RUN and are remembered, and for how long.
+inline constexpr std::size_t kNodeEarlyCancelsMax = 64;
+inline constexpr std::chrono::milliseconds kNodeEarlyCancelKept{2000};
+// Buffers above it are given back when a connection has been idle for a while.
+inline constexpr std::uint64_t kNodeIdleBufferBytes = 1u << 20;
 // Unfinished uploads included.
 inline constexpr std::size_t kNodeSegmentsMax = 1024;
 inline constexpr std::chrono::milliseconds kHandshakeTimeout{5000};
@@ -104,6 +122,7 @@ inline constexpr std::chrono::milliseconds kRequestDeadlineDefault{30000};
 inline constexpr std::chrono::milliseconds kHeartbeatPeriod{250};
 inline constexpr int kHeartbeatsMissedMax = 3;
 
+static_assert(kNodeConnectionsPerAddressMax < kNodeConnectionsMax);
 static_assert(kSegmentPieceBytes <= kFramePayloadBytesMax);
 static_assert(kYamlFileBytesMax <= kConfigFileBytesMax);
 static_assert(kClusterNodesMax <= kRoutePlacesMax);

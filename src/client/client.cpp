@@ -55,6 +55,14 @@ Result<std::vector<Placed>> placed_stages(const Cluster& cluster, const Program&
   return placed;
 }
 
+// Type, rank and every dimension that is known beforehand.
+bool fits(const TensorSpec& found, const TensorSpec& expected) {
+  if (found.dtype != expected.dtype || found.shape.size() != expected.shape.size()) return false;
+  for (std::size_t i = 0; i < found.shape.size(); ++i)
+    if (expected.shape[i] != kUnknownDim && found.shape[i] != expected.shape[i]) return false;
+  return true;
+}
+
 }  // namespace
 
 ClusterClient::ClusterClient(Transport& transport, const Cluster& cluster)
@@ -62,69 +70,154 @@ ClusterClient::ClusterClient(Transport& transport, const Cluster& cluster)
 
 ClusterClient::~ClusterClient() = default;
 
-Result<std::shared_ptr<Peer>> ClusterClient::peer(std::size_t node) {
-  const std::lock_guard lock(mutex_);
-  if (!peers_[node] || !peers_[node]->alive()) {
-    const Node& entry = cluster_.nodes[node];
-    auto connected = Peer::connect({.transport = &transport_,
-                                    .address = {entry.host, entry.port},
-                                    .session = session_,
-                                    .own_name = "caller",
-                                    .peer_name = entry.name,
-                                    .role = wire::Role::kCaller},
-                                   deadline_in(limits::kConnectTimeout));
-    if (!connected)
-      return with_context(
-          std::move(connected).error(),
-          fmt::format("cannot reach node '{}' (is `tideline node --name {}` running there?)", entry.name, entry.name));
-    peers_[node] = std::move(*connected);
+Result<std::shared_ptr<Peer>> ClusterClient::peer(std::size_t node, SteadyTime deadline) {
+  const Node& entry = cluster_.nodes[node];
+  deadline = std::min(deadline, deadline_in(limits::kConnectTimeout));
+  Slot& slot = peers_[node];
+  std::unique_lock lock(mutex_);
+  if (!connected_.wait_until(lock, deadline, [&] { return !slot.connecting; }))
+    return Error{ErrorCode::kDeadlineExceeded, fmt::format("[client] node '{}' did not answer before the deadline", entry.name)};
+  if (slot.peer && slot.peer->alive()) return slot.peer;
+  slot.connecting = true;
+  lock.unlock();
+  auto connected = Peer::connect({.transport = &transport_,
+                                  .address = {entry.host, entry.port},
+                                  .session = session_,
+                                  .own_name = "caller",
+                                  .peer_name = entry.name,
+                                  .role = wire::Role::kCaller},
+                                 deadline);
+  lock.lock();
+  slot.connecting = false;
+  connected_.notify_all();
+  if (!connected)
+    return with_context(
+        std::move(connected).error(),
+        fmt::format("cannot reach node '{}' (is `tideline node --name {}` running there?)", entry.name, entry.name));
+  slot.peer = std::move(*connected);
+  return slot.peer;
+}
+
+Status ClusterClient::install(const Deployed& deployed, const CancelToken& cancel) {
+  for (std::size_t i = deployed.stages.size(); i-- > 0;) {
+    if (cancel.cancelled()) return Error{ErrorCode::kCancelled, "[client] interrupted"};
+    TIDELINE_TRY(const auto target, peer(deployed.nodes[i]));
+    TIDELINE_TRY([[maybe_unused]] const auto installed, target->install(deployed.stages[i], deadline_in(kInstallTimeout)));
   }
-  return peers_[node];
+  return {};
+}
+
+void ClusterClient::uninstall(const Deployed& deployed) {
+  for (const std::size_t node : deployed.nodes) {
+    std::shared_ptr<Peer> known;
+    {
+      const std::lock_guard lock(mutex_);
+      known = peers_[node].peer;
+    }
+    if (known && known->alive()) (void)known->uninstall(deployed.epoch, deadline_in(limits::kConnectTimeout));
+  }
+}
+
+void ClusterClient::finished(const std::shared_ptr<Deployed>& deployed) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (--deployed->running > 0 || !deployed->retired) return;
+  }
+  uninstall(*deployed);
 }
 
 Result<DeployReport> ClusterClient::deploy(const Model& model, const Chain& chain, const Plan& plan, const CancelToken& cancel,
                                            const Progress& progress) {
   TIDELINE_TRY(const Program program, lower(plan, cluster_, chain));
   TIDELINE_TRY(std::vector<Placed> stages, placed_stages(cluster_, program));
+  const auto next = std::make_shared<Deployed>();
+  next->outputs = chain.cuts.back().tensors;
+  next->epoch = ++epochs_;
   DeployReport report;
   // One segment in memory at a time: each may be hundreds of megabytes.
   for (Placed& stage : stages) {
-    if (!stage.blocks) continue;
-    TIDELINE_TRY(const auto target, peer(stage.node));
-    TIDELINE_TRY(const Segment segment, extract_segment(model, chain, stage.blocks->first, stage.blocks->second));
-    stage.install.segment = segment.hash;
-    ++report.segments;
-    TIDELINE_TRY(const auto missing, target->missing_segments({segment.hash}, deadline_in(limits::kRequestDeadlineDefault)));
-    if (missing.empty()) continue;
-    TIDELINE_CHECK_OK(
-        target->push_segment(segment.hash, segment.bytes, missing.front().have_bytes, cancel,
-                             [&](std::uint64_t done) { progress(cluster_.nodes[stage.node].name, done, segment.bytes.size()); }));
-    ++report.segments_pushed;
-    report.bytes_pushed += segment.bytes.size() - missing.front().have_bytes;
+    stage.install.epoch = next->epoch;
+    if (stage.blocks) {
+      TIDELINE_TRY(const auto target, peer(stage.node));
+      TIDELINE_TRY(const Segment segment, extract_segment(model, chain, stage.blocks->first, stage.blocks->second));
+      stage.install.segment = segment.hash;
+      // The cut has the shapes that were measured once; the segment knows which of them only a run tells.
+      for (const TensorSpec& made : segment.outputs)
+        for (TensorSpec& output : next->outputs)
+          if (output.name == made.name) output = made;
+      ++report.segments;
+      TIDELINE_TRY(const auto missing, target->missing_segments({segment.hash}, deadline_in(limits::kRequestDeadlineDefault)));
+      if (!missing.empty()) {
+        std::function<void(std::uint64_t)> pushed;
+        if (progress) pushed = [&](std::uint64_t done) { progress(cluster_.nodes[stage.node].name, done, segment.bytes.size()); };
+        TIDELINE_CHECK_OK(target->push_segment(segment.hash, segment.bytes, missing.front().have_bytes, cancel, pushed));
+        ++report.segments_pushed;
+        report.bytes_pushed += segment.bytes.size() - missing.front().have_bytes;
+      }
+    }
+    next->nodes.push_back(stage.node);
+    next->stages.push_back(std::move(stage.install));
   }
-  const std::uint64_t epoch = epoch_ + 1;
-  for (auto stage = stages.rbegin(); stage != stages.rend(); ++stage) {
-    if (cancel.cancelled()) return Error{ErrorCode::kCancelled, "[client] interrupted"};
-    stage->install.epoch = epoch;
-    TIDELINE_TRY(const auto target, peer(stage->node));
-    TIDELINE_TRY([[maybe_unused]] const auto installed, target->install(stage->install, deadline_in(kInstallTimeout)));
+  next->inputs = next->stages.front().inputs;
+
+  std::shared_ptr<Deployed> before;
+  {
+    const std::lock_guard lock(mutex_);
+    before = deployed_;
   }
-  epoch_ = epoch;
-  inputs_ = stages.front().install.inputs;
-  outputs_ = stages.back().install.outputs;
+  Status installed = install(*next, cancel);
+  if (!installed && installed.error().code == ErrorCode::kOverloaded && before) {
+    // Both plans at once are too much for some node.
+    uninstall(*before);
+    installed = install(*next, cancel);
+    if (!installed) {
+      uninstall(*next);
+      const Status restored = install(*before, CancelToken());
+      if (!restored) {
+        const std::lock_guard lock(mutex_);
+        deployed_ = nullptr;
+      }
+    }
+  }
+  if (!installed) return std::move(installed).error();
+  bool idle = false;
+  {
+    const std::lock_guard lock(mutex_);
+    deployed_ = next;
+    if (before) {
+      before->retired = true;
+      idle = before->running == 0;
+    }
+  }
+  if (idle) uninstall(*before);
   return report;
 }
 
 Result<RunAnswer> ClusterClient::run(const std::vector<TensorView>& inputs, const RunRequest& request) {
-  if (epoch_ == 0) return Error{ErrorCode::kInvalidArgument, "[client] no plan is deployed"};
-  if (inputs.size() != inputs_.size())
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("[client] the plan takes {} inputs, {} were given", inputs_.size(), inputs.size())};
-  TIDELINE_TRY(const auto first, peer(std::size_t(cluster_.source)));
   const SteadyTime start = Clock::now();
+  std::shared_ptr<Deployed> plan;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!deployed_) return Error{ErrorCode::kInvalidArgument, "[client] no plan is deployed"};
+    plan = deployed_;
+    ++plan->running;
+  }
+  struct Finished {
+    ClusterClient& client;
+    const std::shared_ptr<Deployed>& plan;
+    ~Finished() { client.finished(plan); }
+  } const at_end{*this, plan};
+  if (inputs.size() != plan->inputs.size())
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[client] the plan takes {} inputs, {} were given", plan->inputs.size(), inputs.size())};
+  // Longer than that nobody waits; and the clock's arithmetic holds.
+  const Nanos timeout = std::min<Nanos>(request.timeout, std::chrono::hours(24));
+  // The grace lets the nodes' own word about the deadline arrive before ours.
+  const SteadyTime deadline = start + timeout + timeout / 20;
+  TIDELINE_TRY(const auto first, peer(static_cast<std::size_t>(cluster_.source), deadline));
   wire::Run run;
-  run.epoch = epoch_;
-  run.deadline_us = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(request.timeout).count());
+  run.epoch = plan->epoch;
+  run.deadline_us = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(timeout).count());
   std::vector<std::span<const std::byte>> payload;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     TIDELINE_TRY(auto tensor, wire::wire_tensor(static_cast<std::uint16_t>(i), inputs[i].spec->dtype, inputs[i].spec->shape));
@@ -134,19 +227,21 @@ Result<RunAnswer> ClusterClient::run(const std::vector<TensorView>& inputs, cons
     payload.push_back(inputs[i].bytes);
   }
   RunAnswer answer;
-  answer.outputs.reserve(outputs_.size());
+  answer.outputs.reserve(plan->outputs.size());
   const auto buffer_for = [&](std::size_t position, const wire::WireTensor& tensor) -> Result<std::span<std::byte>> {
-    if (tensor.index != position || position >= outputs_.size())
+    if (tensor.index != position || position >= plan->outputs.size())
       return Error{ErrorCode::kCorrupt, "[client] the result's tensors are not those of the plan"};
-    answer.outputs.push_back({{outputs_[position], tensor.dtype, tensor.shape}, Buffer(tensor.bytes)});
+    const TensorSpec found{plan->outputs[position].name, tensor.dtype, tensor.shape};
+    if (!fits(found, plan->outputs[position]))
+      return Error{ErrorCode::kCorrupt, fmt::format("[client] the result is {}, the plan ends with {}", describe(found),
+                                                    describe(plan->outputs[position]))};
+    answer.outputs.push_back({found, Buffer(tensor.bytes)});
     return answer.outputs.back().data.span();
   };
   CallTiming call;
-  // The grace lets the nodes' own word about the deadline arrive before ours.
-  const SteadyTime deadline = start + request.timeout + request.timeout / 20;
   TIDELINE_TRY(auto result, first->run(run, payload, buffer_for, deadline, request.cancel, &call));
   answer.latency = Clock::now() - start;
-  if (answer.outputs.size() != outputs_.size() || result.stages.empty())
+  if (answer.outputs.size() != plan->outputs.size() || result.stages.empty())
     return Error{ErrorCode::kCorrupt, "[client] the result is not complete"};
 
   std::reverse(result.stages.begin(), result.stages.end());

@@ -32,10 +32,29 @@ class Peer::Lease {
   Channel& channel() { return *channel_; }
   // Set while an answer is owed, so that a connection that is out of step is never used again.
   bool broken = false;
+  bool used_before = false;
+  // The first byte of an answer has come: what follows is not tried again.
+  bool answered = false;
 
  private:
   Peer& peer_;
   std::unique_ptr<Channel> channel_;
+};
+
+class Peer::InFlight {
+ public:
+  explicit InFlight(Peer& peer) : peer_(peer) {}
+  ~InFlight() { peer_.bytes_in_flight_ -= bytes_; }
+  InFlight(const InFlight&) = delete;
+  InFlight& operator=(const InFlight&) = delete;
+  void add(std::uint64_t bytes) {
+    bytes_ += bytes;
+    peer_.bytes_in_flight_ += bytes;
+  }
+
+ private:
+  Peer& peer_;
+  std::uint64_t bytes_ = 0;
 };
 
 Result<std::unique_ptr<Peer>> Peer::connect(const PeerOptions& options, SteadyTime deadline) {
@@ -61,6 +80,13 @@ Peer::~Peer() {
 }
 
 Error Peer::explain(Error error) const {
+  if (options_.hide_address) {
+    if (error.code == ErrorCode::kDisconnected)
+      return Error{error.code, fmt::format("[peer] node '{}' is gone or does not answer", name_)};
+    if (error.code == ErrorCode::kDeadlineExceeded)
+      return Error{error.code, fmt::format("[peer] node '{}' did not answer before the deadline", name_)};
+    return error;
+  }
   if (error.code == ErrorCode::kDisconnected || error.code == ErrorCode::kDeadlineExceeded)
     return Error{error.code, fmt::format("[peer] node '{}' at {}: {}", name_, to_string(options_.address), error.message)};
   return error;
@@ -83,15 +109,21 @@ Result<std::unique_ptr<Channel>> Peer::open(wire::ConnectionKind kind, SteadyTim
   return channel;
 }
 
-Result<std::unique_ptr<Peer::Lease>> Peer::lease(SteadyTime deadline) {
+Result<std::unique_ptr<Peer::Lease>> Peer::lease(SteadyTime deadline, bool fresh) {
   const Error dead{ErrorCode::kDisconnected, "it has stopped answering"};
   {
     const std::lock_guard lock(mutex_);
     if (!alive()) return explain(dead);
-    if (!idle_.empty()) {
+    while (!fresh && !idle_.empty()) {
       auto channel = std::move(idle_.back());
       idle_.pop_back();
-      return std::make_unique<Lease>(*this, std::move(channel));
+      if (channel->connection().ended()) {
+        std::erase(open_, channel.get());
+        continue;
+      }
+      auto lease = std::make_unique<Lease>(*this, std::move(channel));
+      lease->used_before = true;
+      return lease;
     }
   }
   auto opened = open(wire::ConnectionKind::kData, deadline);
@@ -112,13 +144,12 @@ void Peer::declare_dead() {
 }
 
 void Peer::heartbeat() {
-  std::uint64_t beat = 0;
-  while (true) {
-    {
+  // The first at once: a caller that beats is not taken for one of those who connect and say nothing.
+  for (std::uint64_t beat = 1;; ++beat) {
+    if (beat > 1) {
       std::unique_lock lock(mutex_);
       if (stop_changed_.wait_for(lock, limits::kHeartbeatPeriod, [this] { return stop_; })) return;
     }
-    ++beat;
     const auto patience = std::chrono::duration<double>(static_cast<double>(bytes_in_flight_.load()) / kSlowestLinkBytesPerS);
     const SteadyTime deadline = Clock::now() + (limits::kHeartbeatPeriod * limits::kHeartbeatsMissedMax) +
                                 std::chrono::duration_cast<std::chrono::nanoseconds>(patience);
@@ -143,21 +174,36 @@ void Peer::send_cancel(std::uint64_t request_id) {
   (void)control_->send(request_id, wire::Cancel{}, deadline_in(kCancelGrace));
 }
 
+template <class Attempt>
+auto Peer::with_connection(SteadyTime deadline, Attempt attempt) -> decltype(attempt(std::declval<Lease&>())) {
+  TIDELINE_TRY(auto connection, lease(deadline));
+  auto result = attempt(*connection);
+  if (result || result.error().code != ErrorCode::kDisconnected || !connection->used_before || connection->answered || !alive())
+    return result;
+  connection.reset();
+  TIDELINE_TRY(connection, lease(deadline, true));
+  return attempt(*connection);
+}
+
 template <class Answer, class Question>
 Result<Answer> Peer::ask(const Question& question, ConstPieces payload, SteadyTime deadline) {
-  TIDELINE_TRY(const auto connection, lease(deadline));
-  Channel& channel = connection->channel();
-  connection->broken = true;
-  const std::uint64_t id = next_request_.fetch_add(1);
-  const Status sent = channel.send(id, question, payload, deadline);
-  if (!sent) return explain(sent.error());
-  auto frame = channel.receive(deadline);
-  if (!frame) return explain(std::move(frame).error());
-  if (const Status skipped = channel.skip_payload(*frame, deadline); !skipped) return explain(skipped.error());
-  if (frame->header.request_id != id)
-    return Error{ErrorCode::kCorrupt, fmt::format("[peer] node '{}' answered a request that was not asked", name_)};
-  connection->broken = false;
-  return decode<Answer>(*frame);
+  auto answer = with_connection(deadline, [&](Lease& connection) -> Result<Answer> {
+    Channel& channel = connection.channel();
+    connection.broken = true;
+    const std::uint64_t id = next_request_.fetch_add(1);
+    TIDELINE_CHECK_OK(channel.send(id, question, payload, deadline));
+    TIDELINE_TRY(const Frame frame, channel.receive(deadline));
+    connection.answered = true;
+    TIDELINE_CHECK_OK(channel.skip_payload(frame, deadline));
+    // An ERROR with id 0 is about the connection, and ends it.
+    if (frame.header.request_id != id && frame.header.type == wire::FrameType::kError) return decode<Answer>(frame);
+    if (frame.header.request_id != id)
+      return Error{ErrorCode::kCorrupt, fmt::format("[peer] node '{}' answered a request that was not asked", name_)};
+    connection.broken = false;
+    return decode<Answer>(frame);
+  });
+  if (!answer) return explain(std::move(answer).error());
+  return answer;
 }
 
 Result<std::vector<wire::SegmentsMissing::Entry>> Peer::missing_segments(const std::vector<Sha256>& hashes, SteadyTime deadline) {
@@ -175,25 +221,29 @@ Status Peer::push_segment(const Sha256& hash, std::string_view bytes, std::uint6
       return Error{ErrorCode::kCorrupt, fmt::format("[peer] node '{}' claims more of a segment than there is", name_)};
     const std::string_view piece = bytes.substr(offset, limits::kSegmentPieceBytes);
     const std::span<const std::byte> payload[] = {std::as_bytes(std::span(piece.data(), piece.size()))};
-    bytes_in_flight_ += piece.size();
+    InFlight in_flight(*this);
+    in_flight.add(piece.size());
     auto answer = ask<wire::SegmentProgress>(wire::PutSegment{hash, bytes.size(), offset}, payload,
                                              deadline_in(limits::kRequestDeadlineDefault));
-    bytes_in_flight_ -= piece.size();
     if (!answer) return std::move(answer).error();
     if (answer->complete) {
-      progress(bytes.size());
+      if (progress) progress(bytes.size());
       return {};
     }
     // A peer that keeps sending us back would never let this end.
     if (answer->have_bytes <= offset && ++restarts > 3)
       return Error{ErrorCode::kCorrupt, fmt::format("[peer] node '{}' does not keep the pieces of a segment", name_)};
     offset = answer->have_bytes;
-    progress(offset);
+    if (progress) progress(offset);
   }
 }
 
 Result<wire::Installed> Peer::install(const wire::Install& install, SteadyTime deadline) {
   return ask<wire::Installed>(install, {}, deadline);
+}
+
+Result<wire::Uninstalled> Peer::uninstall(std::uint64_t epoch, SteadyTime deadline) {
+  return ask<wire::Uninstalled>(wire::Uninstall{epoch}, {}, deadline);
 }
 
 Result<wire::NodeStatus> Peer::status(SteadyTime deadline) { return ask<wire::NodeStatus>(wire::GetStatus{}, {}, deadline); }
@@ -202,23 +252,21 @@ Result<Peer::PingReport> Peer::ping(std::uint64_t payload_bytes, std::uint64_t r
   const std::vector<std::byte> payload(payload_bytes);
   const std::span<const std::byte> pieces[] = {payload};
   const SteadyTime start = Clock::now();
-  bytes_in_flight_ += payload_bytes + reply_bytes;
+  InFlight in_flight(*this);
+  in_flight.add(payload_bytes + reply_bytes);
   auto pong = ask<wire::Pong>(wire::Ping{reply_bytes}, payload_bytes == 0 ? ConstPieces{} : ConstPieces(pieces), deadline);
-  bytes_in_flight_ -= payload_bytes + reply_bytes;
   if (!pong) return std::move(pong).error();
   return PingReport{Clock::now() - start, *pong};
 }
 
 Result<wire::RunResult> Peer::run(const wire::Run& run, ConstPieces payload, const TensorBuffer& buffer_for, SteadyTime deadline,
                                   const CancelToken& cancel, CallTiming* timing) {
+  const Error given_up{ErrorCode::kCancelled, "[peer] the caller gave up"};
+  if (cancel.cancelled()) return given_up;
   const SteadyTime start = Clock::now();
-  TIDELINE_TRY(const auto connection, lease(deadline));
-  Channel& channel = connection->channel();
-  connection->broken = true;
   const std::uint64_t id = next_request_.fetch_add(1);
-  std::uint64_t bytes = 0;
-  for (const auto& piece : payload) bytes += piece.size();
-  bytes_in_flight_ += bytes;
+  InFlight in_flight(*this);
+  for (const auto& piece : payload) in_flight.add(piece.size());
   // The token outlives this call and may fire after it: what its callback touches is shared and says when the call is over.
   struct Watch {
     std::mutex mutex;
@@ -231,7 +279,9 @@ Result<wire::RunResult> Peer::run(const wire::Run& run, ConstPieces payload, con
     if (watch->peer != nullptr) watch->peer->send_cancel(id);
   });
 
-  auto result = [&]() -> Result<wire::RunResult> {
+  auto result = with_connection(deadline, [&](Lease& connection) -> Result<wire::RunResult> {
+    Channel& channel = connection.channel();
+    connection.broken = true;
     TIDELINE_CHECK_OK(channel.send(id, run, payload, deadline));
     const SteadyTime sent = Clock::now();
     SteadyTime until = deadline;
@@ -241,34 +291,37 @@ Result<wire::RunResult> Peer::run(const wire::Run& run, ConstPieces payload, con
       frame = channel.receive(std::min(until, deadline_in(kCancelGrace)));
       if (frame || frame.error().code != ErrorCode::kDeadlineExceeded) break;
       if (cancel.cancelled()) {
-        if (until != deadline) return Error{ErrorCode::kCancelled, "[peer] the caller gave up"};
+        if (until != deadline) return given_up;
         until = std::min(deadline, deadline_in(kCancelGrace));
       }
       if (Clock::now() >= until) break;
     }
     TIDELINE_CHECK_OK(frame);
+    connection.answered = true;
     const SteadyTime answered = Clock::now();
-    if (frame->header.request_id != id)
-      return Error{ErrorCode::kCorrupt, fmt::format("[peer] node '{}' answered another request", name_)};
-    bytes_in_flight_ += frame->header.payload_bytes;
-    bytes += frame->header.payload_bytes;
     if (frame->header.type == wire::FrameType::kError) {
       TIDELINE_CHECK_OK(channel.skip_payload(*frame, deadline));
-      connection->broken = false;
+      // With id 0 it is about the connection, and ends it.
+      connection.broken = frame->header.request_id != id;
       return decode<wire::RunResult>(*frame);
     }
+    if (frame->header.request_id != id)
+      return Error{ErrorCode::kCorrupt, fmt::format("[peer] node '{}' answered another request", name_)};
+    in_flight.add(frame->header.payload_bytes);
     TIDELINE_TRY(auto answer, decode<wire::RunResult>(*frame));
+    if (answer.epoch != run.epoch)
+      return Error{ErrorCode::kCorrupt,
+                   fmt::format("[peer] node '{}' answered for plan {} instead of {}", name_, answer.epoch, run.epoch)};
     const Status received = receive_tensors(channel, *frame, answer.tensors, buffer_for, deadline);
     if (!received) return received.error();
-    connection->broken = false;
+    connection.broken = false;
     if (timing != nullptr) {
       const SteadyTime end = Clock::now();
       *timing = {sent - start, answered - sent, end - answered, end - start};
     }
     return answer;
-  }();
+  });
 
-  bytes_in_flight_ -= bytes;
   {
     const std::lock_guard lock(watch->mutex);
     watch->peer = nullptr;

@@ -5,8 +5,9 @@
 // kCorrupt when its bytes make no sense. After kDisconnected the Peer stays dead; connect another.
 // A resource; thread-safe. The transport must outlive it.
 //
-//   TIDELINE_TRY(auto peer, Peer::connect({.transport = &tcp, .address = address, .session = id, .own_name = "caller"},
-//   deadline)); TIDELINE_TRY(const auto missing, peer->missing_segments(hashes, deadline));
+//   const PeerOptions options{.transport = &tcp, .address = address, .session = id, .own_name = "caller"};
+//   TIDELINE_TRY(const auto peer, Peer::connect(options, deadline_in(3s)));
+//   TIDELINE_TRY(const auto missing, peer->missing_segments(hashes, deadline_in(3s)));
 #pragma once
 
 #include <atomic>
@@ -34,6 +35,8 @@ struct PeerOptions {
   std::string own_name;
   std::string peer_name;  // for errors; the peer's HELLO must say the same unless this is empty
   wire::Role role = wire::Role::kCaller;
+  // Errors name the peer and not where it is: for a node, whose errors travel to strangers.
+  bool hide_address = false;
 };
 
 // Where the time of one RUN call went, by the caller's clock. The transfer both ways is total - the callee's own total.
@@ -59,6 +62,8 @@ class Peer {
   Status push_segment(const Sha256& hash, std::string_view bytes, std::uint64_t from_byte, const CancelToken& cancel,
                       const std::function<void(std::uint64_t)>& progress);
   Result<wire::Installed> install(const wire::Install& install, SteadyTime deadline);
+  // Forgets the session's stages there up to and with `epoch`.
+  Result<wire::Uninstalled> uninstall(std::uint64_t epoch, SteadyTime deadline);
   Result<wire::NodeStatus> status(SteadyTime deadline);
   struct PingReport {
     Nanos total{0};
@@ -75,10 +80,16 @@ class Peer {
  private:
   // A data connection; back to the idle ones when it goes out of scope unbroken.
   class Lease;
+  // Bytes of a call under way, counted for as long as it lives.
+  class InFlight;
 
   explicit Peer(PeerOptions options) : options_(std::move(options)) {}
   Result<std::unique_ptr<Channel>> open(wire::ConnectionKind kind, SteadyTime deadline);
-  Result<std::unique_ptr<Lease>> lease(SteadyTime deadline);
+  // A new connection, or one that was used before and has not ended since.
+  Result<std::unique_ptr<Lease>> lease(SteadyTime deadline, bool fresh = false);
+  // Calls `attempt` with a connection; once more with a fresh one when a used one had ended before it answered anything.
+  template <class Attempt>
+  auto with_connection(SteadyTime deadline, Attempt attempt) -> decltype(attempt(std::declval<Lease&>()));
   void heartbeat();
   void declare_dead();
   void send_cancel(std::uint64_t request_id);

@@ -4,11 +4,11 @@
 
 namespace tideline {
 
-Status ComputeSlot::acquire(SteadyTime deadline, const CancelToken& cancel, std::size_t waiting_max) {
+Result<ComputeSlot::Turn> ComputeSlot::acquire(SteadyTime deadline, const CancelToken& cancel, std::size_t waiting_max) {
   std::unique_lock lock(shared_->mutex);
   if (!shared_->busy && shared_->waiting.empty()) {
     shared_->busy = true;
-    return {};
+    return Turn(shared_);
   }
   if (shared_->waiting.size() >= waiting_max)
     return Error{ErrorCode::kOverloaded, fmt::format("[node] {} requests are waiting already; send fewer at once", waiting_max)};
@@ -26,7 +26,7 @@ Status ComputeSlot::acquire(SteadyTime deadline, const CancelToken& cancel, std:
   shared_->waiting.remove(ticket);
   if (ours) {
     shared_->busy = true;
-    return {};
+    return Turn(shared_);
   }
   // The turn may have been ours: pass it on.
   shared_->changed.notify_all();
@@ -35,7 +35,8 @@ Status ComputeSlot::acquire(SteadyTime deadline, const CancelToken& cancel, std:
   return Error{ErrorCode::kDeadlineExceeded, "[node] the deadline passed while the request waited for the engine"};
 }
 
-void ComputeSlot::release() {
+ComputeSlot::Turn::~Turn() {
+  if (!shared_) return;
   const std::lock_guard lock(shared_->mutex);
   shared_->busy = false;
   shared_->changed.notify_all();

@@ -14,11 +14,22 @@
 namespace tideline {
 
 class ComputeSlot {
+  struct Shared;
+
  public:
-  // Waits for the turn. kDeadlineExceeded, kCancelled, or kOverloaded when `waiting_max` wait already. After success call
-  // release().
-  Status acquire(SteadyTime deadline, const CancelToken& cancel, std::size_t waiting_max);
-  void release();
+  // The engine is whoever's holds it, until it goes, by whatever way.
+  class Turn {
+   public:
+    explicit Turn(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+    Turn(Turn&&) = default;
+    Turn& operator=(Turn&&) = delete;
+    ~Turn();
+
+   private:
+    std::shared_ptr<Shared> shared_;
+  };
+  // Waits for the turn. kDeadlineExceeded, kCancelled, or kOverloaded when `waiting_max` wait already.
+  Result<Turn> acquire(SteadyTime deadline, const CancelToken& cancel, std::size_t waiting_max);
 
  private:
   struct Shared {

@@ -9,20 +9,12 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "client/client.h"
 #include "node/compute_slot.h"
-#include "node/node.h"
+#include "node/nodes_fixture.h"
 #include "node/segment_store.h"
-#include "session/load.h"
-#include "zoo/zoo.h"
 
 namespace tideline {
 namespace {
-
-std::string fresh_folder() {
-  std::string name = std::filesystem::temp_directory_path().string() + "/tideline-node-XXXXXX";
-  return ::mkdtemp(name.data()) != nullptr ? name : "";
-}
 
 class StoreTest : public ::testing::Test {
  protected:
@@ -94,15 +86,13 @@ TEST_F(StoreTest, ADamagedFileIsNoticedAndDeleted) {
 TEST(ComputeSlotTest, FirstComeFirstServedWithinLimits) {
   ComputeSlot slot;
   const CancelToken never;
-  ASSERT_TRUE(slot.acquire(kNoDeadline, never, 1));
+  std::optional<Result<ComputeSlot::Turn>> turn = slot.acquire(kNoDeadline, never, 1);
+  ASSERT_TRUE(*turn);
   EXPECT_EQ(slot.acquire(deadline_in(std::chrono::milliseconds(5)), never, 1).error().code, ErrorCode::kDeadlineExceeded);
   CancelToken cancelled;
   cancelled.cancel();
   EXPECT_EQ(slot.acquire(kNoDeadline, cancelled, 1).error().code, ErrorCode::kCancelled);
-  std::thread waiting([&] {
-    EXPECT_TRUE(slot.acquire(kNoDeadline, never, 5));
-    slot.release();
-  });
+  std::thread waiting([&] { EXPECT_TRUE(slot.acquire(kNoDeadline, never, 5)); });
   // With one waiting already, a second is refused; without it, it would wait: cancelled so that the test ends either way.
   while (true) {
     CancelToken soon;
@@ -110,64 +100,14 @@ TEST(ComputeSlotTest, FirstComeFirstServedWithinLimits) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       soon.cancel();
     });
-    const Status refused = slot.acquire(kNoDeadline, soon, 1);
+    const auto refused = slot.acquire(kNoDeadline, soon, 1);
     canceller.join();
     ASSERT_FALSE(refused);
     if (refused.error().code == ErrorCode::kOverloaded) break;
   }
-  slot.release();
+  turn.reset();
   waiting.join();
 }
-
-class NodesTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    auto loaded = load_model_bytes(*zoo_model("lenet5", 1), "lenet5", {}, {});
-    ASSERT_TRUE(loaded) << loaded.error().message;
-    engine_ = std::move(loaded->engine);
-    chain_ = std::move(loaded->chain);
-    inputs_ = std::move(loaded->sample);
-    model_ = std::make_unique<Model>(std::move(loaded->model));
-    for (const char* name : {"camera", "gateway", "server"}) {
-      const std::uint16_t port = static_cast<std::uint16_t>(nodes_.size() + 1);
-      NodeOptions options;
-      options.name = name;
-      options.listen = {"127.0.0.1", port};
-      options.store_folder = folder_ + "/" + name;
-      auto node = NodeServer::start(options, *transport_, *transport_, *engine_);
-      ASSERT_TRUE(node) << node.error().message;
-      nodes_.push_back(std::move(*node));
-      cluster_.nodes.push_back({.name = name, .host = "127.0.0.1", .port = port});
-    }
-    for (std::uint32_t j = 0; j < 2; ++j) cluster_.links.push_back({.from = NodeId{j}, .to = NodeId{j + 1}, .bytes_per_s = 1e9});
-  }
-  ~NodesTest() override {
-    nodes_.clear();
-    std::filesystem::remove_all(folder_);
-  }
-  Plan plan() const {
-    Plan plan{.planner = "test", .model_sha256 = model_->sha256(), .chain_sha256 = chain_.sha256};
-    const std::uint32_t third = chain_.block_count() / 3;
-    plan.segments = {{.node = "camera", .first_block = 0, .last_block = third - 1},
-                     {.node = "gateway", .first_block = third, .last_block = 2 * third - 1},
-                     {.node = "server", .first_block = 2 * third, .last_block = chain_.block_count() - 1}};
-    return plan;
-  }
-  std::vector<TensorView> views() const {
-    std::vector<TensorView> all;
-    for (const Tensor& input : inputs_) all.push_back(view(input));
-    return all;
-  }
-
-  std::string folder_ = fresh_folder();
-  std::unique_ptr<Engine> engine_;
-  std::unique_ptr<Transport> transport_ = make_loopback_transport();
-  std::unique_ptr<Model> model_;
-  Chain chain_;
-  std::vector<Tensor> inputs_;
-  Cluster cluster_;
-  std::vector<std::unique_ptr<NodeServer>> nodes_;
-};
 
 TEST_F(NodesTest, ManyCallersAtOnceGetTheSameAnswer) {
   ClusterClient client(*transport_, cluster_);

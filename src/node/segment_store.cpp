@@ -78,6 +78,21 @@ bool SegmentStore::has(const Sha256& hash) const {
   return fs::is_regular_file(path(hash), status);
 }
 
+Result<Bytes> SegmentStore::size(const Sha256& hash) const {
+  std::error_code status;
+  const auto bytes = fs::file_size(path(hash), status);
+  if (!status) return static_cast<Bytes>(bytes);
+  return Error{ErrorCode::kNotFound, fmt::format("[store] segment {} is not here; push it again", hash.hex().substr(0, 12))};
+}
+
+std::size_t SegmentStore::count() const {
+  std::size_t whole = 0;
+  std::error_code status;
+  for (auto it = fs::directory_iterator(folder_, status); !status && it != fs::directory_iterator(); it.increment(status))
+    if (it->path().extension() == ".segment") ++whole;
+  return whole;
+}
+
 Result<std::string> SegmentStore::read(const Sha256& hash) const {
   auto bytes = read_file(path(hash), limits::kSegmentBytesMax);
   if (!bytes)

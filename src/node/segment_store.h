@@ -23,6 +23,10 @@ class SegmentStore {
   static Result<std::unique_ptr<SegmentStore>> open(const std::string& folder, Bytes bytes_max);
 
   bool has(const Sha256& hash) const;
+  // Of the whole package. kNotFound.
+  Result<Bytes> size(const Sha256& hash) const;
+  // Whole segments in the folder.
+  std::size_t count() const;
   // The package. kNotFound; kCorrupt when the file no longer has its name's hash (it is deleted then).
   Result<std::string> read(const Sha256& hash) const;
 

@@ -57,7 +57,7 @@ std::uint64_t TensorSet::total_bytes() const {
 }
 
 Result<std::shared_ptr<Stage>> Stage::make(const wire::Install& install, std::shared_ptr<LoadedSegment> segment,
-                                           std::shared_ptr<Peer> next, ComputeSlot& slot, StageOptions options) {
+                                           std::shared_ptr<NextNode> next, ComputeSlot& slot, StageOptions options) {
   const auto mismatch = [&](const std::string& what) {
     return Error{ErrorCode::kInvalidArgument, fmt::format("[node] the segment does not fit its stage: {}", printable(what))};
   };
@@ -106,13 +106,16 @@ Result<TensorSet> Stage::compute(const TensorSet& inputs, wire::StageTiming& tim
       if (const Bytes bytes = known_bytes(session.outputs()[i]); bytes > 0) made[i].buffer = buffers.get(kOutputSlots + i, bytes);
 
     const SteadyTime asked = Clock::now();
-    TIDELINE_CHECK_OK(slot_.acquire(deadline, cancel, options_.waiting_max));
-    const SteadyTime started = Clock::now();
-    Status ran = session.run(views, made, {.deadline = deadline, .cancel = &cancel});
-    if (ran && options_.slowdown > 1)
-      ran = stretch(started + std::chrono::duration_cast<Clock::duration>((Clock::now() - started) * options_.slowdown), deadline,
-                    cancel);
-    slot_.release();
+    SteadyTime started;
+    Status ran;
+    {
+      TIDELINE_TRY(const auto turn, slot_.acquire(deadline, cancel, options_.waiting_max));
+      started = Clock::now();
+      ran = session.run(views, made, {.deadline = deadline, .cancel = &cancel});
+      if (ran && options_.slowdown > 1)
+        ran = stretch(started + std::chrono::duration_cast<Clock::duration>((Clock::now() - started) * options_.slowdown),
+                      deadline, cancel);
+    }
     timing.queue_ns = nanoseconds(started - asked);
     timing.compute_ns = nanoseconds(Clock::now() - started);
     if (!ran) return std::move(ran).error();
@@ -159,7 +162,8 @@ Result<StageReply> Stage::call_next(const TensorSet& outputs, wire::StageTiming&
     return buffer;
   };
   CallTiming call;
-  TIDELINE_TRY(auto result, next_->run(run, outputs.bytes, buffer_for, deadline, cancel, &call));
+  TIDELINE_TRY(const auto next, next_->connected(deadline));
+  TIDELINE_TRY(auto result, next->run(run, outputs.bytes, buffer_for, deadline, cancel, &call));
   if (result.stages.size() >= limits::kPlanHopsMax)
     return Error{ErrorCode::kCorrupt, "[node] the next node reports too many stages"};
   timing.send_ns = nanoseconds(call.send);

@@ -12,15 +12,11 @@
 #include "client/peer.h"
 #include "engine/engine.h"
 #include "node/compute_slot.h"
+#include "node/next_node.h"
+#include "node/segments.h"
 #include "wire/messages.h"
 
 namespace tideline {
-
-// A segment that is in memory; shared by the stages of all plans that use it.
-struct LoadedSegment {
-  std::unique_ptr<Session> session;
-  Bytes package_bytes = 0;
-};
 
 // Memory of one connection that is used again for each request, so that large tensors do not fault their pages in each time.
 class RequestBuffers {
@@ -32,6 +28,11 @@ class RequestBuffers {
     // Shrink only when far too large: one huge request must not hold its memory for ever.
     if (buffer.size() < bytes || buffer.size() > 4 * bytes + (1u << 20)) buffer = Buffer(bytes);
     return buffer.span().first(bytes);
+  }
+  // Gives back those that are larger; what get() gave of them is no longer valid.
+  void release_above(std::size_t bytes) {
+    for (Buffer& buffer : buffers_)
+      if (buffer.size() > bytes) buffer = Buffer();
   }
 
  private:
@@ -63,7 +64,7 @@ class Stage {
   // `segment` is null for a stage that passes on; `next` is null at the last stage. kInvalidArgument when the segment's tensors
   // are not those of the installation.
   static Result<std::shared_ptr<Stage>> make(const wire::Install& install, std::shared_ptr<LoadedSegment> segment,
-                                             std::shared_ptr<Peer> next, ComputeSlot& slot, StageOptions options);
+                                             std::shared_ptr<NextNode> next, ComputeSlot& slot, StageOptions options);
 
   const wire::Install& install() const { return install_; }
   // Whether a tensor of a RUN is one of the inputs, by type.
@@ -73,7 +74,7 @@ class Stage {
                          SteadyTime deadline, const CancelToken& cancel);
 
  private:
-  Stage(const wire::Install& install, std::shared_ptr<LoadedSegment> segment, std::shared_ptr<Peer> next, ComputeSlot& slot,
+  Stage(const wire::Install& install, std::shared_ptr<LoadedSegment> segment, std::shared_ptr<NextNode> next, ComputeSlot& slot,
         StageOptions options)
       : install_(install), segment_(std::move(segment)), next_(std::move(next)), slot_(slot), options_(std::move(options)) {}
   Result<TensorSet> compute(const TensorSet& inputs, wire::StageTiming& timing, RequestBuffers& buffers, SteadyTime deadline,
@@ -83,7 +84,7 @@ class Stage {
 
   wire::Install install_;
   std::shared_ptr<LoadedSegment> segment_;
-  std::shared_ptr<Peer> next_;
+  std::shared_ptr<NextNode> next_;
   ComputeSlot& slot_;
   StageOptions options_;
   // Positions: for each input of the session, which of install_.inputs; for each of install_.outputs, a session output (0 or

@@ -65,6 +65,9 @@ class Channel {
   // Reads the payload and forgets it.
   Status skip_payload(const Frame& frame, SteadyTime deadline);
 
+  // Whether a payload is still to be received or skipped. Of the receiving thread.
+  bool owes_payload() const { return payload_left_ > 0; }
+
   Connection& connection() { return *connection_; }
   void shutdown() { connection_->shutdown(); }  // any thread
 

@@ -79,6 +79,9 @@ class Connection {
   // send().
   virtual void finish(SteadyTime deadline) = 0;
 
+  // Whether the peer has closed its end or is known to be gone, whatever still waits to be read. Does not wait; any thread.
+  virtual bool ended() const = 0;
+
   virtual std::string peer() const = 0;  // for people: "127.0.0.1:40312"
   virtual ConnectionCounters counters() const = 0;
 };

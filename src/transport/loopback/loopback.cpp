@@ -54,6 +54,11 @@ class Pipe {
     return count;
   }
 
+  bool writer_closed() {
+    const std::lock_guard lock(mutex_);
+    return no_writer_;
+  }
+
   // The reader still gets what was written.
   void close_writer() { close(no_writer_); }
   void close_reader() { close(no_reader_); }
@@ -117,6 +122,7 @@ class LoopbackConnection final : public Connection {
     shutdown();
   }
 
+  bool ended() const override { return in_->writer_closed(); }
   std::string peer() const override { return peer_; }
   ConnectionCounters counters() const override {
     return {sent_bytes_.load(std::memory_order_relaxed), received_bytes_.load(std::memory_order_relaxed),

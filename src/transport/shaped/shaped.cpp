@@ -117,6 +117,7 @@ class ShapedConnection final : public Connection {
     shutdown();
   }
 
+  bool ended() const override { return inner_->ended(); }
   std::string peer() const override { return inner_->peer(); }
   ConnectionCounters counters() const override {
     return {sent_bytes_.load(std::memory_order_relaxed), received_bytes_.load(std::memory_order_relaxed),

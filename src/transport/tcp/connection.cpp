@@ -125,6 +125,11 @@ class TcpConnection final : public Connection {
     shutdown();
   }
 
+  bool ended() const override {
+    pollfd state{socket_.get(), POLLRDHUP, 0};
+    return ::poll(&state, 1, 0) > 0 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+  }
+
   std::string peer() const override { return peer_; }
 
   ConnectionCounters counters() const override {

@@ -1,0 +1,447 @@
+#include "node/connection.h"
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+
+namespace tideline {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kAnswerTimeout{30'000};
+constexpr std::chrono::milliseconds kFarewell{200};
+// After this long without a frame the buffers of large requests are given back.
+constexpr std::chrono::milliseconds kBuffersKept{1000};
+// What a caller's beats may be late: three of them missing, and the one that is due.
+constexpr std::chrono::milliseconds kSilenceMax = limits::kHeartbeatPeriod * (limits::kHeartbeatsMissedMax + 1);
+constexpr std::size_t kSegmentPieceSlot = 0;
+
+std::uint64_t nanoseconds(Clock::duration time) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, Nanos(time).count()));
+}
+
+std::uint64_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t total = 0;
+  std::uint64_t resident = 0;
+  statm >> total >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::string without_port(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
+
+bool may_lead_to(const std::vector<std::string>& allowed, const Address& address) {
+  return allowed.empty() || std::any_of(allowed.begin(), allowed.end(), [&](const std::string& entry) {
+           return entry == address.host || entry == to_string(address);
+         });
+}
+
+}  // namespace
+
+NodeConnection::NodeConnection(NodeCore& core, std::unique_ptr<Connection> connection)
+    : core_(core),
+      channel_(std::move(connection)),
+      address_(without_port(channel_.connection().peer())),
+      heard_at_(Clock::now()) {}
+
+SteadyTime NodeConnection::silent_since() const {
+  if (refusal_ || requests_.load() > 0) return kNoDeadline;
+  {
+    const std::lock_guard lock(caller_mutex_);
+    if (caller_ && caller_->beats()) return kNoDeadline;
+  }
+  const SteadyTime since = heard_at_.load(std::memory_order_relaxed);
+  return Clock::now() - since < core_.options.silence ? kNoDeadline : since;
+}
+
+void NodeConnection::notice_end() {
+  if (requests_.load() == 0 || !channel_.connection().ended()) return;
+  std::shared_ptr<Caller> caller;
+  {
+    const std::lock_guard lock(caller_mutex_);
+    caller = caller_;
+  }
+  if (caller) caller->cancel_all(&channel_);
+}
+
+void NodeConnection::say_goodbye() {
+  if (!is_control_.load()) return;
+  const std::lock_guard lock(send_mutex_);
+  (void)channel_.send(0, wire::Goodbye{"the node is shutting down"}, deadline_in(kFarewell));
+}
+
+void NodeConnection::serve() {
+  try {
+    if (const Status greeted = greet(); !greeted) {
+      log(LogLevel::kInfo, fmt::format("refused {}: {}", channel_.connection().peer(), greeted.error().message));
+    } else {
+      caller_->join(channel_, hello_.kind);
+      struct Leave {
+        NodeConnection& self;
+        ~Leave() { self.caller_->leave(self.channel_, self.hello_.kind); }
+      } const leave{*this};
+      if (hello_.kind == wire::ConnectionKind::kControl)
+        serve_control();
+      else
+        serve_data();
+      // An ERROR that ended the connection must arrive before the end of the stream does.
+      if (!core_.stopping) channel_.connection().finish(deadline_in(kFarewell));
+    }
+  } catch (const std::exception& error) {
+    log(LogLevel::kError, fmt::format("connection {} ended: {}", channel_.connection().peer(), error.what()));
+  }
+  channel_.shutdown();
+  // What only this connection kept goes outside the lock: it may close others.
+  std::shared_ptr<Caller> last;
+  const std::lock_guard lock(caller_mutex_);
+  last.swap(caller_);
+}
+
+Status NodeConnection::greet() {
+  const SteadyTime deadline = deadline_in(refusal_ ? limits::kHandshakeTimeout / 5 : limits::kHandshakeTimeout);
+  TIDELINE_TRY(hello_, channel_.await_hello(deadline));
+  heard();
+  wire::Hello ours;
+  ours.role = wire::Role::kNode;
+  ours.kind = hello_.kind;
+  ours.session = hello_.session;
+  ours.name = core_.options.name;
+  if (refusal_) {
+    const Error full{ErrorCode::kOverloaded, "[node] this node has too many connections; try again later"};
+    return channel_.welcome(ours, hello_, &full, deadline);
+  }
+  if (core_.draining) {
+    const Error draining{ErrorCode::kOverloaded, "[node] this node is shutting down; use another or wait"};
+    return channel_.welcome(ours, hello_, &draining, deadline);
+  }
+  auto caller = core_.callers.join(hello_);
+  if (!caller) return channel_.welcome(ours, hello_, &caller.error(), deadline);
+  TIDELINE_CHECK_OK(channel_.welcome(ours, hello_, nullptr, deadline));
+  is_control_ = hello_.kind == wire::ConnectionKind::kControl;
+  const std::lock_guard lock(caller_mutex_);
+  caller_ = std::move(*caller);
+  return {};
+}
+
+Status NodeConnection::refuse(std::uint64_t request_id, const Error& error) {
+  return send(request_id, wire::to_message(error, core_.options.name), {}, deadline_in(kAnswerTimeout));
+}
+
+Status NodeConnection::refuse(const Frame& frame, const Error& error) {
+  if (channel_.owes_payload()) TIDELINE_CHECK_OK(channel_.skip_payload(frame, deadline_in(kAnswerTimeout)));
+  return refuse(frame.header.request_id, error);
+}
+
+template <class Handle>
+Status NodeConnection::guarded(const Frame& frame, Handle handle) {
+  try {
+    return handle();
+  } catch (const std::exception& error) {
+    log(LogLevel::kError,
+        fmt::format("{} of {}: {}", wire::to_string(frame.header.type), channel_.connection().peer(), error.what()));
+  }
+  return refuse(frame, Error{ErrorCode::kOverloaded, "[node] out of memory or threads; try again later or ask for less"});
+}
+
+void NodeConnection::serve_control() {
+  std::uint64_t data_bytes = 0;
+  while (!core_.stopping) {
+    const bool beats = caller_->beats();
+    auto frame = channel_.receive(deadline_in(beats ? kSilenceMax : std::chrono::milliseconds(limits::kHandshakeTimeout)));
+    if (!frame) {
+      if (frame.error().code == ErrorCode::kCorrupt) (void)refuse(0, frame.error());
+      if (frame.error().code != ErrorCode::kDeadlineExceeded) return;
+      // Silence. A beat may wait behind bulk on a slow link; who has never beaten may be a plain program with requests elsewhere.
+      if (!beats && caller_->connections() > 1 && Clock::now() - heard_at_.load() < core_.options.idle_timeout) continue;
+      const std::uint64_t now = caller_->received_bytes();
+      if (beats && now != data_bytes) {
+        data_bytes = now;
+        continue;
+      }
+      log(LogLevel::kInfo, fmt::format("caller '{}' at {} has fallen silent", caller_->name(), channel_.connection().peer()));
+      return;
+    }
+    heard();
+    if (!guarded(*frame, [&] { return handle_control(*frame); })) return;
+  }
+}
+
+Status NodeConnection::handle_control(const Frame& frame) {
+  const SteadyTime deadline = deadline_in(kAnswerTimeout);
+  const std::uint64_t id = frame.header.request_id;
+  switch (frame.header.type) {
+    case wire::FrameType::kPing: {
+      const auto ping = decode<wire::Ping>(frame);
+      if (!ping) return refuse(frame, ping.error());
+      if (frame.header.payload_bytes > 0 || ping->reply_bytes > 0)
+        return refuse(frame,
+                      Error{ErrorCode::kInvalidArgument, "[node] only heartbeats here: bulk belongs on a DATA connection"});
+      caller_->has_beaten();
+      return send(id, wire::Pong{}, {}, deadline);
+    }
+    case wire::FrameType::kCancel: {
+      const auto cancel = decode<wire::Cancel>(frame);
+      if (!cancel) return refuse(frame, cancel.error());
+      caller_->cancel(id);
+      return {};
+    }
+    case wire::FrameType::kGetStatus: {
+      const auto question = decode<wire::GetStatus>(frame);
+      if (!question) return refuse(frame, question.error());
+      return send(id, status(), {}, deadline);
+    }
+    case wire::FrameType::kGoodbye: return channel_.skip_payload(frame, deadline);
+    default:
+      return refuse(frame, Error{ErrorCode::kInvalidArgument, fmt::format("[node] {} does not belong on a CONTROL connection",
+                                                                          wire::to_string(frame.header.type))});
+  }
+}
+
+void NodeConnection::serve_data() {
+  while (!core_.stopping) {
+    auto frame = channel_.receive(deadline_in(std::min(core_.options.idle_timeout, kBuffersKept)));
+    if (!frame) {
+      if (frame.error().code == ErrorCode::kDeadlineExceeded) {
+        buffers_.release_above(limits::kNodeIdleBufferBytes);
+        if (caller_->beats() || Clock::now() - heard_at_.load() < core_.options.idle_timeout) continue;
+      }
+      if (frame.error().code == ErrorCode::kCorrupt) {
+        log(LogLevel::kWarning, fmt::format("{}: {}", channel_.connection().peer(), frame.error().message));
+        (void)refuse(0, frame.error());
+      }
+      return;
+    }
+    heard();
+    if (!guarded(*frame, [&] { return handle(*frame); })) return;
+    heard();
+  }
+}
+
+Status NodeConnection::handle(const Frame& frame) {
+  const SteadyTime arrived = Clock::now();
+  const SteadyTime deadline = deadline_in(kAnswerTimeout);
+  const std::uint64_t id = frame.header.request_id;
+  switch (frame.header.type) {
+    case wire::FrameType::kRun: return handle_run(frame, arrived);
+    case wire::FrameType::kPutSegment: return handle_put(frame);
+    case wire::FrameType::kPing: return handle_ping(frame);
+    case wire::FrameType::kGetStatus: {
+      const auto question = decode<wire::GetStatus>(frame);
+      if (!question) return refuse(frame, question.error());
+      return send(id, status(), {}, deadline);
+    }
+    case wire::FrameType::kHasSegments: {
+      const auto question = decode<wire::HasSegments>(frame);
+      if (!question) return refuse(frame, question.error());
+      wire::SegmentsMissing answer;
+      for (const Sha256& hash : question->hashes) {
+        if (core_.store->has(hash)) continue;
+        const auto here = core_.store->resume_at(hash);
+        if (!here) return refuse(id, here.error());
+        answer.missing.push_back({hash, *here});
+      }
+      return send(id, answer, {}, deadline);
+    }
+    case wire::FrameType::kInstall: {
+      const auto request = decode<wire::Install>(frame);
+      if (!request) return refuse(frame, request.error());
+      const auto installed = install(*request);
+      if (!installed) return refuse(id, installed.error());
+      return send(id, *installed, {}, deadline);
+    }
+    case wire::FrameType::kUninstall: {
+      const auto request = decode<wire::Uninstall>(frame);
+      if (!request) return refuse(frame, request.error());
+      return send(id, wire::Uninstalled{static_cast<std::uint32_t>(caller_->uninstall(request->epoch))}, {}, deadline);
+    }
+    case wire::FrameType::kGoodbye:
+      TIDELINE_CHECK_OK(channel_.skip_payload(frame, deadline));
+      return Error{ErrorCode::kDisconnected, "the caller said goodbye"};
+    default:
+      return refuse(frame, Error{ErrorCode::kInvalidArgument, fmt::format("[node] {} is not for a node to receive on a DATA "
+                                                                          "connection",
+                                                                          wire::to_string(frame.header.type))});
+  }
+}
+
+Status NodeConnection::handle_ping(const Frame& frame) {
+  static constexpr std::array<std::byte, 65536> kZeros{};
+  const SteadyTime start = Clock::now();
+  const auto ping = decode<wire::Ping>(frame);
+  if (!ping) return refuse(frame, ping.error());
+  const SteadyTime deadline = deadline_in(kAnswerTimeout);
+  TIDELINE_CHECK_OK(channel_.skip_payload(frame, deadline));
+  const wire::Pong pong{frame.header.payload_bytes, nanoseconds(Clock::now() - start)};
+  // The same zeros over and over: an echo takes no memory of its own.
+  std::vector<std::span<const std::byte>> pieces;
+  for (std::uint64_t left = ping->reply_bytes; left > 0; left -= pieces.back().size())
+    pieces.push_back(std::span(kZeros).first(static_cast<std::size_t>(std::min<std::uint64_t>(left, kZeros.size()))));
+  return send(frame.header.request_id, pong, pieces, deadline);
+}
+
+Status NodeConnection::handle_put(const Frame& frame) {
+  const SteadyTime deadline = deadline_in(kAnswerTimeout);
+  const auto request = decode<wire::PutSegment>(frame);
+  if (!request) return refuse(frame, request.error());
+  const std::span<std::byte> piece = buffers_.get(kSegmentPieceSlot, frame.header.payload_bytes);
+  const std::span<std::byte> pieces[] = {piece};
+  TIDELINE_CHECK_OK(channel_.receive_payload(frame, pieces, deadline));
+  wire::SegmentProgress progress{request->hash, 0, false};
+  Status stored = core_.store->put(request->hash, request->total_bytes, request->offset, piece);
+  if (!stored && stored.error().code != ErrorCode::kInvalidArgument) return refuse(frame.header.request_id, stored.error());
+  progress.complete = core_.store->has(request->hash);
+  if (progress.complete) {
+    progress.have_bytes = request->total_bytes;
+  } else {
+    // Also the answer to a piece from the wrong place: where the upload stands.
+    const auto here = core_.store->resume_at(request->hash);
+    if (!here) return refuse(frame.header.request_id, here.error());
+    progress.have_bytes = *here;
+  }
+  return send(frame.header.request_id, progress, {}, deadline);
+}
+
+Result<std::shared_ptr<NextNode>> NodeConnection::next_node(const std::string& name, const std::string& address) {
+  if (name == core_.options.name || core_.callers.has_caller(caller_->session(), wire::Role::kNode, name))
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[node] the stage leads back to '{}', which the request has passed: a ring", name)};
+  return caller_->next_node(name, address, [&]() -> Result<std::shared_ptr<NextNode>> {
+    TIDELINE_TRY(const Address where, parse_address(address));
+    if (!may_lead_to(core_.options.allow_next, where))
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("[node] this node may not call '{}' at the address given (--allow-next)", name)};
+    auto next = std::make_shared<NextNode>(PeerOptions{.transport = &core_.onward,
+                                                       .address = where,
+                                                       .session = caller_->session(),
+                                                       .own_name = core_.options.name,
+                                                       .peer_name = name,
+                                                       .role = wire::Role::kNode,
+                                                       .hide_address = true});
+    TIDELINE_TRY([[maybe_unused]] const auto peer, next->connected(deadline_in(limits::kConnectTimeout)));
+    return next;
+  });
+}
+
+Result<wire::Installed> NodeConnection::install(const wire::Install& request) {
+  const SteadyTime start = Clock::now();
+  wire::Installed answer{request.epoch, request.stage, 0};
+  std::shared_ptr<LoadedSegment> segment;
+  if (request.segment) {
+    TIDELINE_TRY(segment, core_.segments.load(*request.segment));
+    answer.load_ns = nanoseconds(Clock::now() - start);
+  }
+  std::shared_ptr<NextNode> next;
+  if (!request.next_address.empty()) {
+    TIDELINE_TRY(next, next_node(request.next_node, request.next_address));
+  }
+  StageOptions stage_options;
+  stage_options.node_name = core_.options.name;
+  stage_options.slowdown = core_.options.slowdown;
+  stage_options.result_bytes_max = core_.options.request_bytes;
+  TIDELINE_TRY(auto stage, Stage::make(request, std::move(segment), std::move(next), core_.slot, stage_options));
+  TIDELINE_CHECK_OK(caller_->install({request.epoch, request.stage}, std::move(stage)));
+  log(LogLevel::kInfo,
+      fmt::format("installed stage {} of plan {}: {}", request.stage, request.epoch,
+                  request.segment ? "segment " + request.segment->hex().substr(0, 12) : std::string("passes on")));
+  return answer;
+}
+
+Status NodeConnection::handle_run(const Frame& frame, SteadyTime arrived) {
+  const std::uint64_t id = frame.header.request_id;
+  const auto run = decode<wire::Run>(frame);
+  if (!run) return refuse(frame, run.error());
+  const SteadyTime deadline =
+      arrived + std::min<std::chrono::microseconds>(std::chrono::microseconds(run->deadline_us), std::chrono::hours(24));
+  const std::shared_ptr<Stage> stage = core_.callers.find_stage(*caller_, {run->epoch, run->stage});
+  const auto token = caller_->begin(&channel_, id);
+  if (!token) return refuse(frame, token.error());
+  {
+    const std::lock_guard lock(core_.running_mutex);
+    ++core_.requests_running;
+  }
+  ++requests_;
+  struct Finish {
+    NodeConnection& self;
+    std::uint64_t id;
+    ~Finish() {
+      self.caller_->end(&self.channel_, id);
+      --self.requests_;
+      const std::lock_guard lock(self.core_.running_mutex);
+      if (--self.core_.requests_running == 0) self.core_.running_changed.notify_all();
+    }
+  } const finish{*this, id};
+  const auto fail = [&](const Error& error) {
+    ++core_.requests_failed;
+    return refuse(frame, error);
+  };
+
+  if (!stage)
+    return fail({ErrorCode::kNotFound, fmt::format("[node] plan {} is not installed here; install it again", run->epoch)});
+  if (core_.draining) return fail({ErrorCode::kOverloaded, "[node] this node is shutting down"});
+  if (frame.header.payload_bytes > core_.options.request_bytes)
+    return fail({ErrorCode::kOverloaded,
+                 fmt::format("[node] a request of {} is above the limit of {} (--request-bytes)",
+                             format_bytes(frame.header.payload_bytes), format_bytes(core_.options.request_bytes))});
+  if (run->tensors.size() != stage->install().inputs.size())
+    return fail({ErrorCode::kInvalidArgument, "[node] a request must bring each input of its stage once, in order"});
+  if (run->deadline_us == 0) return fail({ErrorCode::kDeadlineExceeded, "[node] the deadline has passed already"});
+
+  TensorSet inputs;
+  const auto buffer_for = [&](std::size_t position, const wire::WireTensor& tensor) -> Result<std::span<std::byte>> {
+    TIDELINE_CHECK_OK(stage->accepts(tensor));
+    if (tensor.index != position)
+      return Error{ErrorCode::kInvalidArgument, "[node] a request must bring each input of its stage once, in order"};
+    inputs.specs.push_back({stage->install().inputs[position], tensor.dtype, tensor.shape});
+    const std::span<std::byte> buffer = buffers_.get(position, tensor.bytes);
+    inputs.bytes.push_back(buffer);
+    return buffer;
+  };
+  const Status received = receive_tensors(channel_, frame, run->tensors, buffer_for, deadline);
+  // A refusal leaves the stream in step and is answered; a broken stream shows itself at the next receive.
+  if (!received) return fail(received.error());
+  wire::StageTiming timing;
+  timing.receive_ns = nanoseconds(Clock::now() - arrived);
+  auto reply = stage->run(inputs, timing, arrived, buffers_, deadline, *token);
+  if (!reply) return fail(reply.error());
+  wire::RunResult result;
+  result.epoch = run->epoch;
+  result.stages = std::move(reply->timings);
+  for (std::size_t i = 0; i < reply->tensors.specs.size(); ++i) {
+    const TensorSpec& spec = reply->tensors.specs[i];
+    auto tensor = wire::wire_tensor(static_cast<std::uint16_t>(i), spec.dtype, spec.shape);
+    if (!tensor) return fail(tensor.error());
+    result.tensors.push_back(std::move(*tensor));
+  }
+  const Status sent = send(id, result, reply->tensors.bytes, std::max(deadline, deadline_in(std::chrono::seconds(1))));
+  if (!sent && sent.error().code == ErrorCode::kInvalidArgument) return fail(sent.error());
+  ++core_.requests_done;
+  return sent;
+}
+
+wire::NodeStatus NodeConnection::status() const {
+  wire::NodeStatus status;
+  status.name = core_.options.name;
+  status.version = "0.1.0";
+  status.engine = core_.engine.version();
+  status.threads = static_cast<std::uint32_t>(core_.engine.threads());
+  status.uptime_ms = nanoseconds(Clock::now() - core_.started_at) / 1'000'000;
+  status.memory_bytes = resident_bytes();
+  status.memory_limit_bytes = core_.options.memory_bytes;
+  status.connections = core_.connections;
+  status.segments_stored = static_cast<std::uint32_t>(core_.store->count());
+  status.segments_loaded = static_cast<std::uint32_t>(core_.segments.count());
+  status.requests_done = core_.requests_done;
+  status.requests_failed = core_.requests_failed;
+  status.requests_running = core_.requests_running;
+  status.draining = core_.draining;
+  return status;
+}
+
+}  // namespace tideline

@@ -1,0 +1,80 @@
+// NodeConnection: one accepted connection and what comes over it: greeting, requests, heartbeats. Whoever reads a request also
+// computes and answers it, so that a hop has no hand-offs.
+// serve() runs on the connection's own thread; everything else is for any thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "node/core.h"
+#include "node/stage.h"
+#include "transport/channel.h"
+
+namespace tideline {
+
+class NodeConnection {
+ public:
+  // The core must outlive it.
+  NodeConnection(NodeCore& core, std::unique_ptr<Connection> connection);
+  // Greets only to say that there is no room. REQUIRES: before serve().
+  void refuse_instead() { refusal_ = true; }
+
+  // Until either side ends it. Whatever a peer makes us throw ends this connection and nothing else.
+  void serve();
+  void shutdown() { channel_.shutdown(); }
+  // The node drains: told to callers on their control connections.
+  void say_goodbye();
+
+  bool is_refusal() const { return refusal_; }
+  const std::string& address() const { return address_; }  // of the peer, without its port
+  // Since when nothing has come from a peer that has no request here and whose caller does not beat; never: kNoDeadline.
+  SteadyTime silent_since() const;
+  // Cancels the requests of a peer that has closed the connection while they run: nobody reads it then.
+  void notice_end();
+
+ private:
+  Status greet();
+  void serve_control();
+  void serve_data();
+  // Errors of the request are answered; an Error from here means that the connection cannot go on.
+  Status handle_control(const Frame& frame);
+  Status handle(const Frame& frame);
+  Status handle_put(const Frame& frame);
+  Status handle_run(const Frame& frame, SteadyTime arrived);
+  Status handle_ping(const Frame& frame);
+  Result<wire::Installed> install(const wire::Install& request);
+  Result<std::shared_ptr<NextNode>> next_node(const std::string& name, const std::string& address);
+  // Answers with an ERROR; the payload must have been read.
+  Status refuse(std::uint64_t request_id, const Error& error);
+  // Skips the payload first.
+  Status refuse(const Frame& frame, const Error& error);
+  wire::NodeStatus status() const;
+  template <class Message>
+  Status send(std::uint64_t request_id, const Message& message, ConstPieces payload, SteadyTime deadline) {
+    const std::lock_guard lock(send_mutex_);
+    return channel_.send(request_id, message, payload, deadline);
+  }
+  // Calls `handle` and answers the frame with ERROR when it throws.
+  template <class Handle>
+  Status guarded(const Frame& frame, Handle handle);
+  void heard() { heard_at_.store(std::chrono::steady_clock::now(), std::memory_order_relaxed); }
+
+  NodeCore& core_;
+  bool refusal_ = false;
+  Channel channel_;
+  const std::string address_;
+  std::mutex send_mutex_;
+  std::atomic<SteadyTime> heard_at_;
+  std::atomic<int> requests_{0};
+  std::atomic<bool> is_control_{false};
+  // Of the serving thread, but for caller_: set once, while greeting.
+  wire::Hello hello_;
+  RequestBuffers buffers_;
+  mutable std::mutex caller_mutex_;
+  std::shared_ptr<Caller> caller_;  // written by the serving thread, under caller_mutex_
+};
+
+}  // namespace tideline
