@@ -31,7 +31,7 @@ struct Options {
 };
 
 // Connections over the node's own limit are accepted for as long as it takes to say that there is no room.
-constexpr std::size_t kPlacesForRefusals = 64;
+constexpr std::size_t kPlacesForRefusals = limits::kNodeRefusalsMax;
 
 Result<LinkShape> link_shape(const Options& options) {
   LinkShape shape;

@@ -98,7 +98,7 @@ inline constexpr std::size_t kNodeConnectionsMax = 256;
 // Of those, from one address: the others stay for everybody else.
 inline constexpr std::size_t kNodeConnectionsPerAddressMax = 192;
 // Callers over the limit that are told so at the same time; more are closed without a word.
-inline constexpr std::size_t kNodeRefusalsMax = 16;
+inline constexpr std::size_t kNodeRefusalsMax = 128;
 // A connection that has said nothing for this long, has no request and no beating caller is closed first when room is needed.
 inline constexpr std::chrono::milliseconds kNodeSilence{2000};
 // Requests of one caller that have come and are not answered.

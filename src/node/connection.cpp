@@ -115,7 +115,7 @@ Status NodeConnection::greet() {
   ours.name = core_.options.name;
   if (refusal_) {
     const Error full{ErrorCode::kOverloaded, "[node] this node has too many connections; try again later"};
-    return channel_.welcome(ours, hello_, &full, deadline);
+    return channel_.welcome(ours, hello_, &full, deadline_in(kFarewell));
   }
   if (core_.draining) {
     const Error draining{ErrorCode::kOverloaded, "[node] this node is shutting down; use another or wait"};
