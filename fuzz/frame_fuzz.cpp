@@ -56,7 +56,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!frame) break;
     using namespace wire;
     check_all<ErrorMessage, Ping, Pong, Goodbye, HasSegments, SegmentsMissing, PutSegment, SegmentProgress, Install, Installed,
-              Uninstall, Uninstalled, Run, RunResult, Cancel, GetStatus, NodeStatus>(*frame);
+              Uninstall, Uninstalled, InstallProgram, ProgramInstalled, Forward, Run, RunResult, Cancel, Credit, GetStatus,
+              NodeStatus>(*frame);
     const auto run = decode<Run>(*frame);
     if (run) {
       std::size_t used = 0;

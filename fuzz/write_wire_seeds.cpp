@@ -51,7 +51,8 @@ int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const std::string folder = argv[1];
   write_frames<ErrorMessage, Ping, Pong, Goodbye, HasSegments, SegmentsMissing, PutSegment, SegmentProgress, Install, Installed,
-               Uninstall, Uninstalled, Run, RunResult, Cancel, GetStatus, NodeStatus>(folder);
+               Uninstall, Uninstalled, InstallProgram, ProgramInstalled, Forward, Run, RunResult, Cancel, Credit, GetStatus,
+               NodeStatus>(folder);
   Hello hello{.name = "camera-1"};
   write(folder + "/handshake/caller", encode_hello(hello).value());
   hello.role = Role::kNode;

@@ -1,10 +1,12 @@
 #include "client/client.h"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
 #include "base/limits.h"
+#include "cluster/routes.h"
 #include "model/segment.h"
 #include "plan/program.h"
 
@@ -16,45 +18,6 @@ using Clock = std::chrono::steady_clock;
 // Loading a large segment takes seconds.
 constexpr std::chrono::seconds kInstallTimeout{120};
 
-Millis milliseconds(std::uint64_t nanoseconds) { return Millis(static_cast<double>(nanoseconds) * 1e-6); }
-
-// A stage of today's runtime: what one node is told, and which node of the cluster that is.
-struct Placed {
-  std::size_t node = 0;
-  wire::Install install;
-  std::optional<std::pair<std::uint32_t, std::uint32_t>> blocks;
-};
-
-// A node relays the answer of its call as it comes. So a request can go up any route and come back, but no node can do more with
-// an answer than pass it on.
-Result<std::vector<Placed>> placed_stages(const Cluster& cluster, const Program& program) {
-  std::vector<Placed> placed;
-  for (const ProgramStage& stage : program.stages) {
-    if (stage.from == ProgramStage::From::kAnswer) {
-      if (stage.blocks || stage.then == ProgramStage::Then::kCall)
-        return Error{ErrorCode::kUnsupported,
-                     fmt::format("[client] the plan comes back to '{}' with blocks left to run, which nodes cannot do yet: plan "
-                                 "with --planner chain-exact for one that only goes up",
-                                 stage.node)};
-      continue;
-    }
-    Placed next{.blocks = stage.blocks};
-    while (next.node < cluster.nodes.size() && cluster.nodes[next.node].name != stage.node) ++next.node;
-    next.install.stage = stage.id;
-    next.install.inputs = stage.inputs;
-    next.install.outputs = stage.outputs;
-    if (stage.then == ProgramStage::Then::kCall) {
-      const Link& link = cluster.links[stage.link];
-      const Node& to = cluster.nodes[std::size_t(link.to)];
-      next.install.next_node = to.name;
-      next.install.next_address = to_string(link.host.empty() ? Address{to.host, to.port} : Address{link.host, link.port});
-    }
-    placed.push_back(std::move(next));
-  }
-  for (Placed& stage : placed) stage.install.stages = static_cast<std::uint32_t>(placed.size());
-  return placed;
-}
-
 // Type, rank and every dimension that is known beforehand.
 bool fits(const TensorSpec& found, const TensorSpec& expected) {
   if (found.dtype != expected.dtype || found.shape.size() != expected.shape.size()) return false;
@@ -63,12 +26,83 @@ bool fits(const TensorSpec& found, const TensorSpec& expected) {
   return true;
 }
 
+// Where the node before it reaches the node at the end of a link.
+Address address_over(const Cluster& cluster, const Link& link) {
+  const Node& to = cluster.nodes[static_cast<std::size_t>(link.to)];
+  return link.host.empty() ? Address{to.host, to.port} : Address{link.host, link.port};
+}
+
+// For a peer that knows no programs: the one stage, or nothing when one INSTALL cannot say it.
+std::optional<wire::Install> plain_install(std::uint64_t epoch, const std::vector<wire::ProgramStage>& stages,
+                                           std::uint32_t route_stages) {
+  const wire::ProgramStage& stage = stages.front();
+  if (stages.size() > 1 || stage.on_answer || (stage.calls && stage.next != stage.id + 1)) return std::nullopt;
+  return wire::Install{.epoch = epoch,
+                       .stage = stage.id,
+                       .stages = stage.calls ? std::max(route_stages, stage.id + 2) : stage.id + 1,
+                       .segment = stage.segment,
+                       .inputs = stage.inputs,
+                       .outputs = stage.outputs,
+                       .next_node = stage.next_node,
+                       .next_address = stage.next_address};
+}
+
 }  // namespace
 
+ClusterClient::Ticket::Ticket(ClusterClient& client, std::shared_ptr<Deployed> plan)
+    : client_(client), plan_(std::move(plan)), began_(Clock::now()) {
+  answer_.outputs.reserve(plan_->outputs.size());
+}
+
+ClusterClient::Ticket::~Ticket() {
+  pending_.reset();
+  client_.finished(plan_);
+}
+
+Result<std::span<std::byte>> ClusterClient::Ticket::buffer_for(std::size_t position, const wire::WireTensor& tensor) {
+  if (tensor.index != position || position >= plan_->outputs.size() || position != answer_.outputs.size())
+    return Error{ErrorCode::kCorrupt, "[client] the result's tensors are not those of the plan"};
+  const TensorSpec found{plan_->outputs[position].name, tensor.dtype, tensor.shape};
+  if (!fits(found, plan_->outputs[position]))
+    return Error{ErrorCode::kCorrupt, fmt::format("[client] the result is {}, the plan ends with {}", describe(found),
+                                                  describe(plan_->outputs[position]))};
+  answer_.outputs.push_back({found, Buffer(tensor.bytes)});
+  return answer_.outputs.back().data.span();
+}
+
 ClusterClient::ClusterClient(Transport& transport, const Cluster& cluster)
-    : transport_(transport), cluster_(cluster), session_(wire::random_session_id()), peers_(cluster.nodes.size()) {}
+    : transport_(transport),
+      cluster_(cluster),
+      ways_(cluster.nodes.size()),
+      session_(wire::random_session_id()),
+      peers_(cluster.nodes.size()) {
+  for (std::size_t node = 0; node < ways_.size(); ++node) ways_[node].peer = node;
+  const auto routes = routes_of(cluster_);
+  if (!routes) return;
+  // The first place of a node is its shortest.
+  std::vector<bool> known(ways_.size(), false);
+  known[static_cast<std::size_t>(cluster_.source)] = true;
+  std::vector<Way> by_place(routes->places.size());
+  by_place.front().peer = static_cast<std::size_t>(cluster_.source);
+  for (std::size_t i = 1; i < routes->places.size(); ++i) {
+    const Place& place = routes->places[i];
+    const std::size_t node = static_cast<std::size_t>(place.node);
+    const Link& link = cluster_.links[place.link];
+    Way& way = by_place[i];
+    if (link.host.empty()) {
+      way = by_place[place.parent];
+      way.via.push_back({cluster_.nodes[node].name, to_string(address_over(cluster_, link))});
+    } else {
+      way.peer = node;
+    }
+    if (!known[node] || (way.via.empty() && !ways_[node].via.empty())) ways_[node] = way;
+    known[node] = true;
+  }
+}
 
 ClusterClient::~ClusterClient() = default;
+
+ClusterClient::Way ClusterClient::way_to(std::size_t node) const { return ways_[node]; }
 
 Result<std::shared_ptr<Peer>> ClusterClient::peer(std::size_t node, SteadyTime deadline) {
   const Node& entry = cluster_.nodes[node];
@@ -79,7 +113,11 @@ Result<std::shared_ptr<Peer>> ClusterClient::peer(std::size_t node, SteadyTime d
     return Error{ErrorCode::kDeadlineExceeded, fmt::format("[client] node '{}' did not answer before the deadline", entry.name)};
   if (slot.peer && slot.peer->alive()) return slot.peer;
   slot.connecting = true;
+  // A dead peer goes without the lock.
+  std::shared_ptr<Peer> before = std::move(slot.peer);
+  slot.peer = nullptr;
   lock.unlock();
+  before.reset();
   auto connected = Peer::connect({.transport = &transport_,
                                   .address = {entry.host, entry.port},
                                   .session = session_,
@@ -98,23 +136,53 @@ Result<std::shared_ptr<Peer>> ClusterClient::peer(std::size_t node, SteadyTime d
   return slot.peer;
 }
 
+template <class Call>
+auto ClusterClient::manage(const Way& way, Call call) -> decltype(call(std::declval<Peer&>())) {
+  TIDELINE_TRY(const auto target, peer(way.peer));
+  auto result = call(*target);
+  // A node that came back since: its old connections have just been found dead.
+  if (result || result.error().code != ErrorCode::kDisconnected || target->alive()) return result;
+  TIDELINE_TRY(const auto again, peer(way.peer));
+  return call(*again);
+}
+
+Result<wire::NodeStatus> ClusterClient::status(std::size_t node, SteadyTime deadline) {
+  const Way way = way_to(node);
+  TIDELINE_TRY(const auto target, peer(way.peer, deadline));
+  return target->status(deadline, way.via);
+}
+
 Status ClusterClient::install(const Deployed& deployed, const CancelToken& cancel) {
-  for (std::size_t i = deployed.stages.size(); i-- > 0;) {
+  for (auto part = deployed.parts.rbegin(); part != deployed.parts.rend(); ++part) {
     if (cancel.cancelled()) return Error{ErrorCode::kCancelled, "[client] interrupted"};
-    TIDELINE_TRY(const auto target, peer(deployed.nodes[i]));
-    TIDELINE_TRY([[maybe_unused]] const auto installed, target->install(deployed.stages[i], deadline_in(kInstallTimeout)));
+    const Way way = way_to(part->node);
+    const Status installed = manage(way, [&](Peer& target) -> Status {
+      if (target.flows()) {
+        TIDELINE_CHECK_OK(
+            target.install(wire::InstallProgram{deployed.epoch, part->stages}, deadline_in(kInstallTimeout), way.via));
+        return {};
+      }
+      const auto plain = plain_install(deployed.epoch, part->stages, deployed.stages);
+      if (!plain || !way.via.empty())
+        return Error{ErrorCode::kUnsupported,
+                     fmt::format("[client] node '{}' is too old for this plan; update it", cluster_.nodes[part->node].name)};
+      TIDELINE_CHECK_OK(target.install(*plain, deadline_in(kInstallTimeout)));
+      return {};
+    });
+    if (!installed) return installed;
   }
   return {};
 }
 
 void ClusterClient::uninstall(const Deployed& deployed) {
-  for (const std::size_t node : deployed.nodes) {
+  for (const Deployed::Part& part : deployed.parts) {
+    const Way way = way_to(part.node);
     std::shared_ptr<Peer> known;
     {
       const std::lock_guard lock(mutex_);
-      known = peers_[node].peer;
+      known = peers_[way.peer].peer;
     }
-    if (known && known->alive()) (void)known->uninstall(deployed.epoch, deadline_in(limits::kConnectTimeout));
+    if (known && known->alive()) (void)known->uninstall(deployed.epoch, deadline_in(limits::kConnectTimeout), way.via);
   }
 }
 
@@ -129,36 +197,57 @@ void ClusterClient::finished(const std::shared_ptr<Deployed>& deployed) {
 Result<DeployReport> ClusterClient::deploy(const Model& model, const Chain& chain, const Plan& plan, const CancelToken& cancel,
                                            const Progress& progress) {
   TIDELINE_TRY(const Program program, lower(plan, cluster_, chain));
-  TIDELINE_TRY(std::vector<Placed> stages, placed_stages(cluster_, program));
   const auto next = std::make_shared<Deployed>();
+  next->stages = static_cast<std::uint32_t>(program.stages.size());
   next->outputs = chain.cuts.back().tensors;
-  next->epoch = ++epochs_;
+  std::map<std::string, std::size_t> parts;
   DeployReport report;
-  // One segment in memory at a time: each may be hundreds of megabytes.
-  for (Placed& stage : stages) {
-    stage.install.epoch = next->epoch;
+  for (const ProgramStage& stage : program.stages) {
+    const auto node =
+        std::find_if(cluster_.nodes.begin(), cluster_.nodes.end(), [&](const Node& n) { return n.name == stage.node; });
+    const std::size_t at = static_cast<std::size_t>(node - cluster_.nodes.begin());
+    next->roots.push_back(stage.from == ProgramStage::From::kAnswer ? next->roots[stage.after] : stage.id);
+    // What only hands an answer back needs no stage: a node does that by itself.
+    if (stage.from == ProgramStage::From::kAnswer && stage.then == ProgramStage::Then::kAnswer && !stage.blocks &&
+        stage.inputs == stage.outputs)
+      continue;
+    wire::ProgramStage told{.id = stage.id, .inputs = stage.inputs, .outputs = stage.outputs};
+    told.on_answer = stage.from == ProgramStage::From::kAnswer;
+    told.after = told.on_answer ? stage.after : 0;
+    told.calls = stage.then == ProgramStage::Then::kCall;
+    if (told.calls) {
+      told.next = stage.next;
+      told.next_node = stage.next_node;
+      told.next_address = to_string(address_over(cluster_, cluster_.links[stage.link]));
+    }
     if (stage.blocks) {
-      TIDELINE_TRY(const auto target, peer(stage.node));
+      // One segment in memory at a time: each may be hundreds of megabytes.
+      const Way way = way_to(at);
       TIDELINE_TRY(const Segment segment, extract_segment(model, chain, stage.blocks->first, stage.blocks->second));
-      stage.install.segment = segment.hash;
+      told.segment = segment.hash;
       // The cut has the shapes that were measured once; the segment knows which of them only a run tells.
       for (const TensorSpec& made : segment.outputs)
         for (TensorSpec& output : next->outputs)
           if (output.name == made.name) output = made;
       ++report.segments;
-      TIDELINE_TRY(const auto missing, target->missing_segments({segment.hash}, deadline_in(limits::kRequestDeadlineDefault)));
+      TIDELINE_TRY(const auto missing, manage(way, [&](Peer& target) {
+                     return target.missing_segments({segment.hash}, deadline_in(limits::kRequestDeadlineDefault), way.via);
+                   }));
       if (!missing.empty()) {
         std::function<void(std::uint64_t)> pushed;
-        if (progress) pushed = [&](std::uint64_t done) { progress(cluster_.nodes[stage.node].name, done, segment.bytes.size()); };
-        TIDELINE_CHECK_OK(target->push_segment(segment.hash, segment.bytes, missing.front().have_bytes, cancel, pushed));
+        if (progress) pushed = [&](std::uint64_t done) { progress(stage.node, done, segment.bytes.size()); };
+        TIDELINE_TRY(const auto target, peer(way.peer));
+        TIDELINE_CHECK_OK(target->push_segment(segment.hash, segment.bytes, missing.front().have_bytes, cancel, pushed, way.via));
         ++report.segments_pushed;
         report.bytes_pushed += segment.bytes.size() - missing.front().have_bytes;
       }
     }
-    next->nodes.push_back(stage.node);
-    next->stages.push_back(std::move(stage.install));
+    const auto [part, fresh] = parts.try_emplace(stage.node, next->parts.size());
+    if (fresh) next->parts.push_back({at, {}});
+    next->parts[part->second].stages.push_back(std::move(told));
   }
-  next->inputs = next->stages.front().inputs;
+  next->epoch = ++epochs_;
+  next->inputs = program.stages.front().inputs;
 
   std::shared_ptr<Deployed> before;
   {
@@ -193,31 +282,27 @@ Result<DeployReport> ClusterClient::deploy(const Model& model, const Chain& chai
   return report;
 }
 
-Result<RunAnswer> ClusterClient::run(const std::vector<TensorView>& inputs, const RunRequest& request) {
-  const SteadyTime start = Clock::now();
-  std::shared_ptr<Deployed> plan;
+Result<std::unique_ptr<ClusterClient::Ticket>> ClusterClient::start(const std::vector<TensorView>& inputs,
+                                                                    const RunRequest& request) {
+  std::unique_ptr<Ticket> ticket;
   {
     const std::lock_guard lock(mutex_);
     if (!deployed_) return Error{ErrorCode::kInvalidArgument, "[client] no plan is deployed"};
-    plan = deployed_;
-    ++plan->running;
+    ticket = std::make_unique<Ticket>(*this, deployed_);
+    ++deployed_->running;
   }
-  struct Finished {
-    ClusterClient& client;
-    const std::shared_ptr<Deployed>& plan;
-    ~Finished() { client.finished(plan); }
-  } const at_end{*this, plan};
-  if (inputs.size() != plan->inputs.size())
+  const Deployed& plan = *ticket->plan_;
+  if (inputs.size() != plan.inputs.size())
     return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("[client] the plan takes {} inputs, {} were given", plan->inputs.size(), inputs.size())};
+                 fmt::format("[client] the plan takes {} inputs, {} were given", plan.inputs.size(), inputs.size())};
   // Longer than that nobody waits; and the clock's arithmetic holds.
   const Nanos timeout = std::min<Nanos>(request.timeout, std::chrono::hours(24));
   // The grace lets the nodes' own word about the deadline arrive before ours.
-  const SteadyTime deadline = start + timeout + timeout / 20;
-  TIDELINE_TRY(const auto first, peer(static_cast<std::size_t>(cluster_.source), deadline));
+  const SteadyTime deadline = ticket->began_ + timeout + timeout / 20;
   wire::Run run;
-  run.epoch = plan->epoch;
-  run.deadline_us = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(timeout).count());
+  run.epoch = plan.epoch;
+  run.deadline_us = static_cast<std::uint64_t>(
+      std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::microseconds>(timeout).count()));
   std::vector<std::span<const std::byte>> payload;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     TIDELINE_TRY(auto tensor, wire::wire_tensor(static_cast<std::uint16_t>(i), inputs[i].spec->dtype, inputs[i].spec->shape));
@@ -226,45 +311,36 @@ Result<RunAnswer> ClusterClient::run(const std::vector<TensorView>& inputs, cons
     run.tensors.push_back(std::move(tensor));
     payload.push_back(inputs[i].bytes);
   }
-  RunAnswer answer;
-  answer.outputs.reserve(plan->outputs.size());
-  const auto buffer_for = [&](std::size_t position, const wire::WireTensor& tensor) -> Result<std::span<std::byte>> {
-    if (tensor.index != position || position >= plan->outputs.size())
-      return Error{ErrorCode::kCorrupt, "[client] the result's tensors are not those of the plan"};
-    const TensorSpec found{plan->outputs[position].name, tensor.dtype, tensor.shape};
-    if (!fits(found, plan->outputs[position]))
-      return Error{ErrorCode::kCorrupt, fmt::format("[client] the result is {}, the plan ends with {}", describe(found),
-                                                    describe(plan->outputs[position]))};
-    answer.outputs.push_back({found, Buffer(tensor.bytes)});
-    return answer.outputs.back().data.span();
+  TIDELINE_TRY(ticket->peer_, peer(static_cast<std::size_t>(cluster_.source), deadline));
+  const auto buffer_for = [raw = ticket.get()](std::size_t position, const wire::WireTensor& tensor) {
+    return raw->buffer_for(position, tensor);
   };
-  CallTiming call;
-  TIDELINE_TRY(auto result, first->run(run, payload, buffer_for, deadline, request.cancel, &call));
-  answer.latency = Clock::now() - start;
-  if (answer.outputs.size() != plan->outputs.size() || result.stages.empty())
-    return Error{ErrorCode::kCorrupt, "[client] the result is not complete"};
+  TIDELINE_TRY(ticket->pending_, ticket->peer_->start(run, payload, buffer_for, deadline, request.cancel));
+  return ticket;
+}
 
-  std::reverse(result.stages.begin(), result.stages.end());
-  for (std::size_t i = 0; i < result.stages.size(); ++i) {
-    const wire::StageTiming& timing = result.stages[i];
-    StageReport stage;
-    stage.node = timing.node;
-    stage.queue = milliseconds(timing.queue_ns);
-    stage.compute = milliseconds(timing.compute_ns);
-    stage.bytes = timing.output_bytes;
-    const Millis call_total = milliseconds(timing.send_ns + timing.wait_ns + timing.return_ns);
-    if (i + 1 < result.stages.size()) {
-      // The next node's total begins at its RUN's header; what it spent receiving the payload is the link's time, not its own.
-      const wire::StageTiming& next = result.stages[i + 1];
-      stage.send = std::max(Millis(0), call_total - milliseconds(next.total_ns) + milliseconds(next.receive_ns));
-    }
-    stage.overhead = std::max(
-        Millis(0), milliseconds(timing.total_ns) - milliseconds(timing.receive_ns) - stage.queue - stage.compute - call_total);
-    answer.stages.push_back(std::move(stage));
-  }
-  answer.inject = std::max(Millis(0), Millis(call.total) - milliseconds(result.stages.front().total_ns) +
-                                          milliseconds(result.stages.front().receive_ns));
+Result<RunAnswer> ClusterClient::finish(Ticket& ticket) {
+  CallTiming call;
+  TIDELINE_TRY(auto result, ticket.peer_->finish(*ticket.pending_, &call));
+  RunAnswer answer = std::move(ticket.answer_);
+  answer.latency = Clock::now() - ticket.began_;
+  if (answer.outputs.size() != ticket.plan_->outputs.size() || result.stages.empty())
+    return Error{ErrorCode::kCorrupt, "[client] the result is not complete"};
+  answer.inject = inject_time(call, result.stages);
+  answer.stages = stage_reports(std::move(result.stages), ticket.plan_->roots);
   return answer;
+}
+
+Result<RunAnswer> ClusterClient::run(const std::vector<TensorView>& inputs, const RunRequest& request) {
+  TIDELINE_TRY(const auto ticket, start(inputs, request));
+  const SteadyTime began = ticket->began_;
+  auto answer = finish(*ticket);
+  // A connection that had been idle may have ended unnoticed: once more, when nothing was answered.
+  if (answer || !ticket->peer_->may_try_again(*ticket->pending_, answer.error())) return answer;
+  RunRequest rest = request;
+  rest.timeout = request.timeout - (Clock::now() - began);
+  TIDELINE_TRY(const auto again, start(inputs, rest));
+  return finish(*again);
 }
 
 }  // namespace tideline

@@ -1,8 +1,10 @@
-// ClusterClient: deploys a plan on a cluster and runs requests through it; the calling end of the whole chain.
+// ClusterClient: deploys a plan on a cluster and runs requests through it; the calling end of the whole route.
 //
-// deploy() pushes to each node the segments it has not got and installs the stages from the last to the first; run() sends one
-// request to the first node and returns the result with where its time went. A resource; run() may be called from many threads,
-// also while one deploy() is under way: a request that has begun ends under the plan it began with.
+// deploy() pushes to each node the segments it has not got and installs its stages; run() sends one request to the source's node
+// and returns the result with where its time went; a RunStream (client/stream.h) keeps several under way. The caller reaches only
+// the source's node: for the others messages are passed on along the route, unless the last link there has an address of its own,
+// which says that the node's is the caller's way to it. A resource. run() and streams may be used from many threads, also while
+// one deploy() is under way: a request that has begun ends under the plan it began with.
 //
 //   ClusterClient client(tcp, cluster);
 //   TIDELINE_TRY(const auto report, client.deploy(model, chain, plan, cancel, {}));
@@ -17,6 +19,7 @@
 #include <vector>
 
 #include "client/peer.h"
+#include "client/report.h"
 #include "cluster/cluster.h"
 #include "model/chain.h"
 #include "model/model.h"
@@ -36,26 +39,9 @@ struct RunRequest {
   CancelToken cancel;
 };
 
-// Where the time of one request went, in the order of the chain.
-struct StageReport {
-  std::string node;
-  Millis queue{0};     // waiting for the engine
-  Millis compute{0};   // in it
-  Millis send{0};      // to the next node and its result back, without that node's own time; of the last stage 0
-  Millis overhead{0};  // the rest of this node's own time
-  Bytes bytes = 0;     // forward to the next node
-};
-
-struct RunAnswer {
-  std::vector<Tensor> outputs;  // in the order of the last cut
-  std::vector<StageReport> stages;
-  Millis latency{0};  // from the caller's send to the last byte of the result
-  Millis inject{0};   // of that, to and from the first node
-};
-
 class ClusterClient {
  public:
-  // Connects when a plan is deployed, and only to the nodes that it uses. `transport` must outlive the client.
+  // Connects when a plan is deployed. `transport` must outlive the client.
   ClusterClient(Transport& transport, const Cluster& cluster);
   ~ClusterClient();
 
@@ -65,22 +51,48 @@ class ClusterClient {
   // node's memory, the old one goes first; it is put back if the new one does not fit alone either.
   Result<DeployReport> deploy(const Model& model, const Chain& chain, const Plan& plan, const CancelToken& cancel,
                               const Progress& progress);
-  // `inputs` in the order of cut 0. kInvalidArgument unless a plan is deployed and they fit it.
+  // `inputs` in the order of cut 0. kInvalidArgument unless a plan is deployed and they fit it; kCorrupt when the result is not
+  // what the plan ends with.
   Result<RunAnswer> run(const std::vector<TensorView>& inputs, const RunRequest& request);
+
+  // A request under way. The client must outlive it.
+  class Ticket;
+  // The first part of run(): sends as soon as the source's node has room. The inputs may go when it has returned.
+  Result<std::unique_ptr<Ticket>> start(const std::vector<TensorView>& inputs, const RunRequest& request);
+  // The second: the answer, once per ticket, whatever happens.
+  Result<RunAnswer> finish(Ticket& ticket);
+
   // The caller's own way to node i of the cluster: its status, round-trip time and goodput.
   Result<std::shared_ptr<Peer>> peer(std::size_t node, SteadyTime deadline = kNoDeadline);
+  // The status of node i, by the way that deploy() takes to it.
+  Result<wire::NodeStatus> status(std::size_t node, SteadyTime deadline);
 
  private:
+  // How a node is reached: a peer, and the nodes from there on.
+  struct Way {
+    std::size_t peer = 0;
+    Peer::Path via;
+  };
   // A plan on the nodes.
   struct Deployed {
     std::uint64_t epoch = 0;
-    std::vector<wire::Install> stages;
-    std::vector<std::size_t> nodes;  // of the cluster, by stage
+    // By node of the cluster: what is installed there.
+    struct Part {
+      std::size_t node = 0;
+      std::vector<wire::ProgramStage> stages;
+    };
+    std::vector<Part> parts;  // in the order of their first stages
+    StageRoots roots;
+    std::uint32_t stages = 0;
     std::vector<std::string> inputs;
     std::vector<TensorSpec> outputs;  // as the last cut says; unknown dimensions stay open
     std::size_t running = 0;          // guarded by mutex_
     bool retired = false;             // guarded by mutex_: a later plan has taken over
   };
+  Way way_to(std::size_t node) const;
+  // Calls `call` with the peer of the way, and once more when that turns out to be dead.
+  template <class Call>
+  auto manage(const Way& way, Call call) -> decltype(call(std::declval<Peer&>()));
   Status install(const Deployed& deployed, const CancelToken& cancel);
   // Forgets the plans up to and with that one on its nodes; what a node answers does not matter.
   void uninstall(const Deployed& deployed);
@@ -89,6 +101,7 @@ class ClusterClient {
 
   Transport& transport_;
   Cluster cluster_;
+  std::vector<Way> ways_;  // by node; empty where the cluster's routes do not lead
   wire::SessionId session_;
   std::uint64_t epochs_ = 0;  // of the deploying thread
   std::mutex mutex_;
@@ -101,6 +114,27 @@ class ClusterClient {
     bool connecting = false;
   };
   std::vector<Slot> peers_;
+};
+
+class ClusterClient::Ticket {
+ public:
+  Ticket(ClusterClient& client, std::shared_ptr<Deployed> plan);
+  // Cancels the request when its answer was not fetched.
+  ~Ticket();
+  Ticket(const Ticket&) = delete;
+  Ticket& operator=(const Ticket&) = delete;
+
+ private:
+  friend class ClusterClient;
+  // Where tensor `position` of the result goes, when it is what the plan ends with.
+  Result<std::span<std::byte>> buffer_for(std::size_t position, const wire::WireTensor& tensor);
+
+  ClusterClient& client_;
+  const std::shared_ptr<Deployed> plan_;
+  const SteadyTime began_;
+  std::shared_ptr<Peer> peer_;
+  std::unique_ptr<Peer::Pending> pending_;
+  RunAnswer answer_;
 };
 
 }  // namespace tideline

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/limits.h"
+#include "base/units.h"
 
 namespace tideline {
 namespace {
@@ -13,7 +14,7 @@ using Clock = std::chrono::steady_clock;
 
 // The slowest link on which a busy peer is still told from a dead one: a heartbeat may wait behind the bytes of a call.
 constexpr double kSlowestLinkBytesPerS = 125'000;
-// How long a cancelled call waits for the peer's word before it gives the connection up.
+// Of a CANCEL: a control connection that takes none for so long is dead.
 constexpr std::chrono::milliseconds kCancelGrace{1000};
 
 }  // namespace
@@ -41,22 +42,6 @@ class Peer::Lease {
   std::unique_ptr<Channel> channel_;
 };
 
-class Peer::InFlight {
- public:
-  explicit InFlight(Peer& peer) : peer_(peer) {}
-  ~InFlight() { peer_.bytes_in_flight_ -= bytes_; }
-  InFlight(const InFlight&) = delete;
-  InFlight& operator=(const InFlight&) = delete;
-  void add(std::uint64_t bytes) {
-    bytes_ += bytes;
-    peer_.bytes_in_flight_ += bytes;
-  }
-
- private:
-  Peer& peer_;
-  std::uint64_t bytes_ = 0;
-};
-
 Result<std::unique_ptr<Peer>> Peer::connect(const PeerOptions& options, SteadyTime deadline) {
   std::unique_ptr<Peer> peer(new Peer(options));
   peer->name_ = options.peer_name.empty() ? to_string(options.address) : options.peer_name;
@@ -64,8 +49,6 @@ Result<std::unique_ptr<Peer>> Peer::connect(const PeerOptions& options, SteadyTi
   if (!control) return peer->explain(std::move(control).error());
   peer->control_ = std::move(*control);
   peer->heartbeat_thread_ = std::thread([raw = peer.get()] { raw->heartbeat(); });
-  // One data connection right away, so that the first request does not pay for it.
-  TIDELINE_TRY(const auto first, peer->lease(deadline));
   return peer;
 }
 
@@ -80,6 +63,7 @@ Peer::~Peer() {
 }
 
 Error Peer::explain(Error error) const {
+  if (error.message.starts_with("[peer] node '")) return error;  // it was already
   if (options_.hide_address) {
     if (error.code == ErrorCode::kDisconnected)
       return Error{error.code, fmt::format("[peer] node '{}' is gone or does not answer", name_)};
@@ -102,6 +86,7 @@ Result<std::unique_ptr<Channel>> Peer::open(wire::ConnectionKind kind, SteadyTim
   hello.session = options_.session;
   hello.name = options_.own_name;
   TIDELINE_TRY(const wire::Hello theirs, channel->greet(hello, std::min(deadline, deadline_in(limits::kHandshakeTimeout))));
+  if (kind == wire::ConnectionKind::kControl) flows_ = (theirs.capabilities & wire::kCapFlow) != 0;
   if (!options_.peer_name.empty() && theirs.name != options_.peer_name)
     return Error{ErrorCode::kNotFound,
                  fmt::format("[peer] expected node '{}' at {}, found '{}'; check the addresses in the cluster file",
@@ -185,34 +170,69 @@ auto Peer::with_connection(SteadyTime deadline, Attempt attempt) -> decltype(att
   return attempt(*connection);
 }
 
-template <class Answer, class Question>
-Result<Answer> Peer::ask(const Question& question, ConstPieces payload, SteadyTime deadline) {
+Result<Peer::Answer> Peer::relay(wire::FrameType type, std::span<const std::byte> meta, ConstPieces payload,
+                                 SteadyTime deadline) {
+  InFlight in_flight(*this);
+  for (const auto& piece : payload) in_flight.add(piece.size());
   auto answer = with_connection(deadline, [&](Lease& connection) -> Result<Answer> {
     Channel& channel = connection.channel();
     connection.broken = true;
     const std::uint64_t id = next_request_.fetch_add(1);
-    TIDELINE_CHECK_OK(channel.send(id, question, payload, deadline));
-    TIDELINE_TRY(const Frame frame, channel.receive(deadline));
-    connection.answered = true;
-    TIDELINE_CHECK_OK(channel.skip_payload(frame, deadline));
+    TIDELINE_CHECK_OK(channel.send_frame(id, type, meta, payload, deadline));
+    Result<Frame> frame = Error{};
+    while (true) {
+      frame = channel.receive(deadline);
+      TIDELINE_CHECK_OK(frame);
+      connection.answered = true;
+      // What it grants for RUNs does not concern this connection.
+      if (frame->header.type != wire::FrameType::kCredit && frame->header.type != wire::FrameType::kGoodbye) break;
+      connection.answered = false;
+      TIDELINE_CHECK_OK(channel.skip_payload(*frame, deadline));
+    }
+    Answer made{frame->header.type, {frame->meta.begin(), frame->meta.end()}, {}};
+    if (frame->header.payload_bytes > limits::kPingPayloadBytesMax)
+      return Error{ErrorCode::kCorrupt, fmt::format("[peer] node '{}' answered with more than was asked for", name_)};
+    if (frame->header.payload_bytes > 0) {
+      made.payload = Buffer(frame->header.payload_bytes);
+      in_flight.add(made.payload.size());
+      const std::span<std::byte> pieces[] = {made.payload.span()};
+      TIDELINE_CHECK_OK(channel.receive_payload(*frame, pieces, deadline));
+    }
     // An ERROR with id 0 is about the connection, and ends it.
-    if (frame.header.request_id != id && frame.header.type == wire::FrameType::kError) return decode<Answer>(frame);
-    if (frame.header.request_id != id)
+    if (frame->header.request_id != id && made.type == wire::FrameType::kError) return made;
+    if (frame->header.request_id != id)
       return Error{ErrorCode::kCorrupt, fmt::format("[peer] node '{}' answered a request that was not asked", name_)};
     connection.broken = false;
-    return decode<Answer>(frame);
+    return made;
   });
   if (!answer) return explain(std::move(answer).error());
   return answer;
 }
 
-Result<std::vector<wire::SegmentsMissing::Entry>> Peer::missing_segments(const std::vector<Sha256>& hashes, SteadyTime deadline) {
-  TIDELINE_TRY(auto answer, ask<wire::SegmentsMissing>(wire::HasSegments{hashes}, {}, deadline));
+Result<Peer::Answer> Peer::relay(const wire::Forward& forward, ConstPieces payload, SteadyTime deadline) {
+  std::vector<std::byte> meta;
+  TIDELINE_CHECK_OK(wire::encode(forward, meta));
+  return relay(wire::FrameType::kForward, meta, payload, deadline);
+}
+
+template <class Message, class Question>
+Result<Message> Peer::ask(const Question& question, ConstPieces payload, SteadyTime deadline, const Path& via) {
+  std::vector<std::byte> meta;
+  TIDELINE_CHECK_OK(wire::encode(question, meta));
+  TIDELINE_TRY(const Answer answer, via.empty() ? relay(Question::kType, meta, payload, deadline)
+                                                : relay(wire::Forward{via, Question::kType, meta}, payload, deadline));
+  const Frame frame{{.type = answer.type, .payload_bytes = answer.payload.size()}, answer.meta};
+  return decode<Message>(frame);
+}
+
+Result<std::vector<wire::SegmentsMissing::Entry>> Peer::missing_segments(const std::vector<Sha256>& hashes, SteadyTime deadline,
+                                                                         const Path& via) {
+  TIDELINE_TRY(auto answer, ask<wire::SegmentsMissing>(wire::HasSegments{hashes}, {}, deadline, via));
   return std::move(answer.missing);
 }
 
 Status Peer::push_segment(const Sha256& hash, std::string_view bytes, std::uint64_t from_byte, const CancelToken& cancel,
-                          const std::function<void(std::uint64_t)>& progress) {
+                          const std::function<void(std::uint64_t)>& progress, const Path& via) {
   std::uint64_t offset = from_byte;
   int restarts = 0;
   while (true) {
@@ -221,10 +241,8 @@ Status Peer::push_segment(const Sha256& hash, std::string_view bytes, std::uint6
       return Error{ErrorCode::kCorrupt, fmt::format("[peer] node '{}' claims more of a segment than there is", name_)};
     const std::string_view piece = bytes.substr(offset, limits::kSegmentPieceBytes);
     const std::span<const std::byte> payload[] = {std::as_bytes(std::span(piece.data(), piece.size()))};
-    InFlight in_flight(*this);
-    in_flight.add(piece.size());
     auto answer = ask<wire::SegmentProgress>(wire::PutSegment{hash, bytes.size(), offset}, payload,
-                                             deadline_in(limits::kRequestDeadlineDefault));
+                                             deadline_in(limits::kRequestDeadlineDefault), via);
     if (!answer) return std::move(answer).error();
     if (answer->complete) {
       if (progress) progress(bytes.size());
@@ -238,96 +256,133 @@ Status Peer::push_segment(const Sha256& hash, std::string_view bytes, std::uint6
   }
 }
 
-Result<wire::Installed> Peer::install(const wire::Install& install, SteadyTime deadline) {
-  return ask<wire::Installed>(install, {}, deadline);
+Result<wire::Installed> Peer::install(const wire::Install& install, SteadyTime deadline, const Path& via) {
+  return ask<wire::Installed>(install, {}, deadline, via);
 }
 
-Result<wire::Uninstalled> Peer::uninstall(std::uint64_t epoch, SteadyTime deadline) {
-  return ask<wire::Uninstalled>(wire::Uninstall{epoch}, {}, deadline);
+Result<wire::ProgramInstalled> Peer::install(const wire::InstallProgram& program, SteadyTime deadline, const Path& via) {
+  return ask<wire::ProgramInstalled>(program, {}, deadline, via);
 }
 
-Result<wire::NodeStatus> Peer::status(SteadyTime deadline) { return ask<wire::NodeStatus>(wire::GetStatus{}, {}, deadline); }
+Result<wire::Uninstalled> Peer::uninstall(std::uint64_t epoch, SteadyTime deadline, const Path& via) {
+  return ask<wire::Uninstalled>(wire::Uninstall{epoch}, {}, deadline, via);
+}
 
-Result<Peer::PingReport> Peer::ping(std::uint64_t payload_bytes, std::uint64_t reply_bytes, SteadyTime deadline) {
+Result<wire::NodeStatus> Peer::status(SteadyTime deadline, const Path& via) {
+  return ask<wire::NodeStatus>(wire::GetStatus{}, {}, deadline, via);
+}
+
+Result<Peer::PingReport> Peer::ping(std::uint64_t payload_bytes, std::uint64_t reply_bytes, SteadyTime deadline,
+                                    const Path& via) {
+  if (payload_bytes > limits::kPingPayloadBytesMax || reply_bytes > limits::kPingPayloadBytesMax)
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[peer] an echo may have {} each way", format_bytes(limits::kPingPayloadBytesMax))};
   const std::vector<std::byte> payload(payload_bytes);
   const std::span<const std::byte> pieces[] = {payload};
   const SteadyTime start = Clock::now();
-  InFlight in_flight(*this);
-  in_flight.add(payload_bytes + reply_bytes);
-  auto pong = ask<wire::Pong>(wire::Ping{reply_bytes}, payload_bytes == 0 ? ConstPieces{} : ConstPieces(pieces), deadline);
+  auto pong = ask<wire::Pong>(wire::Ping{reply_bytes}, payload_bytes == 0 ? ConstPieces{} : ConstPieces(pieces), deadline, via);
   if (!pong) return std::move(pong).error();
   return PingReport{Clock::now() - start, *pong};
 }
 
-Result<wire::RunResult> Peer::run(const wire::Run& run, ConstPieces payload, const TensorBuffer& buffer_for, SteadyTime deadline,
-                                  const CancelToken& cancel, CallTiming* timing) {
-  const Error given_up{ErrorCode::kCancelled, "[peer] the caller gave up"};
-  if (cancel.cancelled()) return given_up;
-  const SteadyTime start = Clock::now();
-  const std::uint64_t id = next_request_.fetch_add(1);
-  InFlight in_flight(*this);
-  for (const auto& piece : payload) in_flight.add(piece.size());
+Peer::Pending::Pending(Peer& peer, const wire::Run& run, TensorBuffer buffer_for, SteadyTime deadline, const CancelToken& cancel)
+    : peer_(peer), in_flight_(peer), call_(std::make_shared<RunLine::Call>()), watch_(std::make_shared<Watch>()) {
+  call_->id = peer.next_request_.fetch_add(1);
+  call_->epoch = run.epoch;
+  call_->buffer_for = std::move(buffer_for);
+  call_->deadline = deadline;
+  call_->cancel = cancel;
   // The token outlives this call and may fire after it: what its callback touches is shared and says when the call is over.
-  struct Watch {
-    std::mutex mutex;
-    Peer* peer = nullptr;
-  };
-  const auto watch = std::make_shared<Watch>();
-  watch->peer = this;
-  const auto cancellation = cancel.watch([watch, id] {
+  watch_->peer = &peer;
+  cancellation_.reset(new CancelToken::Watch(cancel.watch([watch = watch_, id = call_->id] {
     const std::lock_guard lock(watch->mutex);
     if (watch->peer != nullptr) watch->peer->send_cancel(id);
-  });
+  })));
+}
 
-  auto result = with_connection(deadline, [&](Lease& connection) -> Result<wire::RunResult> {
-    Channel& channel = connection.channel();
-    connection.broken = true;
-    TIDELINE_CHECK_OK(channel.send(id, run, payload, deadline));
-    const SteadyTime sent = Clock::now();
-    SteadyTime until = deadline;
-    Result<Frame> frame = Error{ErrorCode::kInternal, ""};
-    while (true) {
-      // Short waits, so that a cancelled call ends after its grace even when the peer says nothing.
-      frame = channel.receive(std::min(until, deadline_in(kCancelGrace)));
-      if (frame || frame.error().code != ErrorCode::kDeadlineExceeded) break;
-      if (cancel.cancelled()) {
-        if (until != deadline) return given_up;
-        until = std::min(deadline, deadline_in(kCancelGrace));
-      }
-      if (Clock::now() >= until) break;
-    }
-    TIDELINE_CHECK_OK(frame);
-    connection.answered = true;
-    const SteadyTime answered = Clock::now();
-    if (frame->header.type == wire::FrameType::kError) {
-      TIDELINE_CHECK_OK(channel.skip_payload(*frame, deadline));
-      // With id 0 it is about the connection, and ends it.
-      connection.broken = frame->header.request_id != id;
-      return decode<wire::RunResult>(*frame);
-    }
-    if (frame->header.request_id != id)
-      return Error{ErrorCode::kCorrupt, fmt::format("[peer] node '{}' answered another request", name_)};
-    in_flight.add(frame->header.payload_bytes);
-    TIDELINE_TRY(auto answer, decode<wire::RunResult>(*frame));
-    if (answer.epoch != run.epoch)
-      return Error{ErrorCode::kCorrupt,
-                   fmt::format("[peer] node '{}' answered for plan {} instead of {}", name_, answer.epoch, run.epoch)};
-    const Status received = receive_tensors(channel, *frame, answer.tensors, buffer_for, deadline);
-    if (!received) return received.error();
-    connection.broken = false;
-    if (timing != nullptr) {
-      const SteadyTime end = Clock::now();
-      *timing = {sent - start, answered - sent, end - answered, end - start};
-    }
-    return answer;
-  });
-
+Peer::Pending::~Pending() {
   {
-    const std::lock_guard lock(watch->mutex);
-    watch->peer = nullptr;
+    const std::lock_guard lock(watch_->mutex);
+    watch_->peer = nullptr;
   }
+  if (line_ && line_->abandon(call_)) peer_.send_cancel(call_->id);
+}
+
+Result<Peer::Line> Peer::open_line(SteadyTime deadline) {
+  auto opened = open(wire::ConnectionKind::kData, deadline);
+  if (!opened) return explain(std::move(opened).error());
+  const std::lock_guard lock(mutex_);
+  if (!alive()) return explain(Error{ErrorCode::kDisconnected, "it has stopped answering"});
+  open_.push_back(opened->get());
+  return Line{std::move(*opened), flows_};
+}
+
+void Peer::forget(Channel& channel) {
+  const std::lock_guard lock(mutex_);
+  std::erase(open_, &channel);
+}
+
+void Peer::shut_down() {
+  control_->shutdown();
+  declare_dead();
+}
+
+Result<Peer::Runs> Peer::run_line(SteadyTime deadline, const RunLine* not_this) {
+  const std::lock_guard opening(line_mutex_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (!alive()) return explain(Error{ErrorCode::kDisconnected, "it has stopped answering"});
+    if (run_line_ && run_line_.get() != not_this && !run_line_->ended()) return Runs{run_line_, true};
+  }
+  TIDELINE_TRY(Line line, open_line(deadline));
+  // Forgotten when the last call on it is over.
+  std::shared_ptr<RunLine> made(new RunLine(std::move(line.channel), line.flow, name_), [this](RunLine* gone) {
+    forget(gone->channel());
+    delete gone;
+  });
+  // What it replaces goes after the lock: it has the channel forgotten, under the lock.
+  std::shared_ptr<RunLine> before;
+  const std::lock_guard lock(mutex_);
+  before = std::exchange(run_line_, made);
+  return Runs{made, false};
+}
+
+Result<std::unique_ptr<Peer::Pending>> Peer::start(const wire::Run& run, ConstPieces payload, TensorBuffer buffer_for,
+                                                   SteadyTime deadline, const CancelToken& cancel) {
+  if (cancel.cancelled()) return Error{ErrorCode::kCancelled, "[peer] the caller gave up"};
+  const RunLine* stale = nullptr;
+  while (true) {
+    TIDELINE_TRY(const Runs runs, run_line(deadline, stale));
+    auto pending = std::make_unique<Pending>(*this, run, buffer_for, deadline, cancel);
+    for (const auto& piece : payload) pending->in_flight_.add(piece.size());
+    pending->line_ = runs.line;
+    pending->line_used_before_ = runs.used_before;
+    const Status sent = runs.line->send(pending->call_, run, payload);
+    if (sent) return pending;
+    if (sent.error().code != ErrorCode::kDisconnected || !runs.used_before || !alive()) return explain(sent.error());
+    stale = runs.line.get();
+  }
+}
+
+Result<wire::RunResult> Peer::finish(Pending& pending, CallTiming* timing) {
+  auto result = pending.line_->wait(pending.call_);
   if (!result) return explain(std::move(result).error());
+  if (timing != nullptr) *timing = pending.call_->timing;
   return result;
+}
+
+Result<wire::RunResult> Peer::run(const wire::Run& run, ConstPieces payload, const TensorBuffer& buffer_for, SteadyTime deadline,
+                                  const CancelToken& cancel, CallTiming* timing) {
+  while (true) {
+    TIDELINE_TRY(const auto pending, start(run, payload, buffer_for, deadline, cancel));
+    auto result = finish(*pending, timing);
+    // A connection that had been idle may have ended unnoticed: once more over a fresh one, when nothing was answered.
+    if (result || !may_try_again(*pending, result.error())) return result;
+  }
+}
+
+bool Peer::may_try_again(const Pending& pending, const Error& error) const {
+  return error.code == ErrorCode::kDisconnected && !pending.call_->answered && pending.line_used_before_ && alive();
 }
 
 }  // namespace tideline

@@ -18,6 +18,7 @@ void Caller::join(Channel& channel, wire::ConnectionKind kind) {
 
 void Caller::leave(Channel& channel, wire::ConnectionKind kind) {
   std::map<StageKey, std::shared_ptr<Stage>> gone;
+  std::map<std::string, std::shared_ptr<NextNode>> kept;
   bool last_control = false;
   {
     const std::lock_guard lock(mutex_);
@@ -28,9 +29,11 @@ void Caller::leave(Channel& channel, wire::ConnectionKind kind) {
       beats_.store(false, std::memory_order_relaxed);
       for (Channel* data : data_) data->shutdown();
     }
-    if (data_.empty() && controls_ == 0) gone.swap(stages_);
+    if (data_.empty() && controls_ == 0) {
+      gone.swap(stages_);
+      kept.swap(kept_);
+    }
   }
-  if (kind == wire::ConnectionKind::kData) return cancel_all(&channel);
   if (last_control) cancel_all();
 }
 
@@ -46,7 +49,7 @@ std::uint64_t Caller::received_bytes() const {
   return bytes;
 }
 
-Result<CancelToken> Caller::begin(const Channel* channel, std::uint64_t id) {
+Result<CancelToken> Caller::begin(const void* connection, std::uint64_t id) {
   const std::lock_guard lock(mutex_);
   const SteadyTime now = std::chrono::steady_clock::now();
   while (!early_cancels_.empty() && early_cancels_.front().until < now) early_cancels_.pop_front();
@@ -58,15 +61,15 @@ Result<CancelToken> Caller::begin(const Channel* channel, std::uint64_t id) {
   if (running_.size() >= limits::kNodeRequestsPerCallerMax)
     return Error{ErrorCode::kOverloaded,
                  fmt::format("[node] {} requests of this caller are under way, the most there may be", running_.size())};
-  const auto [entry, fresh] = running_.try_emplace({channel, id});
+  const auto [entry, fresh] = running_.try_emplace({connection, id});
   if (!fresh)
     return Error{ErrorCode::kInvalidArgument, fmt::format("[node] request {} of this connection is still under way", id)};
   return entry->second;
 }
 
-void Caller::end(const Channel* channel, std::uint64_t id) {
+void Caller::end(const void* connection, std::uint64_t id) {
   const std::lock_guard lock(mutex_);
-  running_.erase({channel, id});
+  running_.erase({connection, id});
 }
 
 void Caller::cancel(std::uint64_t id) {
@@ -83,12 +86,12 @@ void Caller::cancel(std::uint64_t id) {
   for (const CancelToken& token : tokens) token.cancel();
 }
 
-void Caller::cancel_all(const Channel* of) {
+void Caller::cancel_all(const void* connection) {
   std::vector<CancelToken> tokens;
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [key, token] : running_)
-      if (of == nullptr || key.first == of) tokens.push_back(token);
+      if (connection == nullptr || key.first == connection) tokens.push_back(token);
   }
   for (const CancelToken& token : tokens) token.cancel();
 }
@@ -99,14 +102,16 @@ std::shared_ptr<Stage> Caller::stage(const StageKey& key) const {
   return found == stages_.end() ? nullptr : found->second;
 }
 
-Status Caller::install(const StageKey& key, std::shared_ptr<Stage> stage) {
+Status Caller::install(std::uint64_t epoch, const std::map<std::uint32_t, std::shared_ptr<Stage>>& stages) {
   // What is replaced goes after the lock: it may close connections.
-  std::shared_ptr<Stage> before;
+  std::vector<std::shared_ptr<Stage>> before;
   const std::lock_guard lock(mutex_);
-  if (stages_.size() >= limits::kNodeStagesPerCallerMax && !stages_.contains(key))
+  std::size_t fresh = 0;
+  for (const auto& [id, stage] : stages) fresh += stages_.contains({epoch, id}) ? 0 : 1;
+  if (stages_.size() + fresh > limits::kNodeStagesPerCallerMax)
     return Error{ErrorCode::kOverloaded,
-                 fmt::format("[node] {} stages are installed already; uninstall older plans", limits::kNodeStagesPerCallerMax)};
-  before = std::exchange(stages_[key], std::move(stage));
+                 fmt::format("[node] {} stages are installed already; uninstall older plans", stages_.size())};
+  for (const auto& [id, stage] : stages) before.push_back(std::exchange(stages_[{epoch, id}], stage));
   return {};
 }
 
@@ -144,6 +149,12 @@ Result<std::shared_ptr<NextNode>> Caller::next_node(const std::string& name, con
   }
   next_[key] = *made;
   return made;
+}
+
+void Caller::keep(std::shared_ptr<NextNode> next) {
+  std::shared_ptr<NextNode> before;
+  const std::lock_guard lock(mutex_);
+  before = std::exchange(kept_[next->name()], std::move(next));
 }
 
 bool Caller::leads_to(const std::string& name) const {

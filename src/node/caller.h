@@ -7,9 +7,8 @@
 // Thread-safe.
 //
 //   TIDELINE_TRY(const auto caller, callers.join(hello));
-//   TIDELINE_TRY(const CancelToken token, caller->begin(&connection, request_id));
-//   ...
-//   caller->end(&connection, request_id);
+//   TIDELINE_TRY(const CancelToken token, caller->begin(connection, request_id));
+//   caller->end(connection, request_id);
 #pragma once
 
 #include <atomic>
@@ -51,23 +50,25 @@ class Caller {
   // Bytes that came on its data connections: a heartbeat may wait behind them on a slow link.
   std::uint64_t received_bytes() const;
 
-  // A request under way. kInvalidArgument for an id that this connection uses already, kCancelled when its CANCEL came first,
-  // kOverloaded above the table's limit.
-  Result<CancelToken> begin(const Channel* channel, std::uint64_t id);
-  void end(const Channel* channel, std::uint64_t id);
+  // A request under way; `connection` is any address that is unique for as long as its requests last. kInvalidArgument for an id
+  // that this connection uses already, kCancelled when its CANCEL came first, kOverloaded above the table's limit.
+  Result<CancelToken> begin(const void* connection, std::uint64_t id);
+  void end(const void* connection, std::uint64_t id);
   // CANCEL: the request of that id on any of this caller's connections.
   void cancel(std::uint64_t id);
-  void cancel_all(const Channel* of = nullptr);
+  void cancel_all(const void* connection = nullptr);
 
   // Stages that this caller has installed.
   std::shared_ptr<Stage> stage(const StageKey& key) const;
-  // Replaces one of the same key. kOverloaded above limits::kNodeStagesPerCallerMax.
-  Status install(const StageKey& key, std::shared_ptr<Stage> stage);
+  // All or none; each replaces one of the same epoch and id. kOverloaded above limits::kNodeStagesPerCallerMax.
+  Status install(std::uint64_t epoch, const std::map<std::uint32_t, std::shared_ptr<Stage>>& stages);
   std::size_t uninstall(std::uint64_t epoch);
   // The way to a next node: an open one where there is, so that plans share it. kOverloaded above the limits.
   Result<std::shared_ptr<NextNode>> next_node(const std::string& name, const std::string& address,
                                               const std::function<Result<std::shared_ptr<NextNode>>()>& make);
   bool leads_to(const std::string& name) const;
+  // Keeps the way open for messages to be forwarded, until another of that name takes its place.
+  void keep(std::shared_ptr<NextNode> next);
 
  private:
   const wire::SessionId session_;
@@ -79,7 +80,7 @@ class Caller {
   // Guarded by mutex_:
   std::set<Channel*> data_;
   std::size_t controls_ = 0;
-  std::map<std::pair<const Channel*, std::uint64_t>, CancelToken> running_;
+  std::map<std::pair<const void*, std::uint64_t>, CancelToken> running_;
   struct EarlyCancel {
     std::uint64_t id;
     SteadyTime until;
@@ -87,6 +88,7 @@ class Caller {
   std::deque<EarlyCancel> early_cancels_;
   std::map<StageKey, std::shared_ptr<Stage>> stages_;
   std::map<std::string, std::weak_ptr<NextNode>> next_;
+  std::map<std::string, std::shared_ptr<NextNode>> kept_;
   std::size_t next_failures_ = 0;
 };
 

@@ -17,11 +17,12 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kAnswerTimeout{30'000};
 constexpr std::chrono::milliseconds kFarewell{200};
-// After this long without a frame the buffers of large requests are given back.
-constexpr std::chrono::milliseconds kBuffersKept{1000};
+// Of one tensor's bytes: longer than any request waits, since to break off ends the connection for all of them.
+constexpr std::chrono::milliseconds kReceiveTimeout{30'000};
+// Of a message that is forwarded: loading a segment takes long.
+constexpr std::chrono::milliseconds kForwardTimeout{150'000};
 // What a caller's beats may be late: three of them missing, and the one that is due.
 constexpr std::chrono::milliseconds kSilenceMax = limits::kHeartbeatPeriod * (limits::kHeartbeatsMissedMax + 1);
-constexpr std::size_t kSegmentPieceSlot = 0;
 
 std::uint64_t nanoseconds(Clock::duration time) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(0, Nanos(time).count()));
@@ -52,23 +53,22 @@ NodeConnection::NodeConnection(NodeCore& core, std::unique_ptr<Connection> conne
       heard_at_(Clock::now()) {}
 
 SteadyTime NodeConnection::silent_since() const {
-  if (refusal_ || requests_.load() > 0) return kNoDeadline;
+  if (refusal_) return kNoDeadline;
   {
     const std::lock_guard lock(caller_mutex_);
-    if (caller_ && caller_->beats()) return kNoDeadline;
+    if ((caller_ && caller_->beats()) || (upstream_ && upstream_->busy())) return kNoDeadline;
   }
   const SteadyTime since = heard_at_.load(std::memory_order_relaxed);
   return Clock::now() - since < core_.options.silence ? kNoDeadline : since;
 }
 
 void NodeConnection::notice_end() {
-  if (requests_.load() == 0 || !channel_.connection().ended()) return;
-  std::shared_ptr<Caller> caller;
+  std::shared_ptr<Upstream> upstream;
   {
     const std::lock_guard lock(caller_mutex_);
-    caller = caller_;
+    upstream = upstream_;
   }
-  if (caller) caller->cancel_all(&channel_);
+  if (upstream && upstream->busy() && channel_.connection().ended()) upstream->caller().cancel_all(upstream.get());
 }
 
 void NodeConnection::say_goodbye() {
@@ -85,7 +85,12 @@ void NodeConnection::serve() {
       caller_->join(channel_, hello_.kind);
       struct Leave {
         NodeConnection& self;
-        ~Leave() { self.caller_->leave(self.channel_, self.hello_.kind); }
+        ~Leave() {
+          self.caller_->leave(self.channel_, self.hello_.kind);
+          if (!self.upstream_) return;
+          self.caller_->cancel_all(self.upstream_.get());
+          self.upstream_->close();
+        }
       } const leave{*this};
       if (hello_.kind == wire::ConnectionKind::kControl)
         serve_control();
@@ -100,8 +105,10 @@ void NodeConnection::serve() {
   channel_.shutdown();
   // What only this connection kept goes outside the lock: it may close others.
   std::shared_ptr<Caller> last;
+  std::shared_ptr<Upstream> requests;
   const std::lock_guard lock(caller_mutex_);
   last.swap(caller_);
+  requests.swap(upstream_);
 }
 
 Status NodeConnection::greet() {
@@ -125,9 +132,57 @@ Status NodeConnection::greet() {
   if (!caller) return channel_.welcome(ours, hello_, &caller.error(), deadline);
   TIDELINE_CHECK_OK(channel_.welcome(ours, hello_, nullptr, deadline));
   is_control_ = hello_.kind == wire::ConnectionKind::kControl;
-  const std::lock_guard lock(caller_mutex_);
-  caller_ = std::move(*caller);
+  const bool flow = (hello_.capabilities & ours.capabilities & wire::kCapFlow) != 0;
+  {
+    const std::lock_guard lock(caller_mutex_);
+    caller_ = std::move(*caller);
+    if (!is_control_) upstream_ = std::make_shared<Upstream>(core_, caller_, channel_, flow);
+  }
+  if (upstream_) upstream_->open();
   return {};
+}
+
+template <class Message>
+Status NodeConnection::send(std::uint64_t request_id, const Message& message, ConstPieces payload, SteadyTime deadline) {
+  return send_with([&](Channel& channel) { return channel.send(request_id, message, payload, deadline); });
+}
+
+Status NodeConnection::send_with(const std::function<Status(Channel&)>& write) {
+  if (!upstream_) {
+    const std::lock_guard lock(send_mutex_);
+    return write(channel_);
+  }
+  // In turn with the answers of requests; this thread waits for its own.
+  struct Turn {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::optional<Status> result;  // guarded by mutex
+    void set(Status status) {
+      const std::lock_guard lock(mutex);
+      result = std::move(status);
+      changed.notify_all();
+    }
+  };
+  class Direct final : public Outgoing {
+   public:
+    Direct(const std::function<Status(Channel&)>& write, std::shared_ptr<Turn> turn) : write_(write), turn_(std::move(turn)) {}
+    Status write(Channel& channel) override {
+      Status sent = write_(channel);
+      turn_->set(sent);
+      // What may not be sent was not, and the connection goes on.
+      return !sent && sent.error().code == ErrorCode::kInvalidArgument ? Status() : sent;
+    }
+    void dropped(const Error& error) override { turn_->set(error); }
+
+   private:
+    const std::function<Status(Channel&)>& write_;  // of the thread that waits
+    const std::shared_ptr<Turn> turn_;
+  };
+  const auto turn = std::make_shared<Turn>();
+  upstream_->outbox().post(std::make_unique<Direct>(write, turn));
+  std::unique_lock lock(turn->mutex);
+  turn->changed.wait(lock, [&] { return turn->result.has_value(); });
+  return *turn->result;
 }
 
 Status NodeConnection::refuse(std::uint64_t request_id, const Error& error) {
@@ -206,12 +261,14 @@ Status NodeConnection::handle_control(const Frame& frame) {
 
 void NodeConnection::serve_data() {
   while (!core_.stopping) {
-    auto frame = channel_.receive(deadline_in(std::min(core_.options.idle_timeout, kBuffersKept)));
+    upstream_->wait_for_room();
+    // A frame that is there already was sent before the last one was answered.
+    auto frame = channel_.receive(Clock::now());
+    const bool pipelined = frame.has_value();
+    if (!frame && frame.error().code == ErrorCode::kDeadlineExceeded)
+      frame = channel_.receive(deadline_in(core_.options.idle_timeout));
     if (!frame) {
-      if (frame.error().code == ErrorCode::kDeadlineExceeded) {
-        buffers_.release_above(limits::kNodeIdleBufferBytes);
-        if (caller_->beats() || Clock::now() - heard_at_.load() < core_.options.idle_timeout) continue;
-      }
+      if (frame.error().code == ErrorCode::kDeadlineExceeded && (caller_->beats() || upstream_->busy())) continue;
       if (frame.error().code == ErrorCode::kCorrupt) {
         log(LogLevel::kWarning, fmt::format("{}: {}", channel_.connection().peer(), frame.error().message));
         (void)refuse(0, frame.error());
@@ -219,18 +276,24 @@ void NodeConnection::serve_data() {
       return;
     }
     heard();
-    if (!guarded(*frame, [&] { return handle(*frame); })) return;
+    if (frame->header.type == wire::FrameType::kGoodbye) {
+      // No more requests: those that are here are answered still.
+      if (channel_.skip_payload(*frame, deadline_in(kAnswerTimeout))) upstream_->wait_until_answered(deadline_in(kAnswerTimeout));
+      return;
+    }
+    if (!guarded(*frame, [&] { return handle(*frame, pipelined); })) return;
     heard();
   }
 }
 
-Status NodeConnection::handle(const Frame& frame) {
+Status NodeConnection::handle(const Frame& frame, bool pipelined) {
   const SteadyTime arrived = Clock::now();
   const SteadyTime deadline = deadline_in(kAnswerTimeout);
   const std::uint64_t id = frame.header.request_id;
   switch (frame.header.type) {
-    case wire::FrameType::kRun: return handle_run(frame, arrived);
+    case wire::FrameType::kRun: return handle_run(frame, arrived, pipelined);
     case wire::FrameType::kPutSegment: return handle_put(frame);
+    case wire::FrameType::kForward: return handle_forward(frame);
     case wire::FrameType::kPing: return handle_ping(frame);
     case wire::FrameType::kGetStatus: {
       const auto question = decode<wire::GetStatus>(frame);
@@ -252,18 +315,31 @@ Status NodeConnection::handle(const Frame& frame) {
     case wire::FrameType::kInstall: {
       const auto request = decode<wire::Install>(frame);
       if (!request) return refuse(frame, request.error());
-      const auto installed = install(*request);
-      if (!installed) return refuse(id, installed.error());
-      return send(id, *installed, {}, deadline);
+      // The case of one stage, whose next one has the next number.
+      wire::ProgramStage stage{.id = request->stage,
+                               .segment = request->segment,
+                               .inputs = request->inputs,
+                               .outputs = request->outputs,
+                               .calls = !request->next_node.empty(),
+                               .next_node = request->next_node,
+                               .next_address = request->next_address};
+      if (stage.calls) stage.next = request->stage + 1;
+      const auto loaded = install(request->epoch, {stage});
+      if (!loaded) return refuse(id, loaded.error());
+      return send(id, wire::Installed{request->epoch, request->stage, *loaded}, {}, deadline_in(kAnswerTimeout));
+    }
+    case wire::FrameType::kInstallProgram: {
+      const auto request = decode<wire::InstallProgram>(frame);
+      if (!request) return refuse(frame, request.error());
+      const auto loaded = install(request->epoch, request->stages);
+      if (!loaded) return refuse(id, loaded.error());
+      return send(id, wire::ProgramInstalled{request->epoch, *loaded}, {}, deadline_in(kAnswerTimeout));
     }
     case wire::FrameType::kUninstall: {
       const auto request = decode<wire::Uninstall>(frame);
       if (!request) return refuse(frame, request.error());
       return send(id, wire::Uninstalled{static_cast<std::uint32_t>(caller_->uninstall(request->epoch))}, {}, deadline);
     }
-    case wire::FrameType::kGoodbye:
-      TIDELINE_CHECK_OK(channel_.skip_payload(frame, deadline));
-      return Error{ErrorCode::kDisconnected, "the caller said goodbye"};
     default:
       return refuse(frame, Error{ErrorCode::kInvalidArgument, fmt::format("[node] {} is not for a node to receive on a DATA "
                                                                           "connection",
@@ -290,7 +366,8 @@ Status NodeConnection::handle_put(const Frame& frame) {
   const SteadyTime deadline = deadline_in(kAnswerTimeout);
   const auto request = decode<wire::PutSegment>(frame);
   if (!request) return refuse(frame, request.error());
-  const std::span<std::byte> piece = buffers_.get(kSegmentPieceSlot, frame.header.payload_bytes);
+  const auto lent = core_.buffers.take(frame.header.payload_bytes);
+  const std::span<std::byte> piece = lent.bytes;
   const std::span<std::byte> pieces[] = {piece};
   TIDELINE_CHECK_OK(channel_.receive_payload(frame, pieces, deadline));
   wire::SegmentProgress progress{request->hash, 0, false};
@@ -317,112 +394,128 @@ Result<std::shared_ptr<NextNode>> NodeConnection::next_node(const std::string& n
     if (!may_lead_to(core_.options.allow_next, where))
       return Error{ErrorCode::kInvalidArgument,
                    fmt::format("[node] this node may not call '{}' at the address given (--allow-next)", name)};
-    auto next = std::make_shared<NextNode>(PeerOptions{.transport = &core_.onward,
-                                                       .address = where,
-                                                       .session = caller_->session(),
-                                                       .own_name = core_.options.name,
-                                                       .peer_name = name,
-                                                       .role = wire::Role::kNode,
-                                                       .hide_address = true});
+    auto next = core_.next_nodes.make(core_, {.transport = &core_.onward,
+                                              .address = where,
+                                              .session = caller_->session(),
+                                              .own_name = core_.options.name,
+                                              .peer_name = name,
+                                              .role = wire::Role::kNode,
+                                              .hide_address = true});
     TIDELINE_TRY([[maybe_unused]] const auto peer, next->connected(deadline_in(limits::kConnectTimeout)));
     return next;
   });
 }
 
-Result<wire::Installed> NodeConnection::install(const wire::Install& request) {
-  const SteadyTime start = Clock::now();
-  wire::Installed answer{request.epoch, request.stage, 0};
-  std::shared_ptr<LoadedSegment> segment;
-  if (request.segment) {
-    TIDELINE_TRY(segment, core_.segments.load(*request.segment));
-    answer.load_ns = nanoseconds(Clock::now() - start);
-  }
-  std::shared_ptr<NextNode> next;
-  if (!request.next_address.empty()) {
-    TIDELINE_TRY(next, next_node(request.next_node, request.next_address));
-  }
-  StageOptions stage_options;
-  stage_options.node_name = core_.options.name;
-  stage_options.slowdown = core_.options.slowdown;
-  stage_options.result_bytes_max = core_.options.request_bytes;
-  TIDELINE_TRY(auto stage, Stage::make(request, std::move(segment), std::move(next), core_.slot, stage_options));
-  TIDELINE_CHECK_OK(caller_->install({request.epoch, request.stage}, std::move(stage)));
-  log(LogLevel::kInfo,
-      fmt::format("installed stage {} of plan {}: {}", request.stage, request.epoch,
-                  request.segment ? "segment " + request.segment->hex().substr(0, 12) : std::string("passes on")));
-  return answer;
+Status NodeConnection::handle_forward(const Frame& frame) {
+  auto forward = decode<wire::Forward>(frame);
+  if (!forward) return refuse(frame, forward.error());
+  const std::uint64_t id = frame.header.request_id;
+  const auto lent = core_.buffers.take(frame.header.payload_bytes);
+  const std::span<std::byte> pieces[] = {lent.bytes};
+  if (channel_.owes_payload()) TIDELINE_CHECK_OK(channel_.receive_payload(frame, pieces, deadline_in(kReceiveTimeout)));
+  const auto next = next_node(forward->path.front().node, forward->path.front().address);
+  if (!next) return refuse(id, next.error());
+  caller_->keep(*next);
+  const auto peer = (*next)->connected(deadline_in(limits::kConnectTimeout));
+  if (!peer) return refuse(id, peer.error());
+  forward->path.erase(forward->path.begin());
+  const std::span<const std::byte> payload[] = {lent.bytes};
+  const ConstPieces inner = lent.bytes.empty() ? ConstPieces{} : ConstPieces(payload);
+  auto answer = forward->path.empty() ? (*peer)->relay(forward->inner, forward->meta, inner, deadline_in(kForwardTimeout))
+                                      : (*peer)->relay(*forward, inner, deadline_in(kForwardTimeout));
+  if (!answer) return refuse(id, answer.error());
+  const std::span<const std::byte> answered[] = {answer->payload.span()};
+  return send_with([&](Channel& channel) {
+    return channel.send_frame(id, answer->type, answer->meta, answer->payload.empty() ? ConstPieces{} : ConstPieces(answered),
+                              deadline_in(kAnswerTimeout));
+  });
 }
 
-Status NodeConnection::handle_run(const Frame& frame, SteadyTime arrived) {
+Result<std::uint64_t> NodeConnection::install(std::uint64_t epoch, const std::vector<wire::ProgramStage>& stages) {
+  const SteadyTime start = Clock::now();
+  std::uint64_t load_ns = 0;
+  StageOptions stage_options;
+  stage_options.node_name = core_.options.name;
+  std::map<std::uint32_t, std::shared_ptr<Stage>> made;
+  for (const wire::ProgramStage& program : stages) {
+    std::shared_ptr<LoadedSegment> segment;
+    if (program.segment) {
+      TIDELINE_TRY(segment, core_.segments.load(*program.segment));
+      load_ns = nanoseconds(Clock::now() - start);
+    }
+    std::shared_ptr<NextNode> next;
+    if (program.calls) {
+      TIDELINE_TRY(next, next_node(program.next_node, program.next_address));
+    }
+    TIDELINE_TRY(auto stage, Stage::make(program, std::move(segment), std::move(next), core_.slot, stage_options));
+    if (program.on_answer) {
+      const auto before = made.find(program.after);
+      if (before == made.end() || before->second->next() == nullptr || before->second->on_answer())
+        return Error{
+            ErrorCode::kInvalidArgument,
+            fmt::format("[node] stage {} waits for the answer to stage {}, which calls nobody here", program.id, program.after)};
+      before->second->set_on_answer(stage);
+    }
+    made[program.id] = std::move(stage);
+  }
+  TIDELINE_CHECK_OK(caller_->install(epoch, made));
+  for (const wire::ProgramStage& program : stages)
+    log(LogLevel::kInfo,
+        fmt::format("installed stage {} of plan {}: {}", program.id, epoch,
+                    program.segment ? "segment " + program.segment->hex().substr(0, 12) : std::string("passes on")));
+  return load_ns;
+}
+
+Status NodeConnection::handle_run(const Frame& frame, SteadyTime arrived, bool pipelined) {
   const std::uint64_t id = frame.header.request_id;
   const auto run = decode<wire::Run>(frame);
   if (!run) return refuse(frame, run.error());
   const SteadyTime deadline =
       arrived + std::min<std::chrono::microseconds>(std::chrono::microseconds(run->deadline_us), std::chrono::hours(24));
-  const std::shared_ptr<Stage> stage = core_.callers.find_stage(*caller_, {run->epoch, run->stage});
-  const auto token = caller_->begin(&channel_, id);
-  if (!token) return refuse(frame, token.error());
-  {
-    const std::lock_guard lock(core_.running_mutex);
-    ++core_.requests_running;
-  }
-  ++requests_;
-  struct Finish {
-    NodeConnection& self;
-    std::uint64_t id;
-    ~Finish() {
-      self.caller_->end(&self.channel_, id);
-      --self.requests_;
-      const std::lock_guard lock(self.core_.running_mutex);
-      if (--self.core_.requests_running == 0) self.core_.running_changed.notify_all();
-    }
-  } const finish{*this, id};
-  const auto fail = [&](const Error& error) {
-    ++core_.requests_failed;
-    return refuse(frame, error);
+  std::shared_ptr<Stage> stage = core_.callers.find_stage(*caller_, {run->epoch, run->stage});
+  auto request = Request::begin(upstream_, id, run->epoch, frame.header.payload_bytes, arrived, deadline);
+  if (!request) return refuse(frame, request.error());
+  // The payload goes first: the answer may leave at once, and the stream must be in step.
+  const auto fail = [&](const Error& error) -> Status {
+    if (channel_.owes_payload()) TIDELINE_CHECK_OK(channel_.skip_payload(frame, deadline_in(kReceiveTimeout)));
+    Request::fail(std::move(*request), error);
+    return {};
   };
-
   if (!stage)
     return fail({ErrorCode::kNotFound, fmt::format("[node] plan {} is not installed here; install it again", run->epoch)});
+  if (stage->fires_on_answer())
+    return fail({ErrorCode::kInvalidArgument, fmt::format("[node] stage {} takes answers and no requests", run->stage)});
   if (core_.draining) return fail({ErrorCode::kOverloaded, "[node] this node is shutting down"});
   if (frame.header.payload_bytes > core_.options.request_bytes)
     return fail({ErrorCode::kOverloaded,
                  fmt::format("[node] a request of {} is above the limit of {} (--request-bytes)",
                              format_bytes(frame.header.payload_bytes), format_bytes(core_.options.request_bytes))});
-  if (run->tensors.size() != stage->install().inputs.size())
+  if (run->tensors.size() != stage->inputs().size())
     return fail({ErrorCode::kInvalidArgument, "[node] a request must bring each input of its stage once, in order"});
   if (run->deadline_us == 0) return fail({ErrorCode::kDeadlineExceeded, "[node] the deadline has passed already"});
 
-  TensorSet inputs;
+  TensorSet& inputs = (*request)->tensors;
   const auto buffer_for = [&](std::size_t position, const wire::WireTensor& tensor) -> Result<std::span<std::byte>> {
     TIDELINE_CHECK_OK(stage->accepts(tensor));
     if (tensor.index != position)
       return Error{ErrorCode::kInvalidArgument, "[node] a request must bring each input of its stage once, in order"};
-    inputs.specs.push_back({stage->install().inputs[position], tensor.dtype, tensor.shape});
-    const std::span<std::byte> buffer = buffers_.get(position, tensor.bytes);
-    inputs.bytes.push_back(buffer);
-    return buffer;
+    auto lent = core_.buffers.take(tensor.bytes);
+    inputs.specs.push_back({stage->inputs()[position], tensor.dtype, tensor.shape});
+    inputs.bytes.push_back(lent.bytes);
+    inputs.owners.push_back(std::move(lent.owner));
+    return lent.bytes;
   };
-  const Status received = receive_tensors(channel_, frame, run->tensors, buffer_for, deadline);
+  const Status received =
+      receive_tensors(channel_, frame, run->tensors, buffer_for, std::max(deadline, deadline_in(kReceiveTimeout)));
   // A refusal leaves the stream in step and is answered; a broken stream shows itself at the next receive.
   if (!received) return fail(received.error());
-  wire::StageTiming timing;
-  timing.receive_ns = nanoseconds(Clock::now() - arrived);
-  auto reply = stage->run(inputs, timing, arrived, buffers_, deadline, *token);
-  if (!reply) return fail(reply.error());
-  wire::RunResult result;
-  result.epoch = run->epoch;
-  result.stages = std::move(reply->timings);
-  for (std::size_t i = 0; i < reply->tensors.specs.size(); ++i) {
-    const TensorSpec& spec = reply->tensors.specs[i];
-    auto tensor = wire::wire_tensor(static_cast<std::uint16_t>(i), spec.dtype, spec.shape);
-    if (!tensor) return fail(tensor.error());
-    result.tensors.push_back(std::move(*tensor));
-  }
-  const Status sent = send(id, result, reply->tensors.bytes, std::max(deadline, deadline_in(std::chrono::seconds(1))));
-  if (!sent && sent.error().code == ErrorCode::kInvalidArgument) return fail(sent.error());
-  ++core_.requests_done;
-  return sent;
+  Request& ready = **request;
+  ready.fired = arrived;
+  ready.timing = stage->new_timing(inputs);
+  ready.timing.receive_ns = nanoseconds(Clock::now() - arrived);
+  ready.stage = std::move(stage);
+  upstream_->post(std::move(*request), false, !pipelined);
+  return {};
 }
 
 wire::NodeStatus NodeConnection::status() const {

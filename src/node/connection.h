@@ -1,16 +1,18 @@
-// NodeConnection: one accepted connection and what comes over it: greeting, requests, heartbeats. Whoever reads a request also
-// computes and answers it, so that a hop has no hand-offs.
-// serve() runs on the connection's own thread; everything else is for any thread.
+// NodeConnection: one accepted connection and what comes over it: greeting, requests, heartbeats. The thread that reads a request
+// computes it and sends it on by itself while requests come one by one, so that a hop has no hand-offs; once the next one is
+// there already, reading, computing (Upstream) and sending (Outbox) are done by threads of their own. serve() runs on the
+// connection's own thread; everything else is for any thread.
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 
 #include "node/core.h"
-#include "node/stage.h"
+#include "node/upstream.h"
 #include "transport/channel.h"
 
 namespace tideline {
@@ -41,22 +43,23 @@ class NodeConnection {
   void serve_data();
   // Errors of the request are answered; an Error from here means that the connection cannot go on.
   Status handle_control(const Frame& frame);
-  Status handle(const Frame& frame);
+  // `pipelined`: the frame had come before the one before it was done with.
+  Status handle(const Frame& frame, bool pipelined);
   Status handle_put(const Frame& frame);
-  Status handle_run(const Frame& frame, SteadyTime arrived);
+  Status handle_run(const Frame& frame, SteadyTime arrived, bool pipelined);
+  Status handle_forward(const Frame& frame);
   Status handle_ping(const Frame& frame);
-  Result<wire::Installed> install(const wire::Install& request);
+  Result<std::uint64_t> install(std::uint64_t epoch, const std::vector<wire::ProgramStage>& stages);  // nanoseconds of loading
   Result<std::shared_ptr<NextNode>> next_node(const std::string& name, const std::string& address);
   // Answers with an ERROR; the payload must have been read.
   Status refuse(std::uint64_t request_id, const Error& error);
   // Skips the payload first.
   Status refuse(const Frame& frame, const Error& error);
   wire::NodeStatus status() const;
+  // Answers on this thread; on a DATA connection in turn with the answers of requests.
   template <class Message>
-  Status send(std::uint64_t request_id, const Message& message, ConstPieces payload, SteadyTime deadline) {
-    const std::lock_guard lock(send_mutex_);
-    return channel_.send(request_id, message, payload, deadline);
-  }
+  Status send(std::uint64_t request_id, const Message& message, ConstPieces payload, SteadyTime deadline);
+  Status send_with(const std::function<Status(Channel&)>& write);
   // Calls `handle` and answers the frame with ERROR when it throws.
   template <class Handle>
   Status guarded(const Frame& frame, Handle handle);
@@ -68,13 +71,12 @@ class NodeConnection {
   const std::string address_;
   std::mutex send_mutex_;
   std::atomic<SteadyTime> heard_at_;
-  std::atomic<int> requests_{0};
   std::atomic<bool> is_control_{false};
-  // Of the serving thread, but for caller_: set once, while greeting.
-  wire::Hello hello_;
-  RequestBuffers buffers_;
+  wire::Hello hello_;  // of the serving thread
+  // Written by the serving thread under the mutex; others read them under it.
   mutable std::mutex caller_mutex_;
-  std::shared_ptr<Caller> caller_;  // written by the serving thread, under caller_mutex_
+  std::shared_ptr<Caller> caller_;
+  std::shared_ptr<Upstream> upstream_;  // of a DATA connection
 };
 
 }  // namespace tideline

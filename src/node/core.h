@@ -8,11 +8,14 @@
 #include <mutex>
 
 #include "engine/engine.h"
+#include "node/buffer_pool.h"
 #include "node/caller.h"
 #include "node/compute_slot.h"
+#include "node/next_node.h"
 #include "node/options.h"
 #include "node/segment_store.h"
 #include "node/segments.h"
+#include "node/slow_engine.h"
 #include "transport/transport.h"
 
 namespace tideline {
@@ -21,16 +24,20 @@ struct NodeCore {
   NodeCore(const NodeOptions& node_options, Transport& to_next, Engine& node_engine, std::unique_ptr<SegmentStore> segment_store)
       : options(node_options),
         onward(to_next),
-        engine(node_engine),
+        slow_engine(options.slowdown > 1 ? make_slow_engine(node_engine, options.slowdown) : nullptr),
+        engine(slow_engine ? *slow_engine : node_engine),
         store(std::move(segment_store)),
         segments(engine, *store, options.memory_bytes) {}
 
   const NodeOptions options;
   Transport& onward;
+  const std::unique_ptr<Engine> slow_engine;
   Engine& engine;
   const std::unique_ptr<SegmentStore> store;
   LoadedSegments segments;
   ComputeSlot slot;
+  BufferPool buffers;
+  NextNodes next_nodes;
   Callers callers;
   const SteadyTime started_at = std::chrono::steady_clock::now();
   std::atomic<bool> draining{false};

@@ -70,7 +70,10 @@ void NodeServer::stop() {
   }
   watch_changed_.notify_all();
   if (watch_thread_.joinable()) watch_thread_.join();
+  // First the next nodes, so that nobody waits for them; then the callers; then what those have left of the next nodes.
+  core_->next_nodes.shut_down();
   reap(true);
+  core_->next_nodes.stop();
 }
 
 void NodeServer::drain(std::chrono::milliseconds patience) {
@@ -87,6 +90,8 @@ void NodeServer::drain(std::chrono::milliseconds patience) {
   }
   stop();
 }
+
+BufferPool::Figures NodeServer::buffer_figures() const { return core_->buffers.figures(); }
 
 void NodeServer::accept_loop() {
   SeldomLog complaints;
@@ -188,9 +193,13 @@ void NodeServer::watch_loop() {
     if (core_->requests_running > 0)
       for (const auto& served : served_)
         if (!served->finished) served->connection.notice_end();
+    lock.unlock();
+    core_->next_nodes.tick(Clock::now());
+    lock.lock();
     if (Clock::now() < next_sweep) continue;
     next_sweep = deadline_in(kReapPeriod);
     lock.unlock();
+    if (core_->requests_running == 0) core_->buffers.trim();
     trim = core_->callers.sweep() || trim;
     if (trim && core_->requests_running == 0) {
       // glibc keeps what many threads have freed in their arenas; hundreds of megabytes after large models.

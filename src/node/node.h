@@ -19,6 +19,7 @@
 
 #include "base/result.h"
 #include "engine/engine.h"
+#include "node/buffer_pool.h"
 #include "node/options.h"
 #include "transport/transport.h"
 
@@ -41,6 +42,8 @@ class NodeServer {
   // `patience`; then stops.
   void drain(std::chrono::milliseconds patience);
   void stop();
+  // Of the memory of requests; for tests.
+  BufferPool::Figures buffer_figures() const;
 
  private:
   // A connection and its thread.

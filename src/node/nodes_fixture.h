@@ -125,14 +125,16 @@ class RawCaller {
   Status send(std::uint64_t id, const Message& message, ConstPieces payload = {}) {
     return channel_.send(id, message, payload, later());
   }
-  // The next frame that is no CREDIT or PONG, as that message. A payload is forgotten.
+  // The next frame that is no CREDIT, as that message. A payload is forgotten.
   template <class Message>
   Result<Message> receive(std::chrono::milliseconds patience = std::chrono::seconds(20)) {
-    TIDELINE_TRY(const Frame frame, channel_.receive(deadline_in(patience)));
-    const auto message = decode<Message>(frame);
-    id_ = frame.header.request_id;
-    TIDELINE_CHECK_OK(channel_.skip_payload(frame, later()));
-    return message;
+    while (true) {
+      TIDELINE_TRY(const Frame frame, channel_.receive(deadline_in(patience)));
+      const auto message = decode<Message>(frame);
+      id_ = frame.header.request_id;
+      TIDELINE_CHECK_OK(channel_.skip_payload(frame, later()));
+      if (frame.header.type != wire::FrameType::kCredit || Message::kType == wire::FrameType::kCredit) return message;
+    }
   }
   template <class Answer, class Question>
   Result<Answer> ask(std::uint64_t id, const Question& question, ConstPieces payload = {}) {

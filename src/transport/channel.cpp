@@ -101,6 +101,17 @@ Status Channel::send(std::uint64_t request_id, const Message& message, ConstPiec
   return send_encoded(header, payload, deadline);
 }
 
+Status Channel::send_frame(std::uint64_t request_id, wire::FrameType type, std::span<const std::byte> meta, ConstPieces payload,
+                           SteadyTime deadline) {
+  wire::FrameHeader header{.type = type, .request_id = request_id};
+  for (const auto& piece : payload) header.payload_bytes += piece.size();
+  if (meta.size() > limits::kFrameMetaBytesMax || header.payload_bytes > limits::kFramePayloadBytesMax)
+    return Error{ErrorCode::kInvalidArgument, "[wire] a frame is over its limits"};
+  head_.resize(wire::kFrameHeaderBytes);
+  head_.insert(head_.end(), meta.begin(), meta.end());
+  return send_encoded(header, payload, deadline);
+}
+
 Status Channel::send_encoded(wire::FrameHeader header, ConstPieces payload, SteadyTime deadline) {
   header.meta_bytes = static_cast<std::uint32_t>(head_.size() - wire::kFrameHeaderBytes);
   head_.resize(wire::frame_head_bytes(header.meta_bytes));
@@ -235,6 +246,10 @@ TIDELINE_CHANNEL_MESSAGE(Install);
 TIDELINE_CHANNEL_MESSAGE(Installed);
 TIDELINE_CHANNEL_MESSAGE(Uninstall);
 TIDELINE_CHANNEL_MESSAGE(Uninstalled);
+TIDELINE_CHANNEL_MESSAGE(InstallProgram);
+TIDELINE_CHANNEL_MESSAGE(ProgramInstalled);
+TIDELINE_CHANNEL_MESSAGE(Forward);
+TIDELINE_CHANNEL_MESSAGE(Credit);
 TIDELINE_CHANNEL_MESSAGE(Run);
 TIDELINE_CHANNEL_MESSAGE(RunResult);
 TIDELINE_CHANNEL_MESSAGE(Cancel);

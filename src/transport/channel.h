@@ -55,6 +55,10 @@ class Channel {
     return send(request_id, message, ConstPieces{}, deadline);
   }
 
+  // A frame that came from elsewhere, passed on as it is under another id.
+  Status send_frame(std::uint64_t request_id, wire::FrameType type, std::span<const std::byte> meta, ConstPieces payload,
+                    SteadyTime deadline);
+
   // The next frame's header and meta. The payload of the frame before must have been received or skipped (REQUIRES).
   // kDeadlineExceeded loses nothing: call again. Bytes that are no frame: kCorrupt, now and at every later call; one may still
   // say ERROR before the end.

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "base/limits.h"
 #include "base/result.h"
 
 namespace tideline::wire {
@@ -67,6 +68,13 @@ class Writer {
   void text(std::string_view value, std::size_t max);
   // Printable ASCII. Cut and cleaned rather than refused: an error must always be sayable.
   void message(std::string_view value, std::size_t max);
+  // Any bytes, with their number before them.
+  void blob(const std::vector<std::byte>& value) {
+    require(value.size() <= limits::kFrameMetaBytesMax, "a part is too long");
+    if (problem_ != nullptr) return;
+    number(static_cast<std::uint32_t>(value.size()));
+    raw(value);
+  }
   template <class T, class Each>
   void list(const std::vector<T>& values, std::size_t max, Each each) {
     require(values.size() <= max, "a list is too long");
@@ -108,6 +116,12 @@ class Reader {
   void name(std::string& value, bool may_be_empty = false);
   void text(std::string& value, std::size_t max);
   void message(std::string& value, std::size_t max);
+  void blob(std::vector<std::byte>& value) {
+    std::uint32_t size = 0;
+    number(size);
+    const auto bytes = take(size);
+    value.assign(bytes.begin(), bytes.end());
+  }
   // Every element has at least one byte, so that a short meta cannot announce a long list.
   template <class T, class Each>
   void list(std::vector<T>& values, std::size_t max, Each each) {

@@ -125,9 +125,13 @@ std::string_view to_string(FrameType type) {
     case FrameType::kInstalled: return "INSTALLED";
     case FrameType::kUninstall: return "UNINSTALL";
     case FrameType::kUninstalled: return "UNINSTALLED";
+    case FrameType::kInstallProgram: return "INSTALL_PROGRAM";
+    case FrameType::kProgramInstalled: return "PROGRAM_INSTALLED";
+    case FrameType::kForward: return "FORWARD";
     case FrameType::kRun: return "RUN";
     case FrameType::kResult: return "RESULT";
     case FrameType::kCancel: return "CANCEL";
+    case FrameType::kCredit: return "CREDIT";
     case FrameType::kGetStatus: return "GET_STATUS";
     case FrameType::kNodeStatus: return "NODE_STATUS";
   }

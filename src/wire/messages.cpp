@@ -110,6 +110,67 @@ void visit(Codec& codec, Ref<Codec, Uninstalled> message) {
 }
 
 template <class Codec>
+void visit_names(Codec& codec, Ref<Codec, std::vector<std::string>> names) {
+  codec.list(names, limits::kFrameTensorsMax, [](Codec& c, auto& text) { c.text(text, limits::kWireTextBytesMax); });
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, InstallProgram> message) {
+  codec.number(message.epoch);
+  int previous = -1;
+  codec.list(message.stages, kProgramStagesMax, [&previous](Codec& c, auto& stage) {
+    c.number(stage.id);
+    c.require(stage.id<kProgramStagesMax&& static_cast<int>(stage.id)> previous, "has stages out of order, or one too many");
+    previous = static_cast<int>(stage.id);
+    bool has_segment = stage.segment.has_value();
+    c.flag(has_segment);
+    if (has_segment) {
+      if constexpr (Codec::kReading) stage.segment.emplace();
+      c.hash(*stage.segment);
+    }
+    visit_names<Codec>(c, stage.inputs);
+    visit_names<Codec>(c, stage.outputs);
+    c.require(!stage.inputs.empty() && !stage.outputs.empty(), "has a stage without tensors");
+    c.flag(stage.on_answer);
+    c.number(stage.after);
+    c.require(stage.on_answer ? stage.after < stage.id : stage.after == 0, "has a stage that fires before what it waits for");
+    c.flag(stage.calls);
+    c.number(stage.next);
+    c.name(stage.next_node, true);
+    c.message(stage.next_address, limits::kWireMessageBytesMax);
+    c.require(stage.calls == !stage.next_node.empty() && stage.calls == !stage.next_address.empty(),
+              "names a next node where none is called, or none where one is");
+    c.require(stage.calls ? stage.next > stage.id && stage.next < kProgramStagesMax : stage.next == 0,
+              "calls a stage that has been passed already");
+  });
+  codec.require(!message.stages.empty(), "has no stage");
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, ProgramInstalled> message) {
+  codec.number(message.epoch);
+  codec.number(message.load_ns);
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, Forward> message) {
+  codec.list(message.path, kForwardHopsMax, [](Codec& c, auto& hop) {
+    c.name(hop.node);
+    c.message(hop.address, limits::kWireMessageBytesMax);
+  });
+  codec.require(!message.path.empty(), "goes nowhere");
+  codec.number(message.inner);
+  codec.require(is_forwardable(message.inner), "carries what may not be forwarded");
+  codec.blob(message.meta);
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, Credit> message) {
+  codec.number(message.requests);
+  codec.number(message.bytes);
+}
+
+template <class Codec>
 void visit_tensors(Codec& codec, Ref<Codec, std::vector<WireTensor>> tensors) {
   int previous = -1;
   codec.list(tensors, limits::kFrameTensorsMax, [&previous](Codec& c, auto& tensor) {
@@ -136,7 +197,7 @@ template <class Codec>
 void visit(Codec& codec, Ref<Codec, Run> message) {
   codec.number(message.epoch);
   codec.number(message.stage);
-  codec.require(message.stage < limits::kPlanHopsMax, "has a stage that no plan has");
+  codec.require(message.stage < kProgramStagesMax, "has a stage that no plan has");
   codec.number(message.deadline_us);
   visit_tensors(codec, message.tensors);
 }
@@ -194,6 +255,19 @@ static_assert(limits::kFramePayloadBytesMax <= (~std::uint64_t{0}) / limits::kFr
 
 }  // namespace
 
+bool is_forwardable(FrameType type) {
+  switch (type) {
+    case FrameType::kHasSegments:
+    case FrameType::kPutSegment:
+    case FrameType::kInstall:
+    case FrameType::kInstallProgram:
+    case FrameType::kUninstall:
+    case FrameType::kGetStatus:
+    case FrameType::kPing: return true;
+    default: return false;
+  }
+}
+
 ErrorMessage to_message(const Error& error, std::string_view node) {
   return {error.code, is_node_name(node) ? std::string(node) : std::string(), error.message};
 }
@@ -219,7 +293,7 @@ Status encode(const Message& message, std::vector<std::byte>& meta) {
 
 template <class Message>
 bool fits_payload(const Message& message, std::uint64_t payload_bytes) {
-  if constexpr (std::is_same_v<Message, Ping> || std::is_same_v<Message, Pong>) {
+  if constexpr (std::is_same_v<Message, Ping> || std::is_same_v<Message, Pong> || std::is_same_v<Message, Forward>) {
     return payload_bytes <= limits::kPingPayloadBytesMax;
   } else if constexpr (std::is_same_v<Message, PutSegment>) {
     return payload_bytes >= 1 && payload_bytes <= limits::kSegmentPieceBytes &&
@@ -261,6 +335,10 @@ TIDELINE_WIRE_MESSAGE(Install);
 TIDELINE_WIRE_MESSAGE(Installed);
 TIDELINE_WIRE_MESSAGE(Uninstall);
 TIDELINE_WIRE_MESSAGE(Uninstalled);
+TIDELINE_WIRE_MESSAGE(InstallProgram);
+TIDELINE_WIRE_MESSAGE(ProgramInstalled);
+TIDELINE_WIRE_MESSAGE(Forward);
+TIDELINE_WIRE_MESSAGE(Credit);
 TIDELINE_WIRE_MESSAGE(Run);
 TIDELINE_WIRE_MESSAGE(RunResult);
 TIDELINE_WIRE_MESSAGE(Cancel);

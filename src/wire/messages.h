@@ -38,6 +38,7 @@ enum class ConnectionKind : std::uint8_t { kData = 1, kControl = 2 };
 // Bits. Unknown ones are ignored; what both sides have may be used.
 enum Capability : std::uint64_t {
   kCapPayloadChecksum = 1u << 0,  // understands kFlagPayloadChecksum
+  kCapFlow = 1u << 1,             // CREDIT, several RUNs at a time on one connection, INSTALL_PROGRAM, FORWARD
 };
 
 // Random, made by whoever calls; ties the connections of one caller together along the whole chain.
@@ -55,7 +56,7 @@ struct Hello {
   ConnectionKind kind = ConnectionKind::kData;
   // 0 in a caller's HELLO and in a reply that accepts; else the ErrorCode of the refusal, with `message`.
   std::uint16_t status = 0;
-  std::uint64_t capabilities = kCapPayloadChecksum;
+  std::uint64_t capabilities = kCapPayloadChecksum | kCapFlow;
   SessionId session;
   std::string name;     // [A-Za-z0-9._-]{1,63}
   std::string message;  // printable ASCII, at most 147 bytes; encode cuts and cleans it
@@ -84,9 +85,13 @@ enum class FrameType : std::uint16_t {
   kInstalled = 21,
   kUninstall = 22,
   kUninstalled = 23,
+  kInstallProgram = 24,
+  kProgramInstalled = 25,
+  kForward = 26,
   kRun = 32,
   kResult = 33,
   kCancel = 34,
+  kCredit = 35,
   kGetStatus = 48,
   kNodeStatus = 49,
 };
@@ -221,6 +226,57 @@ struct Uninstalled {
   bool operator==(const Uninstalled&) const = default;
 };
 
+// Positions of a route: up through the most nodes and back.
+inline constexpr std::uint32_t kProgramStagesMax = 2 * limits::kPlanHopsMax;
+
+// One stage of a program, as its node needs it. Its id is its position in the plan's route.
+struct ProgramStage {
+  std::uint32_t id = 0;           // below kProgramStagesMax; unique and ascending in its message
+  std::optional<Sha256> segment;  // none: pass tensors on
+  std::vector<std::string> inputs;
+  std::vector<std::string> outputs;
+  // Fires with the caller's RUN, or with the answer to the call that stage `after` (before it in the message) has made.
+  bool on_answer = false;
+  std::uint32_t after = 0;  // 0 unless on_answer
+  // Then answers its caller, or calls stage `next` of that node; the three are 0 and empty unless `calls`.
+  bool calls = false;
+  std::uint32_t next = 0;
+  std::string next_node;
+  std::string next_address;  // "host:port"
+  bool operator==(const ProgramStage&) const = default;
+};
+// A node's part of a program, whole: all stages of one epoch at once. Answered by PROGRAM_INSTALLED.
+struct InstallProgram {
+  static constexpr FrameType kType = FrameType::kInstallProgram;
+  std::uint64_t epoch = 0;
+  std::vector<ProgramStage> stages;  // 1 to kProgramStagesMax
+  bool operator==(const InstallProgram&) const = default;
+};
+struct ProgramInstalled {
+  static constexpr FrameType kType = FrameType::kProgramInstalled;
+  std::uint64_t epoch = 0;
+  std::uint64_t load_ns = 0;  // of all segments together
+  bool operator==(const ProgramInstalled&) const = default;
+};
+
+// A management message for a node further along the route, which answers it; the payload is the inner message's. The receiver
+// takes the first hop off the path and passes the rest on, or the inner message itself when there is none.
+struct Forward {
+  static constexpr FrameType kType = FrameType::kForward;
+  struct Hop {
+    std::string node;
+    std::string address;  // "host:port", as the node before it reaches it
+    bool operator==(const Hop&) const = default;
+  };
+  std::vector<Hop> path;  // 1 to kForwardHopsMax
+  FrameType inner = FrameType::kGetStatus;
+  std::vector<std::byte> meta;  // of the inner message
+  bool operator==(const Forward&) const = default;
+};
+inline constexpr std::size_t kForwardHopsMax = 16;
+// What may be forwarded: management, and nothing that runs.
+bool is_forwardable(FrameType type);
+
 enum class Encoding : std::uint8_t { kRaw = 0 };
 
 struct WireTensor {
@@ -274,6 +330,20 @@ struct Cancel {
   static constexpr FrameType kType = FrameType::kCancel;
   bool operator==(const Cancel&) const = default;
 };
+
+// How much a node takes on one DATA connection before it has answered or passed on. With request id 0, from the accepting end as
+// soon as the connection is open: so many requests and bytes more. With a request's id: that request has left the node's queue,
+// and its credit is back before its answer is; an answer without a CREDIT before it gives it back too. One request larger than
+// all bytes may be sent when nothing else is out.
+struct Credit {
+  static constexpr FrameType kType = FrameType::kCredit;
+  std::uint32_t requests = 0;
+  std::uint64_t bytes = 0;
+  bool operator==(const Credit&) const = default;
+};
+// What a node of this build grants. Enough for a queue in front of the engine, one arriving and some under way on a long link.
+inline constexpr std::uint32_t kCreditRequests = 16;
+inline constexpr std::uint64_t kCreditBytes = 64u << 20;
 
 struct GetStatus {
   static constexpr FrameType kType = FrameType::kGetStatus;

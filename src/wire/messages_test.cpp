@@ -25,7 +25,8 @@ std::vector<std::byte> encoded(const Message& message) {
 template <class Message>
 class EveryMessage : public testing::Test {};
 using AllMessages = testing::Types<ErrorMessage, Ping, Pong, Goodbye, HasSegments, SegmentsMissing, PutSegment, SegmentProgress,
-                                   Install, Installed, Uninstall, Uninstalled, Run, RunResult, Cancel, GetStatus, NodeStatus>;
+                                   Install, Installed, Uninstall, Uninstalled, InstallProgram, ProgramInstalled, Forward, Run,
+                                   RunResult, Cancel, Credit, GetStatus, NodeStatus>;
 TYPED_TEST_SUITE(EveryMessage, AllMessages);
 
 TYPED_TEST(EveryMessage, ComesBackAsItWas) {

@@ -135,6 +135,47 @@ inline Uninstalled Samples::make() {
   return {number32()};
 }
 template <>
+inline InstallProgram Samples::make() {
+  InstallProgram sample{.epoch = number64()};
+  std::uint32_t id = static_cast<std::uint32_t>(number(2));
+  for (auto i = 1 + number(3); i > 0; --i, id += 1 + static_cast<std::uint32_t>(number(2))) {
+    ProgramStage stage{.id = id};
+    if (number(1) == 0) stage.segment = hash();
+    for (auto n = 1 + number(2); n > 0; --n) stage.inputs.push_back(text(20));
+    for (auto n = 1 + number(2); n > 0; --n) stage.outputs.push_back(text(20));
+    if (id > 0 && number(1) == 0) {
+      stage.on_answer = true;
+      stage.after = static_cast<std::uint32_t>(number(id - 1));
+    }
+    if (number(1) == 0) {
+      stage.calls = true;
+      stage.next = id + 1;
+      stage.next_node = name();
+      stage.next_address = "127.0.0.1:" + std::to_string(number(65535));
+    }
+    sample.stages.push_back(std::move(stage));
+  }
+  return sample;
+}
+template <>
+inline ProgramInstalled Samples::make() {
+  return {number64(), number64()};
+}
+template <>
+inline Forward Samples::make() {
+  static constexpr FrameType kInner[] = {FrameType::kHasSegments, FrameType::kPutSegment, FrameType::kInstall, FrameType::kPing,
+                                         FrameType::kGetStatus};
+  Forward sample{.inner = kInner[number(4)]};
+  for (auto i = 1 + number(number(9) == 0 ? kForwardHopsMax - 1 : 2); i > 0; --i)
+    sample.path.push_back({name(), "127.0.0.1:" + std::to_string(number(65535))});
+  for (auto i = number(100); i > 0; --i) sample.meta.push_back(static_cast<std::byte>(number(255)));
+  return sample;
+}
+template <>
+inline Credit Samples::make() {
+  return {number32(), number64()};
+}
+template <>
 inline Run Samples::make() {
   return {number64(), static_cast<std::uint32_t>(number(limits::kPlanHopsMax - 1)), number64(), tensors()};
 }

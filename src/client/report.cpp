@@ -1,0 +1,80 @@
+#include "client/report.h"
+
+#include <algorithm>
+#include <map>
+
+namespace tideline {
+namespace {
+
+Millis milliseconds(std::uint64_t nanoseconds) { return Millis(static_cast<double>(nanoseconds) * 1e-6); }
+
+Millis median(std::vector<Millis> values) {
+  if (values.empty()) return Millis(0);
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+}  // namespace
+
+std::vector<StageReport> stage_reports(std::vector<wire::StageTiming> timings, const StageRoots& roots) {
+  std::sort(timings.begin(), timings.end(), [](const auto& a, const auto& b) { return a.stage < b.stage; });
+  const auto root_of = [&](std::uint32_t stage) { return stage < roots.size() ? roots[stage] : stage; };
+  std::vector<StageReport> reports;
+  for (std::size_t i = 0; i < timings.size(); ++i) {
+    const wire::StageTiming& timing = timings[i];
+    StageReport stage;
+    stage.node = timing.node;
+    stage.stage = timing.stage;
+    stage.queue = milliseconds(timing.queue_ns);
+    stage.compute = milliseconds(timing.compute_ns);
+    stage.bytes = timing.output_bytes;
+    stage.receive = milliseconds(timing.receive_ns);
+    stage.back = milliseconds(timing.return_ns);
+    const Millis call_total = milliseconds(timing.send_ns + timing.wait_ns + timing.return_ns);
+    if (call_total > Millis(0) && i + 1 < timings.size()) {
+      // The next node's total begins at its RUN's header; what it spent receiving the payload is the link's time, not its own.
+      const wire::StageTiming& next = timings[i + 1];
+      stage.send = std::max(Millis(0), call_total - milliseconds(next.total_ns) + milliseconds(next.receive_ns));
+    }
+    // The total of the first stage of a visit is that of the whole visit.
+    if (root_of(timing.stage) == timing.stage) {
+      Millis rest = milliseconds(timing.total_ns) - milliseconds(timing.receive_ns);
+      for (const wire::StageTiming& other : timings)
+        if (root_of(other.stage) == timing.stage)
+          rest -= milliseconds(other.queue_ns + other.compute_ns + other.send_ns + other.wait_ns + other.return_ns);
+      stage.overhead = std::max(Millis(0), rest);
+    }
+    reports.push_back(std::move(stage));
+  }
+  return reports;
+}
+
+Millis inject_time(const CallTiming& call, const std::vector<wire::StageTiming>& timings) {
+  if (timings.empty()) return Millis(0);
+  const auto first =
+      std::min_element(timings.begin(), timings.end(), [](const auto& a, const auto& b) { return a.stage < b.stage; });
+  return std::max(Millis(0), Millis(call.total) - milliseconds(first->total_ns) + milliseconds(first->receive_ns));
+}
+
+Millis bottleneck(std::span<const RunAnswer> answers) {
+  std::map<std::string, std::vector<Millis>> engines;
+  std::map<std::uint32_t, std::vector<Millis>> arriving;
+  std::map<std::uint32_t, std::vector<Millis>> returning;
+  for (const RunAnswer& answer : answers) {
+    std::map<std::string, Millis> computed;
+    for (const StageReport& stage : answer.stages) {
+      computed[stage.node] += stage.compute;
+      arriving[stage.stage].push_back(stage.receive);
+      returning[stage.stage].push_back(stage.back);
+    }
+    for (const auto& [node, time] : computed) engines[node].push_back(time);
+  }
+  Millis slowest{0};
+  for (auto& [node, times] : engines) slowest = std::max(slowest, median(std::move(times)));
+  for (auto& [stage, times] : arriving) slowest = std::max(slowest, median(std::move(times)));
+  for (auto& [stage, times] : returning) slowest = std::max(slowest, median(std::move(times)));
+  return slowest;
+}
+
+}  // namespace tideline
