@@ -268,6 +268,9 @@ Result<DeployReport> ClusterClient::deploy(const Model& model, const Chain& chai
       }
     }
   }
+  if (installed)
+    installed = manage(way_to(static_cast<std::size_t>(cluster_.source)),
+                       [](Peer& source) { return source.prepare_runs(deadline_in(limits::kConnectTimeout)); });
   if (!installed) return std::move(installed).error();
   bool idle = false;
   {

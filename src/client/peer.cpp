@@ -381,6 +381,11 @@ Result<wire::RunResult> Peer::run(const wire::Run& run, ConstPieces payload, con
   }
 }
 
+Status Peer::prepare_runs(SteadyTime deadline) {
+  TIDELINE_CHECK_OK(run_line(deadline, nullptr));
+  return {};
+}
+
 bool Peer::may_try_again(const Pending& pending, const Error& error) const {
   return error.code == ErrorCode::kDisconnected && !pending.call_->answered && pending.line_used_before_ && alive();
 }

@@ -84,6 +84,8 @@ class Peer {
                                          const CancelToken& cancel);
   Result<wire::RunResult> finish(Pending& pending, CallTiming* timing);
 
+  // Opens the connection of the RUNs, so that the first of them does not pay for it.
+  Status prepare_runs(SteadyTime deadline);
   // Whether an idle connection had ended unnoticed before anything of it was answered: another try goes over a fresh one.
   bool may_try_again(const Pending& pending, const Error& error) const;
 

@@ -446,6 +446,7 @@ Result<std::uint64_t> NodeConnection::install(std::uint64_t epoch, const std::ve
     std::shared_ptr<NextNode> next;
     if (program.calls) {
       TIDELINE_TRY(next, next_node(program.next_node, program.next_address));
+      TIDELINE_CHECK_OK(next->prepare(deadline_in(limits::kConnectTimeout)));
     }
     TIDELINE_TRY(auto stage, Stage::make(program, std::move(segment), std::move(next), core_.slot, stage_options));
     if (program.on_answer) {

@@ -63,6 +63,11 @@ Result<std::shared_ptr<CallLine>> NextNode::line(SteadyTime deadline) {
   return made;
 }
 
+Status NextNode::prepare(SteadyTime deadline) {
+  TIDELINE_CHECK_OK(line(deadline));
+  return {};
+}
+
 void NextNode::call(std::unique_ptr<Request> request) {
   auto ready = line(request->deadline);
   if (!ready) return Request::fail(std::move(request), ready.error());

@@ -28,6 +28,8 @@ class NextNode {
   const std::string& name() const { return options_.peer_name; }
   // kDisconnected, whatever the reason is (the log has it).
   Result<std::shared_ptr<Peer>> connected(SteadyTime deadline);
+  // Opens the connection of the calls, so that the first of them does not pay for it.
+  Status prepare(SteadyTime deadline);
   // Calls the next stage; the request is answered whatever happens. Waits only where it has to connect first.
   void call(std::unique_ptr<Request> request);
   void expire(SteadyTime now);
