@@ -83,6 +83,7 @@ class RunLine {
   std::uint64_t credit_bytes_ = 0;
   std::uint64_t granted_bytes_ = 0;
   bool reading_ = false;
+  SteadyTime used_{};  // when the last call was sent
   std::optional<Error> ended_;
 };
 

@@ -19,6 +19,8 @@ constexpr std::chrono::milliseconds kAnswerTimeout{30'000};
 constexpr std::chrono::milliseconds kFarewell{200};
 // Of one tensor's bytes: longer than any request waits, since to break off ends the connection for all of them.
 constexpr std::chrono::milliseconds kReceiveTimeout{30'000};
+// Nobody can have an answer and send the next request faster.
+constexpr std::chrono::microseconds kWasThere{3};
 // Of a message that is forwarded: loading a segment takes long.
 constexpr std::chrono::milliseconds kForwardTimeout{150'000};
 // What a caller's beats may be late: three of them missing, and the one that is due.
@@ -262,11 +264,10 @@ Status NodeConnection::handle_control(const Frame& frame) {
 void NodeConnection::serve_data() {
   while (!core_.stopping) {
     upstream_->wait_for_room();
-    // A frame that is there already was sent before the last one was answered.
-    auto frame = channel_.receive(Clock::now());
-    const bool pipelined = frame.has_value();
-    if (!frame && frame.error().code == ErrorCode::kDeadlineExceeded)
-      frame = channel_.receive(deadline_in(core_.options.idle_timeout));
+    const SteadyTime asked = Clock::now();
+    auto frame = channel_.receive(asked + core_.options.idle_timeout);
+    // A frame that was there already was sent before the last one was answered.
+    const bool pipelined = Clock::now() - asked < kWasThere;
     if (!frame) {
       if (frame.error().code == ErrorCode::kDeadlineExceeded && (caller_->beats() || upstream_->busy())) continue;
       if (frame.error().code == ErrorCode::kCorrupt) {

@@ -24,7 +24,13 @@ std::uint64_t nanoseconds(Clock::duration time) {
 class OutgoingAnswer final : public Outgoing {
  public:
   OutgoingAnswer(std::shared_ptr<Upstream> upstream, std::uint64_t id) : upstream_(std::move(upstream)), id_(id) {}
-  ~OutgoingAnswer() override { leave(); }
+  ~OutgoingAnswer() override {
+    if (!counts) return;
+    leave();
+    upstream_->answered();
+  }
+
+  bool counts = false;  // the request's one answer, from here on
 
   wire::RunResult result;
   TensorSet tensors;
@@ -72,10 +78,12 @@ Request::~Request() {
     auto outgoing = std::make_unique<OutgoingAnswer>(from_, id_);
     outgoing->error = wire::to_message({ErrorCode::kOverloaded, "[node] out of memory or threads; try again later"},
                                        from_->core().options.name);
+    outgoing->counts = true;
     from_->outbox().post(std::move(outgoing));
   } catch (const std::exception&) {
     // Not even memory to say so: the connection's end is the answer to everything on it.
     from_->end(id_);
+    from_->answered();
     from_->shut_down();
   }
 }
@@ -101,7 +109,7 @@ void Request::answer(std::unique_ptr<Request> request) {
   if (!request->timings.empty()) request->timings.back().total_ns = nanoseconds(Clock::now() - request->arrived);
   outgoing->result.stages = std::move(request->timings);
   outgoing->tensors = std::move(request->tensors);
-  request->answered_ = true;
+  request->answered_ = outgoing->counts = true;
   Upstream& upstream = *request->from_;
   upstream.outbox().post(std::move(outgoing));
 }
@@ -114,7 +122,7 @@ void Request::fail(std::unique_ptr<Request> request, const Error& error) {
 void Request::fail(std::unique_ptr<Request> request, wire::ErrorMessage message) {
   auto outgoing = std::make_unique<OutgoingAnswer>(request->from_, request->id_);
   outgoing->error = std::move(message);
-  request->answered_ = true;
+  request->answered_ = outgoing->counts = true;
   request->from_->outbox().post(std::move(outgoing));
 }
 

@@ -65,6 +65,13 @@ void Upstream::end(std::uint64_t id) {
       out_bytes_ -= found->second.bytes;
       out_.erase(found);
     }
+    changed_.notify_all();
+  }
+}
+
+void Upstream::answered() {
+  {
+    const std::lock_guard lock(mutex_);
     --unanswered_;
     changed_.notify_all();
   }

@@ -32,9 +32,11 @@ class Upstream {
   // The first CREDIT. Once.
   void open();
   // A RUN has come. kOverloaded when the peer keeps more than it was granted, or what Caller::begin says. After success the
-  // request ends by end().
+  // request ends by end(), when its id and its room are free again, and then answered().
   Result<CancelToken> begin(std::uint64_t id, std::uint64_t bytes);
   void end(std::uint64_t id);
+  // Its answer has left, or never will.
+  void answered();
   // The request's tensors have left for the next node: they take no room here any more.
   void passed_on(std::uint64_t id);
   // Until a peer that knows no credits may send one more: at once, unless its queue is full.

@@ -378,7 +378,7 @@ TEST_F(ClusterTest, WithoutThreadsToBeHadCallersAreRefusedAndTheNodeLives) {
 
 TEST_F(ClusterTest, SigtermDrains) {
   Cluster slow = three_nodes();
-  slow.nodes[0].slowdown = 3000;  // the request takes long enough to be caught running
+  slow.nodes[0].slowdown = 1000;  // the request takes long enough to be caught running
   start(LinkEmulation::kNone, slow);
   Plan plan = network_.plan_in_thirds();
   plan.segments = {{.node = "camera", .first_block = 0, .last_block = network_.chain.block_count() - 1}};
@@ -387,7 +387,7 @@ TEST_F(ClusterTest, SigtermDrains) {
     wait_until_running(0);
     ::kill(local_->process(0), SIGTERM);
   });
-  auto answer = client_->run(network_.views(), {.timeout = kTimeout});
+  auto answer = client_->run(network_.views(), {.timeout = std::chrono::seconds(60)});
   signal.join();
   expect_right(need(std::move(answer), "the request that was running"));
 }
