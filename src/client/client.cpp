@@ -18,9 +18,11 @@ using Clock = std::chrono::steady_clock;
 // Loading a large segment takes seconds.
 constexpr std::chrono::seconds kInstallTimeout{120};
 
-// Type, rank and every dimension that is known beforehand.
+// Type, rank and every dimension, as far as they are known beforehand.
 bool fits(const TensorSpec& found, const TensorSpec& expected) {
-  if (found.dtype != expected.dtype || found.shape.size() != expected.shape.size()) return false;
+  if (found.dtype != expected.dtype) return false;
+  if (!has_rank(expected.shape)) return true;
+  if (found.shape.size() != expected.shape.size()) return false;
   for (std::size_t i = 0; i < found.shape.size(); ++i)
     if (expected.shape[i] != kUnknownDim && found.shape[i] != expected.shape[i]) return false;
   return true;
