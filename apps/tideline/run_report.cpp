@@ -24,6 +24,21 @@ double field_median(const std::vector<RunAnswer>& answers, std::size_t stage, Mi
   return values.empty() ? 0 : median(std::move(values));
 }
 
+// What was predicted for a stage, and for the call that it makes; null where nothing was.
+const StageEstimate* predicted_stage(const std::optional<Estimate>& predicted, const StageReport& stage) {
+  if (!predicted) return nullptr;
+  for (const StageEstimate& other : predicted->stages)
+    if (other.at == stage.stage) return &other;
+  return nullptr;
+}
+
+const HopEstimate* predicted_hop(const std::optional<Estimate>& predicted, const StageReport& stage) {
+  if (!predicted) return nullptr;
+  for (const HopEstimate& other : predicted->hops)
+    if (other.at == stage.stage) return &other;
+  return nullptr;
+}
+
 std::vector<double> latencies(const RunReport& report) {
   std::vector<double> values;
   for (const RunAnswer& answer : report.answers) values.push_back(answer.latency.count());
@@ -59,12 +74,11 @@ nlohmann::json to_json(const RunReport& report, const std::string& emulation) {
                          {"send_ms", field_median(report.answers, i, &StageReport::send)},
                          {"wait_ms", field_median(report.answers, i, &StageReport::queue)},
                          {"overhead_ms", field_median(report.answers, i, &StageReport::overhead)}};
-    if (report.predicted && i < report.predicted->stages.size()) {
-      const StageEstimate& predicted = report.predicted->stages[i];
-      stage["predicted_compute_ms"] = predicted.compute.count();
-      if (predicted.has_segment) stage["blocks"] = {predicted.first_block, predicted.last_block};
-      if (i < report.predicted->hops.size()) stage["predicted_send_ms"] = report.predicted->hops[i].total().count();
+    if (const StageEstimate* predicted = predicted_stage(report.predicted, shape[i])) {
+      stage["predicted_compute_ms"] = predicted->compute.count();
+      if (predicted->has_segment) stage["blocks"] = {predicted->first_block, predicted->last_block};
     }
+    if (const HopEstimate* hop = predicted_hop(report.predicted, shape[i])) stage["predicted_send_ms"] = hop->total().count();
     json["stages"].push_back(std::move(stage));
   }
   if (report.verification.done) {
@@ -117,7 +131,7 @@ report::Table time_table(const RunReport& report) {
     accounted += wait;
   }
   for (std::size_t i = 0; i < shape.size(); ++i) {
-    const StageEstimate* stage = predicted && i < predicted->stages.size() ? &predicted->stages[i] : nullptr;
+    const StageEstimate* stage = predicted_stage(predicted, shape[i]);
     std::string what = fmt::format("{} computes", shape[i].node);
     if (stage != nullptr)
       what = stage->has_segment ? fmt::format("{} computes blocks {}..{}", shape[i].node, stage->first_block, stage->last_block)
@@ -128,12 +142,13 @@ report::Table time_table(const RunReport& report) {
     const double queue = field_median(report.answers, i, &StageReport::queue);
     if (queue > 0.05) table.add(fmt::format("{} queue", shape[i].node), queue, 0);
     accounted += queue;
-    if (i + 1 < shape.size()) {
-      const double send = field_median(report.answers, i, &StageReport::send);
+    const HopEstimate* hop = predicted_hop(predicted, shape[i]);
+    const double send = field_median(report.answers, i, &StageReport::send);
+    // A stage on the way back need not call anybody.
+    if (i + 1 < shape.size() && (hop != nullptr || send > 0)) {
       accounted += send;
-      std::optional<double> hop;
-      if (predicted && i < predicted->hops.size()) hop = predicted->hops[i].total().count();
-      table.add(fmt::format("{} -> {} ({})", shape[i].node, shape[i + 1].node, format_bytes(shape[i].bytes)), send, hop);
+      table.add(fmt::format("{} -> {} ({})", shape[i].node, shape[i + 1].node, format_bytes(shape[i].bytes)), send,
+                hop != nullptr ? std::optional(hop->total().count()) : std::nullopt);
     }
   }
   table.add("everything else", std::max(0.0, latency.median - accounted), std::nullopt);

@@ -55,8 +55,7 @@ Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArgument
     return chosen;
   }
   TIDELINE_TRY(chosen.inputs, load_plan_inputs(cluster, arguments, loaded, control));
-  // Nodes relay answers as they come: the plan must be one that they can run (client/client.h).
-  const PlanRequest request{.cost = chosen.inputs.cost(cluster), .walks = Walks::kUpOnly, .cancel = control.cancel};
+  const PlanRequest request{.cost = chosen.inputs.cost(cluster), .cancel = control.cancel};
   if (given) {
     TIDELINE_TRY(chosen.estimate, estimate(request.cost, *given));
     chosen.plan = std::move(*given);

@@ -52,6 +52,37 @@ class RunCli : public CommandLine {
   }
 };
 
+// Up to the gateway, back with blocks left, up to the server through it, and the last blocks at home.
+TEST_F(RunCli, APlanThatComesBackAnswersWhatTheWholeModelAnswers) {
+  const Outcome planned = run("plan " + path("lenet5.onnx") + " --cluster " + path("cluster.yaml") +
+                              " --profile-time 0.2 --quiet --plan-out " + path("back.json"));
+  ASSERT_EQ(planned.exit_code, 0) << planned.err;
+  nlohmann::json plan = nlohmann::json::parse(slurp(path("back.json")));
+  const int last = plan["segments"].back()["last_block"];
+  ASSERT_GT(last, 8);
+  plan["route"] = {"camera", "gateway", "camera", "gateway", "server", "gateway", "camera"};
+  plan["segments"] = nlohmann::json::array();
+  const auto add = [&](int at, const char* node, int first, int end) {
+    plan["segments"].push_back({{"at", at}, {"node", node}, {"first_block", first}, {"last_block", end}});
+  };
+  add(1, "gateway", 0, 1);
+  add(2, "camera", 2, 3);
+  add(4, "server", 4, 5);
+  add(5, "gateway", 6, 7);
+  add(6, "camera", 8, last);
+  write("back.json", plan.dump());
+  const Outcome outcome = run("local run " + path("cluster.yaml") + " " + path("lenet5.onnx") + " --links none --plan " +
+                              path("back.json") + " --quiet -n 5 --verify -o json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const nlohmann::json json = outcome.json();
+  EXPECT_EQ(json["verified"], true);
+  EXPECT_EQ(json["bit_identical"], true);
+  std::vector<std::string> computed;
+  for (const nlohmann::json& stage : json["stages"])
+    if (stage["compute_ms"] > 0) computed.push_back(stage["node"]);
+  EXPECT_EQ(computed, (std::vector<std::string>{"gateway", "camera", "server", "gateway", "camera"}));
+}
+
 TEST_F(RunCli, AStreamSaysItsRateAndItsBottleneck) {
   const Outcome outcome = run(local_run("--in-flight 4 -n 60 --verify -o json"));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
