@@ -12,6 +12,7 @@
 #include "model/segment.h"
 #include "model_options.h"
 #include "platform/files.h"
+#include "report/table.h"
 
 namespace tideline::app {
 namespace {
@@ -174,7 +175,36 @@ std::string cut_text(const LoadedModel& loaded, std::size_t k) {
   return text;
 }
 
-void print_table(const LoadedModel& loaded) {
+report::Table block_table(const LoadedModel& loaded) {
+  using report::Table;
+  const Chain& chain = loaded.chain;
+  Table table({{"block", "block"},
+               {"ops", "ops"},
+               {"FLOPs", "flops"},
+               {"weights", "parameter_bytes"},
+               {"cut after", "cut_after_bytes"},
+               {"tensors of the cut", "tensors", Table::kLeft},
+               {"name", "name", Table::kLeft}});
+  const auto bytes = [](Bytes count) { return Table::Cell(format_bytes(count), std::to_string(count)); };
+  const auto cut = [&](std::size_t k) {
+    return is_open(loaded, k) ? Table::Cell(std::string("?"), std::string()) : bytes(chain.cuts[k].bytes);
+  };
+  table.add({"input", "", "", "", cut(0), cut_text(loaded, 0), ""});
+  for (std::size_t k = 0; k < chain.blocks.size(); ++k) {
+    const Block& block = chain.blocks[k];
+    table.add({k,
+               {block.step ? "-" : std::to_string(block.ops.size()), std::to_string(block.ops.size())},
+               {format_count(static_cast<double>(block.flops)), std::to_string(block.flops)},
+               bytes(block.parameter_bytes),
+               cut(k + 1),
+               cut_text(loaded, k + 1),
+               {printable(block.name, 48), block.name}});
+  }
+  return table;
+}
+
+void print_model(const Context& context, const LoadedModel& loaded) {
+  if (is_csv(context)) return print_table(context, block_table(loaded));
   const Chain& chain = loaded.chain;
   const Graph& graph = loaded.model.graph();
   const OpCounts counts = count_ops(loaded);
@@ -190,17 +220,7 @@ void print_table(const LoadedModel& loaded) {
                printable(graph.tensor(id).spec.name, 60), describe(graph.tensor(id).spec));
   for (const std::string& op : random_ops(loaded.model)) fmt::print("random      {}: every run gives another answer\n", op);
   fmt::print("\n");
-  fmt::print("{:>5} {:>5} {:>9} {:>10} {:>10}  {:<30}  {}\n", "block", "ops", "FLOPs", "weights", "cut after",
-             "tensors of the cut", "name");
-  fmt::print("{:>5} {:>5} {:>9} {:>10} {:>10}  {:<30}  {}\n", "input", "", "", "",
-             is_open(loaded, 0) ? "?" : format_bytes(chain.cuts[0].bytes), cut_text(loaded, 0), "");
-  for (std::size_t k = 0; k < chain.blocks.size(); ++k) {
-    const Block& block = chain.blocks[k];
-    fmt::print("{:>5} {:>5} {:>9} {:>10} {:>10}  {:<30}  {}\n", k, block.step ? "-" : fmt::to_string(block.ops.size()),
-               format_count(static_cast<double>(block.flops)), format_bytes(block.parameter_bytes),
-               is_open(loaded, k + 1) ? "?" : format_bytes(chain.cuts[k + 1].bytes), cut_text(loaded, k + 1),
-               printable(block.name, 48));
-  }
+  print_table(context, block_table(loaded));
   std::size_t wide = 0;
   for (std::size_t k = 1; k < chain.blocks.size(); ++k) wide += chain.cuts[k].tensors.size() > 1 ? 1 : 0;
   fmt::print("\n{} blocks; between them {} places to cut: {} with one tensor, {} with more\n", chain.blocks.size(),
@@ -225,7 +245,7 @@ Status run_inspect(const Context& context, const InspectArguments& arguments) {
     fmt::print("{}\n", to_json(*loaded, extracted, arguments).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return {};
   }
-  print_table(*loaded);
+  print_model(context, *loaded);
   if (const auto hint = width_hint(*loaded, arguments.model.cut_width)) fmt::print("{}\n", *hint);
   if (extracted && !context.quiet)
     fmt::print(stderr, "blocks {} to {} are in {} ({})\n", extracted->range.first, extracted->range.last,
@@ -243,7 +263,7 @@ void add_inspect_command(CLI::App& app, Context& context) {
   command->add_option("--extract", arguments->extract, "Write blocks FIRST to LAST as an ONNX model of their own")
       ->type_name("FIRST:LAST");
   command->add_option("--out", arguments->out, "Where --extract writes")->type_name("FILE");
-  add_output_option(*command, context);
+  add_output_option(*command, context, true);
   command->footer(
       "Examples:\n"
       "  tideline inspect resnet50.onnx\n"

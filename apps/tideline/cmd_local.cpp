@@ -93,10 +93,7 @@ Status run(const LocalArguments& arguments, Context& context) {
   const auto transport = make_tcp_transport({});
   TIDELINE_TRY(const RunReport report, run_requests(settings, inputs.model.input, loaded, local->cluster(), *transport, chosen,
                                                     StepBar(context).control()));
-  print_run(context, report, describe(local->emulation()));
-  print_advice(context, report, chosen, local->cluster());
-  context.exit_code = exit_code_of(report);
-  return {};
+  return finish_run(context, arguments.run, report, chosen, file, describe(local->emulation()));
 }
 
 void add_local_options(CLI::App& command, LocalArguments& arguments) {

@@ -12,6 +12,7 @@
 #include "measure/measure.h"
 #include "model_options.h"
 #include "platform/files.h"
+#include "report/table.h"
 
 namespace tideline::app {
 namespace {
@@ -30,16 +31,30 @@ struct ProfileArguments {
   bool check = false;
 };
 
-void print_blocks(const Profile& profile) {
-  fmt::print("{:>5}  {:>10} {:>10} {:>6}  {:>10} {:>10}  {}\n", "block", "time", "+-", "share", "weights", "cut after", "name");
+report::Table block_table(const Profile& profile) {
+  report::Table table({{"block", "block"},
+                       {"time", "time_ms"},
+                       {"+-", "spread_ms"},
+                       {"share", "share"},
+                       {"weights", "parameter_bytes"},
+                       {"cut after", "cut_after_bytes"},
+                       {"name", "name", report::Table::kLeft}});
+  const auto time = [](Millis ms) { return report::Table::Cell(format_millis(ms), ms.count()); };
+  const auto bytes = [](Bytes count) { return report::Table::Cell(format_bytes(count), std::to_string(count)); };
   Millis sum(0);
   for (const BlockProfile& block : profile.blocks) sum += block.time;
   for (std::size_t k = 0; k < profile.blocks.size(); ++k) {
     const BlockProfile& block = profile.blocks[k];
-    fmt::print("{:>5}  {:>10} {:>10} {:>5.1f}%  {:>10} {:>10}  {}\n", k, format_millis(block.time), format_millis(block.spread),
-               100 * (block.time / std::max(sum, Millis(1e-9))), format_bytes(block.parameter_bytes),
-               format_bytes(profile.cuts[k + 1].bytes), printable(block.name, 48));
+    const double share = block.time / std::max(sum, Millis(1e-9));
+    table.add({k,
+               time(block.time),
+               time(block.spread),
+               {fmt::format("{:.1f}%", 100 * share), share},
+               bytes(block.parameter_bytes),
+               bytes(profile.cuts[k + 1].bytes),
+               {printable(block.name, 48), block.name}});
   }
+  return table;
 }
 
 void print_summary(const Profile& profile) {
@@ -103,8 +118,8 @@ Status profile(Context& context, const ProfileArguments& arguments) {
   if (!arguments.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(arguments.out, write_profile(result)));
   const bool json = context.output == Output::kJson;
   if (!json) {
-    print_blocks(result);
-    print_summary(result);
+    print_table(context, block_table(result));
+    if (is_prose(context)) print_summary(result);
     if (!arguments.out.empty() && !context.quiet) fmt::print(stderr, "wrote {}\n", printable(arguments.out, 400));
   }
   nlohmann::json document;
@@ -143,7 +158,7 @@ void add_profile_command(CLI::App& app, Context& context) {
       "--check", arguments->check,
       fmt::format("Measure {} random segments afterwards and compare; exit code {} when the median error is over {:.0f} %",
                   kCheckSegments, kExitThresholdMissed, 100 * kErrorMax));
-  add_output_option(*command, context);
+  add_output_option(*command, context, true);
   command->footer(
       "Examples:\n"
       "  tideline profile resnet50.onnx --out pi.profile.json\n"

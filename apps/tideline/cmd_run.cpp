@@ -21,10 +21,7 @@ Status run(const RunArguments& arguments, Context& context) {
   const auto transport = make_tcp_transport({});
   TIDELINE_TRY(const RunReport report, run_requests(settings, arguments.inputs.model.input, loaded, cluster, *transport, chosen,
                                                     StepBar(context).control()));
-  print_run(context, report, "");
-  print_advice(context, report, chosen, cluster);
-  context.exit_code = exit_code_of(report);
-  return {};
+  return finish_run(context, arguments, report, chosen, cluster, "");
 }
 
 }  // namespace

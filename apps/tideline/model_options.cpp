@@ -105,6 +105,10 @@ void add_run_options(CLI::App& command, RunArguments& arguments) {
       ->check(CLI::IsMember({"none", "oldest", "newest"}))
       ->capture_default_str()
       ->type_name("RULE");
+  command
+      .add_option("--corrected-plan", arguments.corrected_plan,
+                  "Where to write the plan that the times of this run would have given, when it is another one")
+      ->type_name("FILE");
   command.add_flag("--verify", arguments.settings.verify, "Compare every output with the unsplit model's, run in this process");
   command
       .add_option("--save-output", arguments.settings.save_output,

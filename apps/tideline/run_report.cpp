@@ -9,7 +9,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "plan/plan.h"
 #include "plan_print.h"
+#include "platform/files.h"
 #include "report/table.h"
 #include "session/advice.h"
 #include "session/statistics.h"
@@ -45,7 +47,7 @@ std::vector<double> latencies(const RunReport& report) {
   return values;
 }
 
-nlohmann::json to_json(const RunReport& report, const std::string& emulation) {
+nlohmann::json to_json(const RunReport& report, const std::string& emulation, const Advice& advice) {
   const Percentiles latency = percentiles(latencies(report));
   nlohmann::json json{{"latency_ms", {{"median", latency.median}, {"p90", latency.p90}, {"p99", latency.p99}}},
                       {"requests", report.answers.size()},
@@ -62,6 +64,15 @@ nlohmann::json to_json(const RunReport& report, const std::string& emulation) {
                       {"stages", nlohmann::json::array()}};
   if (report.ended) json["error"] = error_json(*report.ended);
   json["predicted_ms"] = report.predicted ? nlohmann::json(report.predicted->latency.count()) : nlohmann::json(nullptr);
+  json["measured_over_predicted"] = advice.ratio > 0 ? nlohmann::json(advice.ratio) : nlohmann::json(nullptr);
+  json["hosts"] = nlohmann::json::array();
+  for (const HostFactor& host : advice.hosts) json["hosts"].push_back({{"node", host.node}, {"times_slower", host.factor}});
+  json["advice"] = advice.sentences;
+  json["corrected_plan"] = nullptr;
+  if (advice.correction)
+    json["corrected_plan"] = {{"plan", nlohmann::json::parse(write_plan(advice.correction->plan))},
+                              {"latency_ms", advice.correction->latency.count()},
+                              {"latency_ms_as_it_is", advice.correction->as_it_is.count()}};
   if (!emulation.empty()) json["emulation"] = emulation;
   json["made_up_inputs"] = report.made_up_inputs;
   const std::vector<StageReport>& shape = report.answers.front().stages;
@@ -211,12 +222,14 @@ void print_choice(const Context& context, const Cluster& cluster, const ChosenPl
   for (const std::string& note : chosen.inputs.notes) fmt::print(stderr, "note: {}\n", note);
 }
 
-void print_run(const Context& context, const RunReport& report, const std::string& emulation) {
+namespace {
+
+void print_run(const Context& context, const RunReport& report, const std::string& emulation, const Advice& advice) {
   if (report.ended)
     fmt::print(stderr, "tideline: ended after {}; the figures are of those: {}\n", progress_of(report),
                printable(report.ended->message, kMessageBytesMax));
   if (context.output == Output::kJson) {
-    fmt::print("{}\n", to_json(report, emulation).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n", to_json(report, emulation, advice).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return;
   }
   if (!is_csv(context)) fmt::print("\n");
@@ -226,20 +239,34 @@ void print_run(const Context& context, const RunReport& report, const std::strin
   if (report.settings.is_stream()) print_stream(report);
   if (!emulation.empty()) fmt::print("links: {}\n", emulation);
   if (report.verification.done) print_verification(report.verification);
+  if (!advice.sentences.empty()) fmt::print("\n");
+  for (const std::string& sentence : advice.sentences) fmt::print("{}\n", printable(sentence, kMessageBytesMax));
   if (report.ended) fmt::print("\nended after {}: the figures are of those\n", progress_of(report));
 }
 
-void print_advice(const Context& context, const RunReport& report, const ChosenPlan& chosen, const Cluster& cluster) {
-  if (context.quiet) return;
-  // Advice that cannot be had is no reason for a run to fail.
-  const auto advice = advise(report, chosen, cluster, context.interrupted);
-  if (!advice) return;
-  for (const std::string& line : describe(*advice)) fmt::print(stderr, "note: {}\n", line);
-}
-
-int exit_code_of(const RunReport& report) {
+int exit_code_after(const RunReport& report) {
   if (report.ended) return exit_code_of(report.ended->code);
   return report.verification.done && !report.verification.holds() ? kExitThresholdMissed : kExitOk;
+}
+
+}  // namespace
+
+Status finish_run(Context& context, const RunArguments& arguments, const RunReport& report, const ChosenPlan& chosen,
+                  const Cluster& cluster, const std::string& emulation) {
+  // What was measured is printed also where there is no time to think about it.
+  Advice advice;
+  if (!context.interrupted.cancelled())
+    if (auto given = advise(report, chosen, cluster, StepBar(context).control())) advice = std::move(*given);
+  print_run(context, report, emulation, advice);
+  context.exit_code = exit_code_after(report);
+  if (!advice.correction) return {};
+  if (arguments.corrected_plan.empty()) {
+    if (is_prose(context)) fmt::print("(--corrected-plan FILE writes it, for --plan)\n");
+    return {};
+  }
+  TIDELINE_CHECK_OK(write_file_atomic(arguments.corrected_plan, write_plan(advice.correction->plan)));
+  if (!context.quiet) fmt::print(stderr, "wrote {}\n", arguments.corrected_plan);
+  return {};
 }
 
 }  // namespace tideline::app

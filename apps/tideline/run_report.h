@@ -4,6 +4,8 @@
 #include <string>
 
 #include "command.h"
+#include "model_options.h"
+#include "session/advice.h"
 #include "session/run.h"
 
 namespace tideline::app {
@@ -11,12 +13,10 @@ namespace tideline::app {
 // The plan and its candidates on a table (nothing with -o json, or when there is nothing to predict from), and notes.
 void print_choice(const Context& context, const Cluster& cluster, const ChosenPlan& chosen);
 
-// Notes on standard error: hosts that are not what their profile says, and the plan that would be better for it.
-void print_advice(const Context& context, const RunReport& report, const ChosenPlan& chosen, const Cluster& cluster);
-// `emulation` says how the links were made; empty for real ones.
-void print_run(const Context& context, const RunReport& report, const std::string& emulation);
-
-// Exit code of a finished run: kExitThresholdMissed when --verify found a difference.
-int exit_code_of(const RunReport& report);
+// After a run: what it says about its prediction, everything on standard output, the corrected plan where it was asked for, and
+// the exit code: kExitThresholdMissed when --verify found a difference, that of the error when it ended early. `cluster` is the
+// one that was planned for; `emulation` says how the links were made, empty for real ones.
+Status finish_run(Context& context, const RunArguments& arguments, const RunReport& report, const ChosenPlan& chosen,
+                  const Cluster& cluster, const std::string& emulation);
 
 }  // namespace tideline::app

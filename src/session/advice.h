@@ -1,12 +1,13 @@
-// What a run teaches about its hosts: how much slower or faster they are than their profiles, and whether another plan would be
-// better for that.
+// What a run says about the prediction that its plan was made from, and the plan that would have been made had it known.
+//
+//   TIDELINE_TRY(const Advice advice, advise(report, chosen, cluster, control));
+//   for (const std::string& sentence : advice.sentences) show(sentence);
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "base/cancel.h"
 #include "profile/host_factor.h"
 #include "session/choose.h"
 #include "session/run.h"
@@ -14,16 +15,24 @@
 namespace tideline {
 
 struct Advice {
-  std::vector<HostFactor> notable;   // hosts that are not what their profile says
-  std::optional<PlanResult> better;  // the best plan for hosts as they are now, when it is another one
-  Millis now{0};                     // what the plan that ran is predicted to take on them
+  // Measured over predicted latency; 0 without a prediction.
+  double ratio = 0;
+  // The hosts that are notably slower or faster than in their profiles.
+  std::vector<HostFactor> hosts;
+  // The best plan with the profiles of those hosts corrected, when it is another one.
+  struct Correction {
+    Plan plan;
+    Millis latency{0};   // of it, with the corrected profiles
+    Millis as_it_is{0};  // of the plan that ran, with them
+  };
+  std::optional<Correction> correction;
+  std::vector<std::string> sentences;  // for people; empty when there is nothing to say
 };
 
-// Nothing notable without a prediction. Pure, but for the time that planning takes; what a host does to others' stages is not
-// known, so hosts that computed nothing count as their profile says.
-Result<Advice> advise(const RunReport& report, const ChosenPlan& chosen, const Cluster& cluster, const CancelToken& cancel);
+// A ratio beyond this, or below its inverse, is worth a word.
+inline constexpr double kRatioNotable = 1.25;
 
-// "gateway is 1.9 times slower than in the profile", and what that means for the plan; empty when there is nothing to say.
-std::vector<std::string> describe(const Advice& advice);
+// Nothing to say without a prediction. kCancelled as the planner has it. REQUIRES: report.answers is not empty.
+Result<Advice> advise(const RunReport& report, const ChosenPlan& chosen, const Cluster& cluster, const Control& control);
 
 }  // namespace tideline

@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "platform/files.h"
+#include "session/statistics.h"
 #include "session/verdict.h"
 #include "tensor/npy.h"
 
@@ -162,41 +163,31 @@ class Run {
   SteadyTime last_;
 };
 
-const Link* link_between(const Cluster& cluster, const std::string& from, const std::string& to) {
-  for (const Link& link : cluster.links)
-    if (cluster.nodes[static_cast<std::size_t>(link.from)].name == from &&
-        cluster.nodes[static_cast<std::size_t>(link.to)].name == to)
-      return &link;
-  return nullptr;
-}
-
 }  // namespace
 
-Bottleneck bottleneck_of(const std::vector<RunAnswer>& answers, const Cluster& cluster, Bytes result_bytes) {
-  Bottleneck slowest;
-  const auto consider = [&](Millis time, const std::string& what) {
-    if (slowest.what.empty() || time > slowest.time) slowest = {what, time};
+Bottleneck bottleneck_of(const std::vector<RunAnswer>& answers) {
+  // By name in the order of the route: what each request took of a node's engine, all its stages together, and of each direction
+  // of a call.
+  std::vector<std::pair<std::string, std::vector<double>>> parts;
+  const auto add = [&](const std::string& name, std::size_t answer, Millis time) {
+    auto part = std::find_if(parts.begin(), parts.end(), [&](const auto& known) { return known.first == name; });
+    if (part == parts.end()) part = parts.insert(parts.end(), {name, {}});
+    if (part->second.size() <= answer) part->second.resize(answer + 1);
+    part->second[answer] += time.count();
   };
-  const std::vector<StageReport>& shape = answers.front().stages;
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    Millis compute{0};
-    Millis transfer = shape[i].send;
-    for (const RunAnswer& answer : answers) {
-      if (i >= answer.stages.size()) continue;
-      compute += answer.stages[i].compute;
-      transfer = std::min(transfer, answer.stages[i].send);
+  for (std::size_t k = 0; k < answers.size(); ++k) {
+    const std::vector<StageReport>& stages = answers[k].stages;
+    for (std::size_t i = 0; i < stages.size(); ++i) {
+      add(stages[i].node + " computes", k, stages[i].compute);
+      // What the caller sends to the first node is no link of the cluster.
+      if (i > 0) add(fmt::format("{} -> {}", stages[i - 1].node, stages[i].node), k, stages[i].receive);
+      if (i + 1 < stages.size()) add(fmt::format("{} <- {}", stages[i].node, stages[i + 1].node), k, stages[i].back);
     }
-    consider(compute / static_cast<double>(answers.size()), shape[i].node + " computes");
-    if (i + 1 == shape.size()) continue;
-    const Link* link = link_between(cluster, shape[i].node, shape[i + 1].node);
-    if (link == nullptr || link->bytes_per_s <= 0 || link->back_bytes_per_s <= 0) continue;
-    // Both directions and the round trip were seen as one time; it is shared out as the bytes and the two bandwidths say.
-    const double up = static_cast<double>(shape[i].bytes) / link->bytes_per_s;
-    const double back = static_cast<double>(result_bytes) / link->back_bytes_per_s;
-    const Millis moving = std::max(Millis(0), transfer - link->rtt);
-    if (up + back <= 0) continue;
-    consider(moving * (up / (up + back)), fmt::format("{} -> {}", shape[i].node, shape[i + 1].node));
-    consider(moving * (back / (up + back)), fmt::format("{} <- {}", shape[i].node, shape[i + 1].node));
+  }
+  Bottleneck slowest;
+  for (auto& [name, times] : parts) {
+    const Millis time(median(std::move(times)));
+    if (slowest.what.empty() || time > slowest.time) slowest = {name, time};
   }
   return slowest;
 }
@@ -228,7 +219,7 @@ Result<RunReport> run_requests(const RunSettings& settings, const std::string& i
     return report.ended ? std::move(*report.ended)
                         : Error{ErrorCode::kInvalidArgument, "--duration ended before the first answer"};
   report.throughput_per_s = run.throughput_per_s();
-  report.bottleneck = bottleneck_of(report.answers, cluster, loaded.chain.cuts.back().bytes);
+  report.bottleneck = bottleneck_of(report.answers);
   TIDELINE_CHECK_OK(find_cause(loaded, control.cancel, report.verification));
   report.made_up_inputs = loaded.made_up_inputs;
   return report;

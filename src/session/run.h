@@ -41,8 +41,8 @@ struct RunSettings {
 // What holds a stream back: the stage or the direction of a link that each request takes longest.
 struct Bottleneck {
   std::string what;  // "gateway computes", "camera -> gateway", "camera <- gateway"
-  // Of a stage the mean of what its engine took in this run; of a link the bytes of one direction at the speed that was seen in
-  // the quickest transfer of the run, in which nothing else was under way as a rule.
+  // Median of the requests: of a node what its engine took, all its stages together; of a link from the header of the tensors to
+  // their last byte, as the receiving node saw them.
   Millis time{0};
 };
 
@@ -69,7 +69,7 @@ struct RunReport {
 Result<RunReport> run_requests(const RunSettings& settings, const std::string& input, const LoadedModel& loaded,
                                const Cluster& cluster, Transport& transport, const ChosenPlan& chosen, const Control& control);
 
-// Of answered requests over the cluster's chain. REQUIRES: !answers.empty().
-Bottleneck bottleneck_of(const std::vector<RunAnswer>& answers, const Cluster& cluster, Bytes result_bytes);
+// REQUIRES: !answers.empty().
+Bottleneck bottleneck_of(const std::vector<RunAnswer>& answers);
 
 }  // namespace tideline

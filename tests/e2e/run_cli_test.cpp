@@ -180,8 +180,42 @@ TEST_F(RunCli, TheTableInOtherClothes) {
   EXPECT_EQ(csv.exit_code, 0) << csv.err;
   EXPECT_EQ(csv.out.substr(0, csv.out.find('\n')), "what,measured_ms,predicted_ms,predicted_over_measured");
   EXPECT_THAT(csv.out, HasSubstr("\"latency, median\","));
+  const auto first_line = [&](const std::string& command) {
+    const Outcome outcome = run(command);
+    EXPECT_EQ(outcome.exit_code, 0) << command << ": " << outcome.err;
+    return outcome.out.substr(0, outcome.out.find('\n'));
+  };
+  EXPECT_EQ(first_line("inspect " + path("lenet5.onnx") + " -o csv"),
+            "block,ops,flops,parameter_bytes,cut_after_bytes,tensors,name");
+  EXPECT_EQ(first_line("plan --table " + source_ + "/examples/tables/alexnet.json -o csv"),
+            "mark,candidate,latency_ms,compute_ms,transfer_ms");
+  EXPECT_EQ(first_line("profile " + path("lenet5.onnx") + " --time 200ms -o csv --out " + path("lenet5.profile.json")),
+            "block,time_ms,spread_ms,share,parameter_bytes,cut_after_bytes,name");
+  EXPECT_EQ(first_line("plan --profile " + path("lenet5.profile.json") + " --cluster " + path("cluster.yaml") + " -o csv"),
+            "mark,candidate,latency_ms,compute_ms,transfer_ms,not_possible");
+  EXPECT_THAT(first_line("sweep --table " + source_ + "/examples/tables/alexnet.json -o csv --points 5"),
+              HasSubstr("from_bit_s,to_bit_s,latency_ms_from"));
   const Outcome markdown = run(local_run("-n 3 -o markdown"));
   EXPECT_THAT(markdown.out, HasSubstr("|---|---:|---:|---:|\n"));
+}
+
+TEST_F(RunCli, AProfileThatIsWrongIsSaidAndAnotherPlanOffered) {
+  ASSERT_EQ(run("profile " + path("lenet5.onnx") + " --time 200ms --out " + path("p.json")).exit_code, 0);
+  nlohmann::json profile = nlohmann::json::parse(slurp(path("p.json")));
+  // A profile of a host a thousand times slower on the camera: measured, it is a thousand times faster.
+  for (nlohmann::json& block : profile["blocks"]) block["time_ms"] = block["time_ms"].get<double>() * 1000;
+  write("slow.json", profile.dump());
+  const Outcome outcome = run("local run " + path("cluster.yaml") + " " + path("lenet5.onnx") +
+                              " --links none --quiet -n 10 -o json --cuts 3,6 --profile " + path("slow.json") +
+                              " --corrected-plan " + path("corrected.plan.json"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const nlohmann::json json = outcome.json();
+  EXPECT_LT(json["measured_over_predicted"].get<double>(), 0.8);
+  ASSERT_FALSE(json["hosts"].empty()) << outcome.out;
+  EXPECT_LT(json["hosts"][0]["times_slower"].get<double>(), 0.5);
+  EXPECT_FALSE(json["advice"].empty());
+  ASSERT_TRUE(json["corrected_plan"].is_object()) << outcome.out;
+  EXPECT_EQ(run("config validate " + path("corrected.plan.json")).exit_code, 0);
 }
 
 TEST_F(RunCli, UsageErrorsAreJsonToo) {
