@@ -140,7 +140,10 @@ Result<std::shared_ptr<Peer>> ClusterClient::peer(std::size_t node, SteadyTime d
 
 template <class Call>
 auto ClusterClient::manage(const Way& way, Call call) -> decltype(call(std::declval<Peer&>())) {
-  TIDELINE_TRY(const auto target, peer(way.peer));
+  TIDELINE_TRY(auto target, peer(way.peer));
+  if (!target->still_there()) {
+    TIDELINE_TRY(target, peer(way.peer));
+  }
   auto result = call(*target);
   // A node that came back since: its old connections have just been found dead.
   if (result || result.error().code != ErrorCode::kDisconnected || target->alive()) return result;

@@ -111,12 +111,20 @@ Result<std::unique_ptr<Peer::Lease>> Peer::lease(SteadyTime deadline, bool fresh
       return lease;
     }
   }
+  if (!still_there()) return explain(dead);
   auto opened = open(wire::ConnectionKind::kData, deadline);
   if (!opened) return explain(std::move(opened).error());
   const std::lock_guard lock(mutex_);
   if (!alive()) return explain(dead);
   open_.push_back(opened->get());
   return std::make_unique<Lease>(*this, std::move(*opened));
+}
+
+bool Peer::still_there() {
+  if (alive() && !control_->connection().ended()) return true;
+  // What would be opened now would belong to a node that has started anew, and end with this peer.
+  declare_dead();
+  return false;
 }
 
 void Peer::declare_dead() {
@@ -309,6 +317,7 @@ Peer::Pending::~Pending() {
 }
 
 Result<Peer::Line> Peer::open_line(SteadyTime deadline) {
+  if (!still_there()) return explain(Error{ErrorCode::kDisconnected, "it has stopped answering"});
   auto opened = open(wire::ConnectionKind::kData, deadline);
   if (!opened) return explain(std::move(opened).error());
   const std::lock_guard lock(mutex_);

@@ -50,6 +50,8 @@ class Peer {
 
   const std::string& name() const { return name_; }
   bool alive() const { return alive_.load(std::memory_order_acquire); }
+  // The same, but looks: the next heartbeat may be a quarter of a second away. One system call.
+  bool still_there();
 
   // Management, of the peer or of the node at the end of `via`, to which the nodes in between pass it on. An empty path is the
   // peer.

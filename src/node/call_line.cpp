@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <sched.h>
+
 #include <fmt/format.h>
 
 #include "base/log.h"
@@ -20,6 +22,8 @@ constexpr std::chrono::milliseconds kDeadlineGrace{200};
 constexpr std::chrono::milliseconds kCancelGrace{1000};
 // Results that may wait for a caller to take them before the next node is slowed down.
 constexpr std::size_t kAnswersWaitingMax = 8;
+// What waking the reader costs, about.
+constexpr std::chrono::microseconds kLinger{50};
 
 std::uint64_t nanoseconds(Clock::duration time) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(0, Nanos(time).count()));
@@ -87,13 +91,18 @@ class OutgoingCall final : public Outgoing {
 };
 
 CallLine::CallLine(NodeCore& core, std::shared_ptr<Peer> peer, Peer::Line line)
-    : core_(core), peer_(std::move(peer)), line_(std::move(line)), outbox_(*line_.channel, true) {
+    : core_(core), peer_(std::move(peer)), line_(std::move(line)), outbox_(*line_.channel, true), awaits_credit_(line_.flow) {
   // A peer that grants nothing takes one request at a time, whatever its size.
   if (!line_.flow) outbox_.grant(1, limits::kFramePayloadBytesMax);
   reader_ = std::thread([this] { read(); });
 }
 
 CallLine::~CallLine() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!broken_) broken_ = Error{ErrorCode::kDisconnected, "the connection has ended"};
+    changed_.notify_all();
+  }
   shut_down();
   reader_.join();
   outbox_.close();
@@ -102,7 +111,8 @@ CallLine::~CallLine() {
 
 bool CallLine::ended() const {
   const std::lock_guard lock(mutex_);
-  return ended_;
+  // Nobody reads while nothing is out: so it is asked.
+  return ended_ || (calls_.empty() && line_.channel->connection().ended());
 }
 
 void CallLine::call(std::unique_ptr<Request> request) {
@@ -142,6 +152,29 @@ void CallLine::call(std::unique_ptr<Request> request) {
   if (ended)
     return Request::fail(std::move(entry.request), peer_->explain({ErrorCode::kDisconnected, "the connection has ended"}));
   outbox_.post(std::move(outgoing));
+  linger();
+}
+
+void CallLine::linger() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (reading_ || broken_) return;
+    if (calls_.size() != 1 || calls_.begin()->second.sent == SteadyTime{}) return changed_.notify_all();
+    reading_ = true;
+  }
+  const SteadyTime until = Clock::now() + kLinger;
+  Status read;
+  bool waiting = true;
+  while (read && waiting && Clock::now() < until) {
+    read = read_one(Clock::now(), false);
+    ::sched_yield();
+    const std::lock_guard lock(mutex_);
+    waiting = !calls_.empty();
+  }
+  const std::lock_guard lock(mutex_);
+  reading_ = false;
+  if (!read) broken_ = read.error();
+  changed_.notify_all();
 }
 
 std::optional<CallLine::Entry> CallLine::take(std::uint64_t id) {
@@ -217,24 +250,37 @@ void CallLine::end(const Error& reason) {
   for (auto& [id, entry] : left) Request::fail(std::move(entry.request), reason);
 }
 
-void CallLine::read() {
-  Error reason{ErrorCode::kDisconnected, "the connection has ended"};
-  while (true) {
-    try {
-      auto frame = line_.channel->receive(kNoDeadline);
-      Status handled = frame ? handle(*frame) : Status(frame.error());
-      if (handled) continue;
-      if (handled.error().code == ErrorCode::kCorrupt) reason = handled.error();
-    } catch (const std::exception& error) {
-      log(LogLevel::kError, fmt::format("the connection to next node '{}' ended: {}", peer_->name(), error.what()));
-    }
-    break;
+Status CallLine::read_one(SteadyTime deadline, bool reader) {
+  try {
+    auto frame = line_.channel->receive(deadline);
+    if (frame) return handle(*frame, reader);
+    return frame.error().code == ErrorCode::kDeadlineExceeded ? Status() : Status(frame.error());
+  } catch (const std::exception& error) {
+    log(LogLevel::kError, fmt::format("the connection to next node '{}' ended: {}", peer_->name(), error.what()));
+    return Error{ErrorCode::kDisconnected, "the connection has ended"};
   }
+}
+
+void CallLine::read() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [&] { return !reading_ && (broken_ || awaits_credit_ || !calls_.empty()); });
+    if (broken_) break;
+    reading_ = true;
+    lock.unlock();
+    const Status read = read_one(kNoDeadline, true);
+    lock.lock();
+    reading_ = false;
+    if (!read && !broken_) broken_ = read.error();
+  }
+  const Error reason =
+      broken_->code == ErrorCode::kCorrupt ? *broken_ : Error{ErrorCode::kDisconnected, "the connection has ended"};
+  lock.unlock();
   shut_down();
   end(peer_->explain(reason));
 }
 
-Status CallLine::handle(const Frame& frame) {
+Status CallLine::handle(const Frame& frame, bool reader) {
   const SteadyTime arrived = Clock::now();
   const SteadyTime deadline = arrived + kTransferTimeout;
   Channel& channel = *line_.channel;
@@ -255,7 +301,7 @@ Status CallLine::handle(const Frame& frame) {
     return channel.skip_payload(frame, deadline);
   }
   if (!entry->credited) outbox_.give_back(entry->bytes);
-  if (frame.header.type == wire::FrameType::kResult) return handle_result(frame, std::move(*entry), arrived);
+  if (frame.header.type == wire::FrameType::kResult) return handle_result(frame, std::move(*entry), arrived, reader);
   auto error = wire::decode<wire::ErrorMessage>(frame.meta, frame.header.payload_bytes);
   if (!error) {
     Request::fail(std::move(entry->request), error.error());
@@ -270,6 +316,8 @@ Status CallLine::handle_credit(const Frame& frame) {
   const std::uint64_t id = frame.header.request_id;
   if (id == 0) {
     outbox_.grant(credit.requests, credit.bytes);
+    const std::lock_guard lock(mutex_);
+    awaits_credit_ = false;
     return {};
   }
   std::optional<std::uint64_t> bytes = forget(id);
@@ -282,7 +330,7 @@ Status CallLine::handle_credit(const Frame& frame) {
   return {};
 }
 
-Status CallLine::handle_result(const Frame& frame, Entry entry, SteadyTime arrived) {
+Status CallLine::handle_result(const Frame& frame, Entry entry, SteadyTime arrived, bool reader) {
   std::unique_ptr<Request> request = std::move(entry.request);
   Channel& channel = *line_.channel;
   const SteadyTime transfer_deadline = arrived + kTransferTimeout;
@@ -348,7 +396,7 @@ Status CallLine::handle_result(const Frame& frame, Entry entry, SteadyTime arriv
     const std::lock_guard lock(mutex_);
     alone = calls_.empty();
   }
-  upstream->post(std::move(request), true, alone);
+  upstream->post(std::move(request), reader, alone);
   return {};
 }
 

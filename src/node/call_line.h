@@ -1,12 +1,14 @@
 // CallLine: one DATA connection to a next node, with the calls that this node has made on it and not yet got answered. What comes
 // back is taken off by the line's own reader thread, which finds the request in the table and hands it to its caller or to its
-// next stage here; so no thread waits for an answer, and one line carries a pipeline. Thread-safe.
+// next stage here; so no thread waits for an answer, and one line carries a pipeline. Only who has just made the sole call on the
+// line looks for its answer itself, for as long as waking the reader would take. Thread-safe.
 //
 // Who owns what: a Request that is called on belongs to the table from call() until its answer comes, its time is over, it is
 // cancelled for longer than the grace, or the line ends; whoever takes it out of the table ends it. Its tensors belong to the
 // outbox until they are sent.
 #pragma once
 
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -48,10 +50,14 @@ class CallLine {
     std::optional<SteadyTime> cancelled;
   };
   void read();
+  // One frame; an Error ends the line. `reader`: on the reader's thread, which may wait for room in a queue.
+  Status read_one(SteadyTime deadline, bool reader);
+  // Reads in place of the reader for a moment, when the only call on the line has just been sent.
+  void linger();
   // An Error ends the line.
-  Status handle(const Frame& frame);
+  Status handle(const Frame& frame, bool reader);
   Status handle_credit(const Frame& frame);
-  Status handle_result(const Frame& frame, Entry entry, SteadyTime arrived);
+  Status handle_result(const Frame& frame, Entry entry, SteadyTime arrived, bool reader);
   std::optional<Entry> take(std::uint64_t id);
   void has_sent(std::uint64_t id, SteadyTime began);
   void end(const Error& reason);
@@ -70,6 +76,10 @@ class CallLine {
   std::map<std::uint64_t, std::uint64_t> abandoned_;  // bytes by id
   std::uint64_t next_id_ = 1;
   bool ended_ = false;
+  bool reading_ = false;         // somebody has the right to read
+  bool awaits_credit_;           // the first frame of a peer that grants
+  std::optional<Error> broken_;  // why nobody may read any more
+  std::condition_variable changed_;
 
   std::thread reader_;
 };

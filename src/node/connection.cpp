@@ -84,7 +84,6 @@ void NodeConnection::serve() {
     if (const Status greeted = greet(); !greeted) {
       log(LogLevel::kInfo, fmt::format("refused {}: {}", channel_.connection().peer(), greeted.error().message));
     } else {
-      caller_->join(channel_, hello_.kind);
       struct Leave {
         NodeConnection& self;
         ~Leave() {
@@ -132,7 +131,12 @@ Status NodeConnection::greet() {
   }
   auto caller = core_.callers.join(hello_);
   if (!caller) return channel_.welcome(ours, hello_, &caller.error(), deadline);
-  TIDELINE_CHECK_OK(channel_.welcome(ours, hello_, nullptr, deadline));
+  // Before the peer hears that it is in: what ends its other connections ends this one too.
+  (*caller)->join(channel_, hello_.kind);
+  if (const Status welcomed = channel_.welcome(ours, hello_, nullptr, deadline); !welcomed) {
+    (*caller)->leave(channel_, hello_.kind);
+    return welcomed;
+  }
   is_control_ = hello_.kind == wire::ConnectionKind::kControl;
   const bool flow = (hello_.capabilities & ours.capabilities & wire::kCapFlow) != 0;
   {

@@ -22,7 +22,7 @@ Result<std::shared_ptr<Peer>> NextNode::connected(SteadyTime deadline) {
   std::unique_lock lock(mutex_);
   if (!changed_.wait_until(lock, deadline, [&] { return !connecting_; })) return unreachable;
   if (shut_down_) return unreachable;
-  if (peer_ && peer_->alive()) return peer_;
+  if (peer_ && peer_->still_there()) return peer_;
   connecting_ = true;
   const std::shared_ptr<Peer> lost = std::move(peer_);
   lock.unlock();

@@ -213,7 +213,8 @@ TEST_F(PipelineTest, ANodeThatDiesGivesEveryRequestOneAnswer) {
     start(dying);
     const auto deployed = deploy(client, plan());
     ASSERT_TRUE(deployed) << dying << ": " << deployed.error().message;
-    EXPECT_TRUE(client.run(views(), {}));
+    const auto after = client.run(views(), {});
+    EXPECT_TRUE(after) << dying << ": " << after.error().message;
   }
 }
 
