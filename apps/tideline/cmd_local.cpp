@@ -23,6 +23,7 @@ struct LocalArguments {
   std::string logs;
   std::string out;
   std::string links = "auto";
+  std::string reach = "all";
 };
 
 LinkEmulation emulation_of(const std::string& name) {
@@ -44,6 +45,7 @@ Result<std::unique_ptr<LocalCluster>> start(const LocalArguments& arguments, con
                                             const TempFolder& scratch) {
   LocalOptions options;
   options.emulation = emulation_of(arguments.links);
+  options.reach_all = arguments.reach == "all";
   options.store_folder = arguments.store.empty() ? scratch.path() + "/segments" : arguments.store;
   options.log_folder = arguments.logs.empty() ? scratch.path() + "/logs" : arguments.logs;
   TIDELINE_TRY(auto local, LocalCluster::start(cluster, options, context.interrupted));
@@ -104,6 +106,12 @@ void add_local_options(CLI::App& command, LocalArguments& arguments) {
       .add_option("--links", arguments.links,
                   "How to emulate the links: auto (namespaces where root, else transport), namespaces, transport, none")
       ->check(CLI::IsMember({"auto", "namespaces", "transport", "none"}))
+      ->capture_default_str();
+  command
+      .add_option("--reach", arguments.reach,
+                  "In namespaces, what this process reaches: all nodes (deployment does not load the links), or the source alone "
+                  "(segments and installation travel along the links, as to machines behind a gateway)")
+      ->check(CLI::IsMember({"all", "source"}))
       ->capture_default_str();
   command.add_option("--store", arguments.store, "Folder for the nodes' segments (default: a temporary one)")->type_name("DIR");
   command.add_option("--logs", arguments.logs, "Folder for the nodes' logs (default: a temporary one)")->type_name("DIR");

@@ -77,7 +77,8 @@ ClusterClient::ClusterClient(Transport& transport, const Cluster& cluster)
       cluster_(cluster),
       ways_(cluster.nodes.size()),
       session_(wire::random_session_id()),
-      peers_(cluster.nodes.size()) {
+      peers_(cluster.nodes.size()),
+      has_own_address_(cluster.nodes.size(), false) {
   for (std::size_t node = 0; node < ways_.size(); ++node) ways_[node].peer = node;
   const auto routes = routes_of(cluster_);
   if (!routes) return;
@@ -90,21 +91,31 @@ ClusterClient::ClusterClient(Transport& transport, const Cluster& cluster)
     const Place& place = routes->places[i];
     const std::size_t node = static_cast<std::size_t>(place.node);
     const Link& link = cluster_.links[place.link];
+    const Address over = address_over(cluster_, link);
     Way& way = by_place[i];
-    if (link.host.empty()) {
-      way = by_place[place.parent];
-      way.via.push_back({cluster_.nodes[node].name, to_string(address_over(cluster_, link))});
-    } else {
-      way.peer = node;
-    }
-    if (!known[node] || (way.via.empty() && !ways_[node].via.empty())) ways_[node] = way;
+    way = by_place[place.parent];
+    way.via.push_back({cluster_.nodes[node].name, to_string(over)});
+    // An address besides the one that its neighbours use may be the caller's own way to it.
+    if (over != Address{cluster_.nodes[node].host, cluster_.nodes[node].port}) has_own_address_[node] = true;
+    if (!known[node]) ways_[node] = way;
     known[node] = true;
   }
 }
 
 ClusterClient::~ClusterClient() = default;
 
-ClusterClient::Way ClusterClient::way_to(std::size_t node) const { return ways_[node]; }
+ClusterClient::Way ClusterClient::way_to(std::size_t node) {
+  bool try_own = false;
+  {
+    const std::lock_guard lock(mutex_);
+    try_own = has_own_address_[node];
+  }
+  if (!try_own) return ways_[node];
+  if (peer(node)) return {node, {}};
+  const std::lock_guard lock(mutex_);
+  has_own_address_[node] = false;
+  return ways_[node];
+}
 
 Result<std::shared_ptr<Peer>> ClusterClient::peer(std::size_t node, SteadyTime deadline) {
   const Node& entry = cluster_.nodes[node];
@@ -181,10 +192,11 @@ Status ClusterClient::install(const Deployed& deployed, const CancelToken& cance
 
 void ClusterClient::uninstall(const Deployed& deployed) {
   for (const Deployed::Part& part : deployed.parts) {
-    const Way way = way_to(part.node);
+    Way way = ways_[part.node];
     std::shared_ptr<Peer> known;
     {
       const std::lock_guard lock(mutex_);
+      if (has_own_address_[part.node]) way = {part.node, {}};
       known = peers_[way.peer].peer;
     }
     if (known && known->alive()) (void)known->uninstall(deployed.epoch, deadline_in(limits::kConnectTimeout), way.via);

@@ -89,7 +89,8 @@ class ClusterClient {
     std::size_t running = 0;          // guarded by mutex_
     bool retired = false;             // guarded by mutex_: a later plan has taken over
   };
-  Way way_to(std::size_t node) const;
+  // Straight to a node that has an address of its own for us and answers there, otherwise along the route.
+  Way way_to(std::size_t node);
   // Calls `call` with the peer of the way, and once more when that turns out to be dead.
   template <class Call>
   auto manage(const Way& way, Call call) -> decltype(call(std::declval<Peer&>()));
@@ -101,7 +102,7 @@ class ClusterClient {
 
   Transport& transport_;
   Cluster cluster_;
-  std::vector<Way> ways_;  // by node; empty where the cluster's routes do not lead
+  std::vector<Way> ways_;  // along the route, by node; empty where the cluster's routes do not lead
   wire::SessionId session_;
   std::uint64_t epochs_ = 0;  // of the deploying thread
   std::mutex mutex_;
@@ -114,6 +115,8 @@ class ClusterClient {
     bool connecting = false;
   };
   std::vector<Slot> peers_;
+  // By node: it has an address that none of its neighbours uses, and has not been silent there yet.
+  std::vector<bool> has_own_address_;
 };
 
 class ClusterClient::Ticket {

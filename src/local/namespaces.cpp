@@ -32,6 +32,8 @@ constexpr double kBurstSeconds = 0.0008;
 std::string namespace_name(int index, std::size_t node) { return fmt::format("tl{}-{}", index, node); }
 // Each cluster has a /24 for its links and another one for what joins it to this process; each pair of ends has four addresses.
 std::string link_end(int index, std::size_t link, int end) { return fmt::format("10.213.{}.{}", index, 4 * link + 1 + end); }
+// Nothing of this process may look for the nodes of the links elsewhere.
+std::string no_way_route(int index) { return fmt::format("unreachable 10.213.{}.0/24", index); }
 std::string control_end(int index, std::size_t node, int end) { return fmt::format("10.214.{}.{}", index, 4 * node + 1 + end); }
 
 Status run_line(std::string_view line) {
@@ -89,6 +91,7 @@ void remove_left_behind() {
     const Descriptor lock = lock_index(index);
     if (!lock) continue;
     for (const std::string& name : names) (void)run_line("ip netns del " + name);
+    (void)run_line("ip route del " + no_way_route(index));
   }
 }
 
@@ -129,6 +132,7 @@ Result<std::unique_ptr<Namespaces>> Namespaces::make(const Cluster& cluster, boo
 
 Status Namespaces::set_up(const Cluster& cluster, bool reach_all) {
   node_addresses_.resize(cluster.nodes.size());
+  TIDELINE_CHECK_OK(run_line("ip route replace " + no_way_route(index_)));
   for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
     const std::string space = name(i);
     nodes_ = i + 1;
@@ -162,6 +166,7 @@ Status Namespaces::set_up(const Cluster& cluster, bool reach_all) {
 
 Namespaces::~Namespaces() {
   for (std::size_t i = 0; i < nodes_; ++i) (void)run_line("ip netns del " + name(i));
+  if (lock_) (void)run_line("ip route del " + no_way_route(index_));
 }
 
 }  // namespace tideline

@@ -194,6 +194,21 @@ TEST_F(LocalTest, ACallerReachesTheSourceAlone) {
   }
 }
 
+// Segments, installation and requests travel along the route: the caller has a way to the camera alone.
+TEST_F(LocalTest, RunsOverNodesThatTheCallerCannotReach) {
+  if (const Status available = namespaces_available(); !available)
+    GTEST_SKIP() << "SKIPPED LOUDLY: " << available.error().message;
+  const std::string model = folder_.path() + "/lenet5.onnx";
+  ASSERT_TRUE(run_program({binary(), "zoo", "lenet5", "-o", model}, soon()));
+  const auto ran = run_program({binary(), "local", "run", folder_.path() + "/c.yaml", model, "--cuts", "3,6", "-n", "3",
+                                "--verify", "-q", "--links", "namespaces", "--reach", "source", "-o", "json"},
+                               soon());
+  ASSERT_TRUE(ran) << ran.error().message;
+  EXPECT_NE(ran->find("\"verified\":"), std::string::npos) << *ran;
+  EXPECT_EQ(ran->find("\"verified\": false"), std::string::npos) << *ran;
+  for (const char* node : {"camera", "gateway", "server"}) EXPECT_NE(ran->find(node), std::string::npos) << *ran;
+}
+
 TEST_F(LocalTest, LostOutputIsAFailure) {
   for (const char* arguments : {"--help", "--version", "zoo --list", "zoo --list --json", "config validate c.yaml"}) {
     const auto ended =
