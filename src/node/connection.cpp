@@ -270,8 +270,9 @@ void NodeConnection::serve_data() {
     upstream_->wait_for_room();
     const SteadyTime asked = Clock::now();
     auto frame = channel_.receive(asked + core_.options.idle_timeout);
-    // A frame that was there already was sent before the last one was answered.
-    const bool pipelined = Clock::now() - asked < kWasThere;
+    // A frame that was there already was sent before the last one was answered. On a slow link it comes while an earlier one is
+    // under way.
+    const bool pipelined = Clock::now() - asked < kWasThere || upstream_->has_more();
     if (!frame) {
       if (frame.error().code == ErrorCode::kDeadlineExceeded && (caller_->beats() || upstream_->busy())) continue;
       if (frame.error().code == ErrorCode::kCorrupt) {

@@ -50,6 +50,7 @@ Result<CancelToken> Upstream::begin(std::uint64_t id, std::uint64_t bytes) {
     out_bytes_ += out_[id].bytes;
     ++in_queue_;
     ++unanswered_;
+    ++under_way_;
     due = due_credits();
   }
   send_credits(due);
@@ -60,6 +61,7 @@ void Upstream::end(std::uint64_t id) {
   caller_->end(this, id);
   {
     const std::lock_guard lock(mutex_);
+    --under_way_;
     if (const auto found = out_.find(id); found != out_.end()) {
       if (!found->second.left) --in_queue_;
       out_bytes_ -= found->second.bytes;
@@ -122,6 +124,11 @@ void Upstream::wait_for_room() {
 bool Upstream::busy() const {
   const std::lock_guard lock(mutex_);
   return unanswered_ > 0;
+}
+
+bool Upstream::has_more() const {
+  const std::lock_guard lock(mutex_);
+  return under_way_ > 0;
 }
 
 void Upstream::post(std::unique_ptr<Request> request, bool answered, bool may_run_here) {

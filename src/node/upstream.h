@@ -44,6 +44,8 @@ class Upstream {
 
   // Requests have come that are not answered.
   bool busy() const;
+  // A request has come whose answer is not on its way yet. Who sends one at a time never sees that when the next comes.
+  bool has_more() const;
   // Computes it in its turn: on this thread when it may and nothing else is there, else on the thread of this upstream. Waits
   // only with `answered` (an answer has come back and is to be computed on), while many such wait already: so the next node is
   // slowed down.
@@ -81,6 +83,7 @@ class Upstream {
   std::uint64_t out_bytes_ = 0;
   std::size_t in_queue_ = 0;  // of out_, not left
   std::size_t unanswered_ = 0;
+  std::size_t under_way_ = 0;  // from begin() to end()
   struct Waiting {
     std::unique_ptr<Request> request;
     bool answered;
