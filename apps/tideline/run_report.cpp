@@ -19,12 +19,39 @@
 namespace tideline::app {
 namespace {
 
-double field_median(const std::vector<RunAnswer>& answers, std::size_t stage, Millis StageReport::*field) {
+std::vector<double> latencies(const RunReport& report) {
   std::vector<double> values;
-  for (const RunAnswer& answer : answers)
-    if (stage < answer.stages.size()) values.push_back((answer.stages[stage].*field).count());
-  return values.empty() ? 0 : median(std::move(values));
+  for (const RunAnswer& answer : report.answers) values.push_back(answer.latency.count());
+  return values;
 }
+
+// The requests in the middle by latency: their means are what a request takes, and the parts add up to the whole.
+class Typical {
+ public:
+  explicit Typical(const RunReport& report) : report_(report), picks_(middle_half(latencies(report))) {}
+  template <class Value>
+  double mean(Value value) const {
+    double sum = 0;
+    for (const std::size_t pick : picks_) sum += value(pick);
+    return sum / static_cast<double>(picks_.size());
+  }
+  double mean(std::size_t stage, Millis StageReport::*field) const {
+    return mean([&](std::size_t pick) {
+      const std::vector<StageReport>& stages = report_.answers[pick].stages;
+      return stage < stages.size() ? (stages[stage].*field).count() : 0.0;
+    });
+  }
+  double mean(Millis RunAnswer::*field) const {
+    return mean([&](std::size_t pick) { return (report_.answers[pick].*field).count(); });
+  }
+  double wait() const {
+    return mean([&](std::size_t pick) { return report_.waits_ms[pick]; });
+  }
+
+ private:
+  const RunReport& report_;
+  const std::vector<std::size_t> picks_;
+};
 
 // What was predicted for a stage, and for the call that it makes; null where nothing was.
 const StageEstimate* predicted_stage(const std::optional<Estimate>& predicted, const StageReport& stage) {
@@ -39,12 +66,6 @@ const HopEstimate* predicted_hop(const std::optional<Estimate>& predicted, const
   for (const HopEstimate& other : predicted->hops)
     if (other.at == stage.stage) return &other;
   return nullptr;
-}
-
-std::vector<double> latencies(const RunReport& report) {
-  std::vector<double> values;
-  for (const RunAnswer& answer : report.answers) values.push_back(answer.latency.count());
-  return values;
 }
 
 nlohmann::json to_json(const RunReport& report, const std::string& emulation, const Advice& advice) {
@@ -76,15 +97,14 @@ nlohmann::json to_json(const RunReport& report, const std::string& emulation, co
   if (!emulation.empty()) json["emulation"] = emulation;
   json["made_up_inputs"] = report.made_up_inputs;
   const std::vector<StageReport>& shape = report.answers.front().stages;
-  std::vector<double> inject;
-  for (const RunAnswer& answer : report.answers) inject.push_back(answer.inject.count());
-  json["inject_ms"] = median(inject);
+  const Typical typical(report);
+  json["inject_ms"] = typical.mean(&RunAnswer::inject);
   for (std::size_t i = 0; i < shape.size(); ++i) {
     nlohmann::json stage{{"node", shape[i].node},
-                         {"compute_ms", field_median(report.answers, i, &StageReport::compute)},
-                         {"send_ms", field_median(report.answers, i, &StageReport::send)},
-                         {"wait_ms", field_median(report.answers, i, &StageReport::queue)},
-                         {"overhead_ms", field_median(report.answers, i, &StageReport::overhead)}};
+                         {"compute_ms", typical.mean(i, &StageReport::compute)},
+                         {"send_ms", typical.mean(i, &StageReport::send)},
+                         {"wait_ms", typical.mean(i, &StageReport::queue)},
+                         {"overhead_ms", typical.mean(i, &StageReport::overhead)}};
     if (const StageEstimate* predicted = predicted_stage(report.predicted, shape[i])) {
       stage["predicted_compute_ms"] = predicted->compute.count();
       if (predicted->has_segment) stage["blocks"] = {predicted->first_block, predicted->last_block};
@@ -136,8 +156,9 @@ report::Table time_table(const RunReport& report) {
   const std::optional<Estimate>& predicted = report.predicted;
   TimeTable table(report.answers.size());
   const std::vector<StageReport>& shape = report.answers.front().stages;
+  const Typical typical(report);
   double accounted = 0;
-  if (const double wait = median(report.waits_ms); wait > 0.05) {
+  if (const double wait = typical.wait(); wait > 0.05) {
     table.add("waits at the source", wait, std::nullopt);
     accounted += wait;
   }
@@ -147,14 +168,14 @@ report::Table time_table(const RunReport& report) {
     if (stage != nullptr)
       what = stage->has_segment ? fmt::format("{} computes blocks {}..{}", shape[i].node, stage->first_block, stage->last_block)
                                 : fmt::format("{} passes on", shape[i].node);
-    const double compute = field_median(report.answers, i, &StageReport::compute);
+    const double compute = typical.mean(i, &StageReport::compute);
     accounted += compute;
     table.add(what, compute, stage != nullptr ? std::optional(stage->compute.count()) : std::nullopt);
-    const double queue = field_median(report.answers, i, &StageReport::queue);
+    const double queue = typical.mean(i, &StageReport::queue);
     if (queue > 0.05) table.add(fmt::format("{} queue", shape[i].node), queue, 0);
     accounted += queue;
     const HopEstimate* hop = predicted_hop(predicted, shape[i]);
-    const double send = field_median(report.answers, i, &StageReport::send);
+    const double send = typical.mean(i, &StageReport::send);
     // A stage on the way back need not call anybody.
     if (i + 1 < shape.size() && (hop != nullptr || send > 0)) {
       accounted += send;
@@ -162,7 +183,7 @@ report::Table time_table(const RunReport& report) {
                 hop != nullptr ? std::optional(hop->total().count()) : std::nullopt);
     }
   }
-  table.add("everything else", std::max(0.0, latency.median - accounted), std::nullopt);
+  table.add("everything else", std::max(0.0, typical.mean(&RunAnswer::latency) - accounted), std::nullopt);
   table.add("latency, median", latency.median, predicted ? std::optional(predicted->latency.count()) : std::nullopt);
   table.add("latency, p90", latency.p90, std::nullopt);
   table.add("latency, p99", latency.p99, std::nullopt);

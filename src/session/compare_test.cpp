@@ -7,9 +7,28 @@
 #include <gtest/gtest.h>
 
 #include "session/compare.h"
+#include "session/statistics.h"
 
 namespace tideline {
 namespace {
+
+// System: two parts of which the slow one changes from request to request. Expectation: over the middle half the means of the
+// parts add up to the mean of the sums; the medians of the parts (1 and 1) would leave 8 of each 10 unexplained.
+TEST(MiddleHalf, LeavesOutBothEndsAndAddsUp) {
+  const std::vector<double> first{1, 9, 1, 9, 1, 100, 1, 0};
+  const std::vector<double> second{9, 1, 9, 1, 9, 100, 1, 0};
+  std::vector<double> sums;
+  for (std::size_t i = 0; i < first.size(); ++i) sums.push_back(first[i] + second[i]);
+  const auto picks = middle_half(sums);
+  EXPECT_EQ(picks.size(), 4u);
+  double parts = 0;
+  for (const std::size_t pick : picks) {
+    EXPECT_EQ(sums[pick], 10);
+    parts += first[pick] + second[pick];
+  }
+  EXPECT_EQ(parts, 40);
+  EXPECT_EQ(middle_half({7}), std::vector<std::size_t>{0});
+}
 
 template <typename T>
 Tensor tensor_of(DType dtype, std::vector<T> values) {
