@@ -72,9 +72,10 @@ Result<std::span<std::byte>> ClusterClient::Ticket::buffer_for(std::size_t posit
   return answer_.outputs.back().data.span();
 }
 
-ClusterClient::ClusterClient(Transport& transport, const Cluster& cluster)
+ClusterClient::ClusterClient(Transport& transport, const Cluster& cluster, std::chrono::nanoseconds connect_timeout)
     : transport_(transport),
       cluster_(cluster),
+      connect_timeout_(connect_timeout),
       ways_(cluster.nodes.size()),
       session_(wire::random_session_id()),
       peers_(cluster.nodes.size()),
@@ -119,7 +120,7 @@ ClusterClient::Way ClusterClient::way_to(std::size_t node) {
 
 Result<std::shared_ptr<Peer>> ClusterClient::peer(std::size_t node, SteadyTime deadline) {
   const Node& entry = cluster_.nodes[node];
-  deadline = std::min(deadline, deadline_in(limits::kConnectTimeout));
+  deadline = std::min(deadline, deadline_in(connect_timeout_));
   Slot& slot = peers_[node];
   std::unique_lock lock(mutex_);
   if (!connected_.wait_until(lock, deadline, [&] { return !slot.connecting; }))

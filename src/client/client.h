@@ -11,6 +11,7 @@
 //   TIDELINE_TRY(const auto answer, client.run(inputs, {.timeout = 1s}));
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -18,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "client/peer.h"
 #include "client/report.h"
 #include "cluster/cluster.h"
@@ -41,8 +43,8 @@ struct RunRequest {
 
 class ClusterClient {
  public:
-  // Connects when a plan is deployed. `transport` must outlive the client.
-  ClusterClient(Transport& transport, const Cluster& cluster);
+  // Connects when a plan is deployed, at most `connect_timeout` for each node. `transport` must outlive the client.
+  ClusterClient(Transport& transport, const Cluster& cluster, std::chrono::nanoseconds connect_timeout = limits::kConnectTimeout);
   ~ClusterClient();
 
   // May be empty.
@@ -102,7 +104,8 @@ class ClusterClient {
 
   Transport& transport_;
   Cluster cluster_;
-  std::vector<Way> ways_;  // along the route, by node; empty where the cluster's routes do not lead
+  const std::chrono::nanoseconds connect_timeout_;  // of one node
+  std::vector<Way> ways_;                           // along the route, by node; empty where the cluster's routes do not lead
   wire::SessionId session_;
   std::uint64_t epochs_ = 0;  // of the deploying thread
   std::mutex mutex_;

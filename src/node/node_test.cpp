@@ -14,6 +14,29 @@
 namespace tideline {
 namespace {
 
+// Says nothing, and keeps until when it was waited for.
+class SilentTransport final : public Transport {
+ public:
+  Result<std::unique_ptr<Connection>> connect(const Address&, SteadyTime deadline, const CancelToken*) override {
+    waited_until = deadline;
+    return Error{ErrorCode::kDeadlineExceeded, "[test] nobody answers"};
+  }
+  Result<std::unique_ptr<Listener>> listen(const Address&) override { return Error{ErrorCode::kUnsupported, "[test]"}; }
+  SteadyTime waited_until = kNoDeadline;
+};
+
+TEST(ClusterClientTest, WaitsForANodeNoLongerThanItIsTold) {
+  SilentTransport silent;
+  Cluster cluster;
+  cluster.nodes.push_back({.name = "camera", .host = "127.0.0.1", .port = 1});
+  ClusterClient client(silent, cluster, std::chrono::milliseconds(20));
+  const SteadyTime asked = std::chrono::steady_clock::now();
+  EXPECT_EQ(client.peer(0).error().code, ErrorCode::kDeadlineExceeded);
+  // That is the deadline it gave, and not how long it took.
+  EXPECT_LT(silent.waited_until, std::chrono::steady_clock::now() + std::chrono::milliseconds(21));
+  EXPECT_GE(silent.waited_until, asked + std::chrono::milliseconds(20));
+}
+
 TEST(ComputeSlotTest, FirstComeFirstServedWithinLimits) {
   ComputeSlot slot;
   const CancelToken never;

@@ -205,7 +205,8 @@ Result<RunReport> run_requests(const RunSettings& settings, const std::string& i
     }
   }
 
-  ClusterClient client(transport, cluster);
+  // Whoever waits a second for an answer waits no longer for a node that says nothing.
+  ClusterClient client(transport, cluster, std::min<Nanos>(clamped(settings.timeout), limits::kConnectTimeout));
   TIDELINE_TRY(
       report.deployed,
       client.deploy(
