@@ -85,6 +85,8 @@ inline constexpr std::uint32_t kFrameTensorsMax = 64;
 inline constexpr std::uint64_t kFramePayloadBytesMax = std::uint64_t{1} << 31;
 inline constexpr std::uint32_t kFrameMetaBytesMax = 1u << 16;
 inline constexpr std::uint32_t kPlanHopsMax = 64;
+// Positions of a route: up through the most nodes and back, or as many in any other walk.
+inline constexpr std::size_t kPlanStagesMax = 2 * kPlanHopsMax;
 // A segment travels in pieces, so that a receiver never allocates for more than it has received.
 inline constexpr std::uint64_t kSegmentBytesMax = std::uint64_t{1} << 32;
 inline constexpr std::uint32_t kSegmentPieceBytes = 1u << 20;

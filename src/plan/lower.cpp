@@ -195,8 +195,8 @@ Result<Program> lower(const Plan& plan, const Cluster& cluster, const ProgramSha
     TIDELINE_TRY(const Plan complete, complete_plan(plan, cluster));
     return lower(complete, cluster, shape);
   }
-  if (plan.route.size() > kPlanStagesMax)
-    return wrong(fmt::format("its route has {} positions, above the limit of {}", plan.route.size(), kPlanStagesMax));
+  if (plan.route.size() > limits::kPlanStagesMax)
+    return wrong(fmt::format("its route has {} positions, above the limit of {}", plan.route.size(), limits::kPlanStagesMax));
   if (!plan.codecs.empty() && plan.codecs.size() + 1 != plan.route.size())
     return wrong(fmt::format("it has {} codecs for the {} moves of its route", plan.codecs.size(), plan.route.size() - 1));
   Walk walk(cluster);

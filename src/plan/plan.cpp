@@ -87,7 +87,7 @@ Result<PlanSegment> read_segment(const nlohmann::json& json, std::string_view na
 }
 
 Status read_segments(JsonMap& map, const nlohmann::json& list, std::string_view name, Plan& plan) {
-  const std::size_t max = plan.route.empty() ? limits::kPlanHopsMax : kPlanStagesMax;
+  const std::size_t max = plan.route.empty() ? limits::kPlanHopsMax : limits::kPlanStagesMax;
   if (list.empty()) return map.error("segments", "a plan has at least one segment");
   if (list.size() > max) return map.error("segments", fmt::format("at most {} segments, found {}", max, list.size()));
   std::uint32_t next_block = 0;
@@ -143,12 +143,12 @@ Result<Plan> parse_plan(std::string_view json, std::string_view name) {
   TIDELINE_TRY(plan.chain_sha256, read_hash(map, "chain_sha256"));
   TIDELINE_TRY(const nlohmann::json* list, map.array("segments"));
   if (version > 1) {
-    TIDELINE_TRY(plan.route, read_names(map, "route", kPlanStagesMax, limits::kNodeNameBytesMax));
+    TIDELINE_TRY(plan.route, read_names(map, "route", limits::kPlanStagesMax, limits::kNodeNameBytesMax));
     for (const std::string& node : plan.route)
       if (!is_name(node)) return map.error("route", fmt::format("a node's name is {}", kNameRule));
     TIDELINE_CHECK_OK(check_route(map, plan.route));
     if (map.has("codecs")) {
-      TIDELINE_TRY(plan.codecs, read_names(map, "codecs", kPlanStagesMax, kCodecBytesMax));
+      TIDELINE_TRY(plan.codecs, read_names(map, "codecs", limits::kPlanStagesMax, kCodecBytesMax));
       if (!plan.codecs.empty() && plan.codecs.size() + 1 != plan.route.size())
         return map.error("codecs", fmt::format("one for each of the {} moves of the route, or none; found {}",
                                                plan.route.size() - 1, plan.codecs.size()));

@@ -20,9 +20,6 @@
 
 namespace tideline {
 
-// Positions of a route: up through the most nodes and back, or as many in any other walk.
-inline constexpr std::size_t kPlanStagesMax = 2 * limits::kPlanHopsMax;
-
 struct PlanSegment {
   std::uint32_t at = 0;  // position in the plan's route; of no meaning while there is no route
   std::string node;      // == route[at]

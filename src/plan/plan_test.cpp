@@ -118,9 +118,9 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Plan, TheLongestRouteIsLimited) {
   Plan plan{
       .planner = "p", .model_sha256 = sha256("m"), .chain_sha256 = sha256("c"), .route = {"a"}, .segments = {{0, "a", 0, 0}}};
-  while (plan.route.size() < kPlanStagesMax) plan.route.insert(plan.route.end(), {"b", "a"});
+  while (plan.route.size() < limits::kPlanStagesMax) plan.route.insert(plan.route.end(), {"b", "a"});
   EXPECT_FALSE(parse_plan(write_plan(plan), "p"));
-  plan.route.resize(kPlanStagesMax - 1);
+  plan.route.resize(limits::kPlanStagesMax - 1);
   EXPECT_TRUE(parse_plan(write_plan(plan), "p"));
 }
 

@@ -16,8 +16,8 @@ class Verifier {
       : stages_(program.stages), cluster_(cluster), shape_(shape) {}
 
   Status run() {
-    if (stages_.empty() || stages_.size() > kPlanStagesMax)
-      return wrong(0, fmt::format("a program has 1 to {} stages, found {}", kPlanStagesMax, stages_.size()));
+    if (stages_.empty() || stages_.size() > limits::kPlanStagesMax)
+      return wrong(0, fmt::format("a program has 1 to {} stages, found {}", limits::kPlanStagesMax, stages_.size()));
     if (std::size_t(cluster_.source) >= cluster_.nodes.size()) return wrong(0, "the cluster has no source");
     std::uint32_t done = 0;
     for (std::uint32_t i = 0; i < stages_.size(); ++i) {

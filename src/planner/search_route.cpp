@@ -190,7 +190,7 @@ class Search {
 };
 
 bool is_short_enough(const Problem& problem, std::span<const std::uint32_t> places) {
-  return walk_of(problem.places, places).positions.size() <= kPlanStagesMax;
+  return walk_of(problem.places, places).positions.size() <= limits::kPlanStagesMax;
 }
 
 // The three searches one after the other, each only where the one before has no answer that is possible.
