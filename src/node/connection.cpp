@@ -19,8 +19,6 @@ constexpr std::chrono::milliseconds kAnswerTimeout{30'000};
 constexpr std::chrono::milliseconds kFarewell{200};
 // Of one tensor's bytes: longer than any request waits, since to break off ends the connection for all of them.
 constexpr std::chrono::milliseconds kReceiveTimeout{30'000};
-// Nobody can have an answer and send the next request faster.
-constexpr std::chrono::microseconds kWasThere{3};
 // Of a message that is forwarded: loading a segment takes long.
 constexpr std::chrono::milliseconds kForwardTimeout{150'000};
 // What a caller's beats may be late: three of them missing, and the one that is due.
@@ -268,11 +266,13 @@ Status NodeConnection::handle_control(const Frame& frame) {
 void NodeConnection::serve_data() {
   while (!core_.stopping) {
     upstream_->wait_for_room();
-    const SteadyTime asked = Clock::now();
-    auto frame = channel_.receive(asked + core_.options.idle_timeout);
-    // A frame that was there already was sent before the last one was answered. On a slow link it comes while an earlier one is
+    // A frame that is there already was sent before the last one was answered. On a slow link it comes while an earlier one is
     // under way.
-    const bool pipelined = Clock::now() - asked < kWasThere || upstream_->has_more();
+    auto frame = channel_.receive(Clock::now());
+    const bool was_there = frame.has_value();
+    if (!frame && frame.error().code == ErrorCode::kDeadlineExceeded)
+      frame = channel_.receive(deadline_in(core_.options.idle_timeout));
+    const bool pipelined = was_there || upstream_->has_more();
     if (!frame) {
       if (frame.error().code == ErrorCode::kDeadlineExceeded && (caller_->beats() || upstream_->busy())) continue;
       if (frame.error().code == ErrorCode::kCorrupt) {
