@@ -1,19 +1,11 @@
 #include "client/report.h"
 
 #include <algorithm>
-#include <map>
 
 namespace tideline {
 namespace {
 
 Millis milliseconds(std::uint64_t nanoseconds) { return Millis(static_cast<double>(nanoseconds) * 1e-6); }
-
-Millis median(std::vector<Millis> values) {
-  if (values.empty()) return Millis(0);
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 }  // namespace
 
@@ -55,26 +47,6 @@ Millis inject_time(const CallTiming& call, const std::vector<wire::StageTiming>&
   const auto first =
       std::min_element(timings.begin(), timings.end(), [](const auto& a, const auto& b) { return a.stage < b.stage; });
   return std::max(Millis(0), Millis(call.total) - milliseconds(first->total_ns) + milliseconds(first->receive_ns));
-}
-
-Millis bottleneck(std::span<const RunAnswer> answers) {
-  std::map<std::string, std::vector<Millis>> engines;
-  std::map<std::uint32_t, std::vector<Millis>> arriving;
-  std::map<std::uint32_t, std::vector<Millis>> returning;
-  for (const RunAnswer& answer : answers) {
-    std::map<std::string, Millis> computed;
-    for (const StageReport& stage : answer.stages) {
-      computed[stage.node] += stage.compute;
-      arriving[stage.stage].push_back(stage.receive);
-      returning[stage.stage].push_back(stage.back);
-    }
-    for (const auto& [node, time] : computed) engines[node].push_back(time);
-  }
-  Millis slowest{0};
-  for (auto& [node, times] : engines) slowest = std::max(slowest, median(std::move(times)));
-  for (auto& [stage, times] : arriving) slowest = std::max(slowest, median(std::move(times)));
-  for (auto& [stage, times] : returning) slowest = std::max(slowest, median(std::move(times)));
-  return slowest;
 }
 
 }  // namespace tideline

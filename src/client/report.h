@@ -1,7 +1,6 @@
 // Where the time of requests went: made from the timings that the nodes report with each result. Values.
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -39,9 +38,5 @@ using StageRoots = std::vector<std::uint32_t>;
 std::vector<StageReport> stage_reports(std::vector<wire::StageTiming> timings, const StageRoots& roots);
 // The caller's own share, around the first node.
 Millis inject_time(const CallTiming& call, const std::vector<wire::StageTiming>& timings);
-
-// The period of a pipeline of such requests: the slowest of the nodes' engines (all stages of a node together) and of the links'
-// directions, each by its median. 0 without answers.
-Millis bottleneck(std::span<const RunAnswer> answers);
 
 }  // namespace tideline

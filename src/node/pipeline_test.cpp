@@ -379,22 +379,5 @@ TEST_F(PipelineTest, ADeadlineIsKeptWhereverTheRequestWaits) {
   }
 }
 
-TEST(Bottleneck, IsTheSlowestEngineOrLinkDirection) {
-  const auto answer = [](std::vector<StageReport> stages) {
-    RunAnswer made;
-    made.stages = std::move(stages);
-    return made;
-  };
-  std::vector<RunAnswer> answers;
-  // The camera computes twice, 6 ms together; one link takes 4 ms up, and its way back 5 ms.
-  answers.push_back(answer({{.node = "camera", .compute = Millis(2), .stage = 0, .back = Millis(5)},
-                            {.node = "server", .compute = Millis(3), .stage = 1, .receive = Millis(4)},
-                            {.node = "camera", .compute = Millis(4), .stage = 2}}));
-  EXPECT_EQ(bottleneck(answers), Millis(6));
-  answers[0].stages[0].back = Millis(7);
-  EXPECT_EQ(bottleneck(answers), Millis(7));
-  EXPECT_EQ(bottleneck({}), Millis(0));
-}
-
 }  // namespace
 }  // namespace tideline

@@ -109,6 +109,10 @@ TEST(BottleneckTest, IsTheSlowestEngineOrDirection) {
   for (RunAnswer& answer : answers) answer.stages.push_back({.node = "camera", .compute = Millis(6)});
   EXPECT_EQ(bottleneck_of(answers).what, "camera computes");
   EXPECT_EQ(bottleneck_of(answers).time, Millis(8));
+  // One request that takes long holds the stream back as well.
+  answers[1].stages[1].compute = Millis(35);
+  EXPECT_EQ(bottleneck_of(answers).what, "server computes");
+  EXPECT_EQ(bottleneck_of(answers).time, Millis(15));
 }
 
 }  // namespace

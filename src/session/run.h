@@ -38,7 +38,8 @@ struct RunSettings {
   bool is_stream() const { return in_flight > 1 || rate_per_s > 0 || duration.count() > 0; }
 };
 
-// What holds a stream back: the stage or the direction of a link that each request takes longest.
+// What holds a stream back: the stage or the direction of a link that was busy longest, and for how long on average of the
+// requests. Not the median: where times vary, a pipeline pays for the long ones too.
 struct Bottleneck {
   std::string what;  // "gateway computes", "camera -> gateway", "camera <- gateway"
   // Median of the requests: of a node what its engine took, all its stages together; of a link from the header of the tensors to
