@@ -16,7 +16,7 @@
 namespace tideline::app {
 namespace {
 
-struct Options {
+struct NodeArguments {
   std::string name = "node";
   std::string listen = "127.0.0.1:7411";
   std::string store = "tideline-segments";
@@ -37,7 +37,7 @@ struct Options {
 // Connections over the node's own limit are accepted for as long as it takes to say that there is no room.
 constexpr std::size_t kPlacesForRefusals = limits::kNodeRefusalsMax;
 
-Result<LinkShape> link_shape(const Options& options) {
+Result<LinkShape> link_shape(const NodeArguments& options) {
   LinkShape shape;
   TIDELINE_TRY(const Millis rtt, parse_duration(options.next_rtt));
   shape.round_trip = std::chrono::duration_cast<Nanos>(rtt);
@@ -60,7 +60,7 @@ Result<std::pair<std::string, LinkShape>> named_link_shape(const std::string& te
   const auto equals = text.find('=');
   const std::string name = text.substr(0, equals);
   if (equals == std::string::npos || !is_name(name)) return wrong("there is no node's name before a '='");
-  Options of_link;
+  NodeArguments of_link;
   for (const std::string& part : split(std::string_view(text).substr(equals + 1), ',')) {
     const auto colon = part.find(':');
     const std::string key = part.substr(0, colon);
@@ -87,7 +87,7 @@ LogLevel log_level_of(const std::string& name) {
   return LogLevel::kInfo;
 }
 
-Status run_node(const Options& options, Context& context) {
+Status run_node(const NodeArguments& options, Context& context) {
   set_log_level(context.quiet ? LogLevel::kError : log_level_of(options.log_level));
   if (!is_name(options.name))
     return Error{ErrorCode::kInvalidArgument, fmt::format("--name '{}': a name is {}", printable(options.name), kNameRule)};
@@ -139,7 +139,7 @@ Status run_node(const Options& options, Context& context) {
 
 void add_node_command(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("node", "Run the daemon of one host");
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<NodeArguments>();
   command->add_option("--name", options->name, "This node's name in the cluster file")->capture_default_str();
   command->add_option("--listen", options->listen, "Address to listen on; beyond loopback only on a network that you trust")
       ->capture_default_str();

@@ -11,7 +11,7 @@
 namespace tideline::app {
 namespace {
 
-struct Options {
+struct ReproduceOptions {
   std::string name;
   std::string out;
   std::uint32_t seeds = sim::kHeldOutSeedsMax;
@@ -41,7 +41,7 @@ void print_table(const sim::Figure& figure, const std::string& folder) {
   fmt::print("wrote {0}/{1}.svg, {0}/{1}.csv, {0}/{1}.json\n", folder, figure.name);
 }
 
-Status run(Context& context, const Options& options) {
+Status run(Context& context, const ReproduceOptions& options) {
   sim::Figure figure;
   {
     Progress progress(context, options.name, 1000);
@@ -66,7 +66,7 @@ Status run(Context& context, const Options& options) {
   return {};
 }
 
-std::string footer() {
+std::string reproduce_footer() {
   std::string text = "Figures:\n";
   for (const sim::FigureEntry& figure : sim::figures()) text += fmt::format("  {:<14} {}\n", figure.name, figure.summary);
   return text +
@@ -80,7 +80,7 @@ std::string footer() {
 }  // namespace
 
 void add_reproduce_command(CLI::App& app, Context& context) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReproduceOptions>();
   CLI::App& command =
       *app.add_subcommand("reproduce", "A figure of a paper, on stated seeds, with ours beside it: CSV, JSON and SVG");
   command.add_option("NAME", options->name, "Which figure; see the list below")->required();
@@ -90,7 +90,7 @@ void add_reproduce_command(CLI::App& app, Context& context) {
       ->capture_default_str();
   command.add_option("--profile-seed", options->profile_seed, "Of the ten models")->capture_default_str();
   add_output_option(command, context);
-  command.footer(footer());
+  command.footer(reproduce_footer());
   on_run(command, context, [&context, options] { return run(context, *options); });
 }
 

@@ -24,7 +24,7 @@ namespace {
 
 using namespace tideline::schedule;
 
-struct Options {
+struct ScheduleOptions {
   std::string file;
   std::string policy = "price";
   std::uint64_t seed = 1;
@@ -133,7 +133,7 @@ void print_table(const CheckedSchedule& answer, std::size_t tasks) {
 }
 
 // The events of --events, or all tasks in order; the history in the same model as the instance.
-Result<CheckedSchedule> decide_online(Context& context, const Options& options, const Instance& instance,
+Result<CheckedSchedule> decide_online(Context& context, const ScheduleOptions& options, const Instance& instance,
                                       const ExtendedOptions* extended) {
   std::vector<Event> events = all_arrive(instance);
   if (!options.events.empty()) {
@@ -168,7 +168,7 @@ Result<CheckedSchedule> decide_online(Context& context, const Options& options, 
   return answer;
 }
 
-Result<CheckedSchedule> decide_offline(Context& context, const Options& options, const Instance& instance) {
+Result<CheckedSchedule> decide_offline(Context& context, const ScheduleOptions& options, const Instance& instance) {
   for (const std::string* given : {&options.history, &options.events})
     if (!given->empty())
       return Error{ErrorCode::kInvalidArgument,
@@ -183,13 +183,13 @@ Result<CheckedSchedule> decide_offline(Context& context, const Options& options,
   return run_policy(options.policy, instance, policy);
 }
 
-Result<CheckedSchedule> decide(Context& context, const Options& options, const Instance& instance,
+Result<CheckedSchedule> decide(Context& context, const ScheduleOptions& options, const Instance& instance,
                                const ExtendedOptions* extended) {
   return find_online_policy(options.policy) == nullptr ? decide_offline(context, options, instance)
                                                        : decide_online(context, options, instance, extended);
 }
 
-Status run_extended(Context& context, const Options& options, const Instance& instance) {
+Status run_extended(Context& context, const ScheduleOptions& options, const Instance& instance) {
   if (options.policy.starts_with("fixed"))
     return Error{ErrorCode::kInvalidArgument, "[schedule] --model extended has no fixed k: its choices differ from task to task"};
   const ExtendedOptions extended{.cloud_gflop_s = options.cloud_gflop_s};
@@ -219,7 +219,7 @@ Status run_extended(Context& context, const Options& options, const Instance& in
   return {};
 }
 
-Status run_schedule(Context& context, const Options& options) {
+Status run_schedule(Context& context, const ScheduleOptions& options) {
   TIDELINE_TRY(const Instance instance, load_instance(options.file));
   if (options.model == "extended") return run_extended(context, options, instance);
   TIDELINE_TRY(CheckedSchedule answer, decide(context, options, instance, nullptr));
@@ -238,7 +238,7 @@ Status run_schedule(Context& context, const Options& options) {
   return {};
 }
 
-Status run_generate(Context& context, const Options& options) {
+Status run_generate(Context& context, const ScheduleOptions& options) {
   GeneratorOptions generator = options.generator;
   generator.kind = options.generate;
   generator.seed = options.seed;
@@ -272,7 +272,7 @@ Status run_generate(Context& context, const Options& options) {
   return {};
 }
 
-Status run_from_profiles(const Options& options) {
+Status run_from_profiles(const ScheduleOptions& options) {
   if (options.cluster.empty() || options.out.empty())
     return Error{ErrorCode::kInvalidArgument, "[schedule] --from-profiles needs --cluster FILE (the edge nodes) and --out FILE"};
   std::vector<Profile> profiles;
@@ -309,7 +309,7 @@ Status print_certificate(Context& context, const std::string& policy, std::strin
   return {};
 }
 
-Status run_certify(Context& context, const Options& options) {
+Status run_certify(Context& context, const ScheduleOptions& options) {
   if (options.instance.empty())
     return Error{ErrorCode::kInvalidArgument,
                  "[schedule] --certify RESULT needs --instance FILE, the instance that the result is for"};
@@ -327,7 +327,7 @@ Status run_certify(Context& context, const Options& options) {
   return print_certificate(context, result.policy, "deployed", result.deployed(), certificate->bound);
 }
 
-Status run(Context& context, const Options& options) {
+Status run(Context& context, const ScheduleOptions& options) {
   if (!options.profiles.empty() && options.file.empty() && options.generate.empty() && options.certify.empty())
     return run_from_profiles(options);
   const int modes = (options.file.empty() ? 0 : 1) + (options.generate.empty() ? 0 : 1) + (options.certify.empty() ? 0 : 1);
@@ -339,7 +339,7 @@ Status run(Context& context, const Options& options) {
   return options.certify.empty() ? run_schedule(context, options) : run_certify(context, options);
 }
 
-std::string footer() {
+std::string schedule_footer() {
   std::string text = "Policies:\n";
   for (const Policy& policy : policies())
     text += fmt::format("  {:<14} {}\n",
@@ -367,7 +367,7 @@ std::string footer() {
 }  // namespace
 
 void add_schedule_command(CLI::App& app, Context& context) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ScheduleOptions>();
   CLI::App& command =
       *app.add_subcommand("schedule", "Many tasks on many edge servers: which fit, how deep, and how near to the best possible");
   command.add_option("FILE", options->file, "An instance (docs/formats/instance.md)");
@@ -424,7 +424,7 @@ void add_schedule_command(CLI::App& app, Context& context) {
   command.add_option("--certify", options->certify, "Recompute the proof in this result, in separate code")->type_name("RESULT");
   command.add_option("--instance", options->instance, "The instance of --certify");
   add_output_option(command, context);
-  command.footer(footer());
+  command.footer(schedule_footer());
   on_run(command, context, [&context, options] { return run(context, *options); });
 }
 

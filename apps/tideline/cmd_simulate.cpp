@@ -19,7 +19,7 @@ namespace {
 
 using namespace tideline::sim;
 
-struct Options {
+struct SimulateArguments {
   std::string file;
   std::string schedule;
   std::string arrivals = "poisson";
@@ -84,7 +84,7 @@ std::string verdict(const SimulatedLatencies& seen, const Served& served) {
       100 * compute / total, 100 * link / total, served.extended ? "" : ", none of which it counts");
 }
 
-void print_json(const SimulatedLatencies& seen, const Served& served, const Options& options) {
+void print_json(const SimulatedLatencies& seen, const Served& served, const SimulateArguments& options) {
   nlohmann::ordered_json json{{"policy", served.policy},
                               {"model", served.extended ? "extended" : "paper"},
                               {"arrivals", options.arrivals},
@@ -149,7 +149,7 @@ void print_table(const SimulatedLatencies& seen, const Served& served) {
                milliseconds(task->link_wait_s), milliseconds(task->transfer_s), milliseconds(task->cloud_s));
 }
 
-Status run(Context& context, Options options) {
+Status run(Context& context, SimulateArguments options) {
   TIDELINE_TRY(const std::string text, read_source(options.file, limits::kInstanceFileBytesMax));
   TIDELINE_TRY(const schedule::Instance instance, schedule::parse_instance(text, source_name(options.file)));
   SimulateOptions simulate = options.simulate;
@@ -178,7 +178,7 @@ Status run(Context& context, Options options) {
 }  // namespace
 
 void add_simulate_command(CLI::App& app, Context& context) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SimulateArguments>();
   CLI::App& command =
       *app.add_subcommand("simulate", "A schedule in virtual time: the latency that each task really sees once requests queue");
   command.add_option("FILE", options->file, "The instance (docs/formats/instance.md)")->required();

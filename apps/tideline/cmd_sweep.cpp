@@ -29,7 +29,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::array<std::pair<const char*, double>, 4> kPaperDevices{
     {{"Raspberry Pi", 80.0 / 2}, {"mobile PC", 80.0 / 30}, {"desktop PC", 1}, {"server (GPU)", 80.0 / 3000}}};
 
-struct Options {
+struct SweepOptions {
   PlanInputArguments inputs;
   std::string cluster;
   std::string devices;
@@ -45,7 +45,7 @@ struct Options {
   std::string title;
 };
 
-Result<SweepRange> range_of(const Options& options) {
+Result<SweepRange> range_of(const SweepOptions& options) {
   SweepRange range{.points = options.points};
   TIDELINE_TRY(range.from_bytes_per_s, parse_bandwidth_bytes_per_s(options.from));
   TIDELINE_TRY(range.to_bytes_per_s, parse_bandwidth_bytes_per_s(options.to));
@@ -101,7 +101,7 @@ report::Table stretch_table(const Sweep& sweep) {
   return table;
 }
 
-Status write_files(const Options& options, const Sweep& sweep, report::SweepFigure figure) {
+Status write_files(const SweepOptions& options, const Sweep& sweep, report::SweepFigure figure) {
   figure.subtitle = summary(sweep);
   figure.devices = sweep.devices;
   figure.layers = sweep.layers;
@@ -153,7 +153,7 @@ Result<std::vector<double>> factors_of(const std::string& text) {
   return factors;
 }
 
-Result<Cluster> cluster_of(const Options& options) {
+Result<Cluster> cluster_of(const SweepOptions& options) {
   if (!options.cluster.empty()) return read_cluster(options.cluster);
   Cluster cluster;
   for (const auto& [name, slowdown] : kPaperDevices)
@@ -199,7 +199,7 @@ std::string model_note(const Cluster& cluster, const PlanInputs& inputs) {
       inputs.input_name, format_bytes(profile.cuts[0].bytes), is_zero ? "no round-trip times" : "round trips of " + rtt + " ms");
 }
 
-Result<Sweep> sweep_profiled(const Context& context, const Options& options, report::SweepFigure& figure) {
+Result<Sweep> sweep_profiled(const Context& context, const SweepOptions& options, report::SweepFigure& figure) {
   TIDELINE_TRY(const SweepRange range, range_of(options));
   TIDELINE_TRY(const Cluster cluster, cluster_of(options));
   PlanInputArguments arguments = options.inputs;
@@ -224,7 +224,7 @@ Result<Sweep> sweep_profiled(const Context& context, const Options& options, rep
   return result;
 }
 
-Result<Sweep> sweep_file(const Context& context, const Options& options, report::SweepFigure& figure) {
+Result<Sweep> sweep_file(const Context& context, const SweepOptions& options, report::SweepFigure& figure) {
   if (!options.inputs.model.model.empty() || !options.inputs.profiles.empty() || !options.cluster.empty() ||
       !options.slowdown.empty())
     return Error{ErrorCode::kInvalidArgument, "sweep either a MODEL or a --table, not both"};
@@ -236,7 +236,7 @@ Result<Sweep> sweep_file(const Context& context, const Options& options, report:
   return sweep_table(std::move(table), range, options.planner, StepBar(context).control());
 }
 
-Status sweep(const Context& context, const Options& options) {
+Status sweep(const Context& context, const SweepOptions& options) {
   report::SweepFigure figure;
   TIDELINE_TRY(const Sweep result,
                options.table.empty() ? sweep_profiled(context, options, figure) : sweep_file(context, options, figure));
@@ -256,7 +256,7 @@ Status sweep(const Context& context, const Options& options) {
 
 void add_sweep_command(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("sweep", "Show where the layers run and how long they take, against bandwidth");
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<SweepOptions>();
   add_model_options(*command, options->inputs.model);
   command->get_option("model")->required(false)->description(
       "An .onnx file or a network of `tideline zoo`; alexnet when left out");

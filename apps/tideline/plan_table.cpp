@@ -27,7 +27,7 @@ bool is_tie(const Answer& answer, const TablePlan& plan) {
   return plan.devices != answer.chosen.devices && ties(Millis{plan.value.latency_ms}, Millis{answer.chosen.value.latency_ms});
 }
 
-bool is_split(const TablePlan& plan) {
+bool splits(const TablePlan& plan) {
   return std::any_of(plan.devices.begin(), plan.devices.end(), [&](std::uint32_t device) { return device != plan.devices[0]; });
 }
 
@@ -51,7 +51,7 @@ void print_json(const Table& table, const Answer& answer) {
   }
   Json json{{"planner", answer.chosen.planner}, {"device", answer.chosen.devices}};
   json.update(value_json(answer.chosen.value));
-  json["do_not_split"] = !is_split(answer.chosen);
+  json["do_not_split"] = !splits(answer.chosen);
   json["candidates"] = std::move(candidates);
   if (!answer.pairs.empty()) {
     json["pairs"] = Json::array();
@@ -150,7 +150,7 @@ void print_answer(const Context& context, const Table& table, const Answer& answ
     print_table(context, pairs_of(table, answer));
   }
   const std::string tied = tied_names(table, answer);
-  if (is_split(chosen)) {
+  if (splits(chosen)) {
     if (!tied.empty()) fmt::print("\nSplit, or do not: {} would take as long.\n", tied);
     return;
   }
@@ -174,7 +174,7 @@ Status plan_table_file(const Context& context, const std::string& path, const st
   Answer answer{.chosen = std::move(chosen), .split = best_table_split(table)};
   for (std::uint32_t device = 0; device < table.device_count(); ++device)
     answer.natives.push_back(native_table_plan(table, device));
-  if (!answer.split && is_split(answer.chosen)) answer.split = answer.chosen;
+  if (!answer.split && splits(answer.chosen)) answer.split = answer.chosen;
   if (with_pairs) {
     TIDELINE_TRY(answer.pairs, best_table_pairs(table));
   }

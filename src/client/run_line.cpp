@@ -12,7 +12,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // How long a cancelled call waits for the peer's word.
-constexpr std::chrono::milliseconds kCancelGrace{1000};
+constexpr std::chrono::milliseconds kAnswerGrace{1000};
 // What a peer grants is believed up to here.
 constexpr std::uint64_t kCreditRequestsMax = 1u << 20;
 constexpr std::uint64_t kCreditBytesMax = std::uint64_t{1} << 40;
@@ -77,7 +77,7 @@ Status RunLine::dispatch(const Frame& frame) {
     return Error{ErrorCode::kCorrupt, fmt::format("[peer] node '{}' {}", name_, what)};
   };
   switch (frame.header.type) {
-    case wire::FrameType::kGoodbye: return channel_->skip_payload(frame, deadline_in(kCancelGrace));
+    case wire::FrameType::kGoodbye: return channel_->skip_payload(frame, deadline_in(kAnswerGrace));
     case wire::FrameType::kCredit: {
       TIDELINE_TRY(const auto credit, decode<wire::Credit>(frame));
       const std::lock_guard lock(mutex_);
@@ -164,7 +164,7 @@ Status RunLine::send(const std::shared_ptr<Call>& call, const wire::Run& run, Co
   {
     std::unique_lock lock(mutex_);
     while (!has_room(call->bytes) && !ended_ && !call->cancel.cancelled() && Clock::now() < call->deadline)
-      serve(lock, std::min(call->deadline, deadline_in(kCancelGrace / 5)), [&] { return has_room(call->bytes); });
+      serve(lock, std::min(call->deadline, deadline_in(kAnswerGrace / 5)), [&] { return has_room(call->bytes); });
     if (ended_) return *ended_;
     if (call->cancel.cancelled()) return Error{ErrorCode::kCancelled, "[peer] the caller gave up"};
     if (!has_room(call->bytes))
@@ -202,10 +202,10 @@ Result<wire::RunResult> RunLine::wait(const std::shared_ptr<Call>& call) {
   while (!call->result) {
     if (!given_up && call->cancel.cancelled()) {
       given_up = true;
-      until = std::min(until, deadline_in(kCancelGrace));
+      until = std::min(until, deadline_in(kAnswerGrace));
     }
     // Short waits, so that a cancelled call ends after its grace even when the peer says nothing.
-    serve(lock, std::min(until, deadline_in(kCancelGrace)), [&] { return call->result.has_value(); });
+    serve(lock, std::min(until, deadline_in(kAnswerGrace)), [&] { return call->result.has_value(); });
     if (call->result || call->receiving) {
       changed_.wait(lock, [&] { return !call->receiving; });
       continue;

@@ -68,7 +68,7 @@ links:
 }
 
 // `from` in the graph above replaced by `to` must give an error that starts with `place` and says `sentence`.
-struct Bad {
+struct BadGraph {
   const char* what;
   const char* from;
   const char* to;
@@ -76,10 +76,10 @@ struct Bad {
   const char* sentence;
 };
 
-class ClusterGraphRefuses : public testing::TestWithParam<Bad> {};
+class ClusterGraphRefuses : public testing::TestWithParam<BadGraph> {};
 
 TEST_P(ClusterGraphRefuses, WithPlaceAndSentence) {
-  const Bad& bad = GetParam();
+  const BadGraph& bad = GetParam();
   std::string text = kGraph;
   const std::size_t at = text.find(bad.from);
   ASSERT_NE(at, std::string::npos);
@@ -93,16 +93,16 @@ TEST_P(ClusterGraphRefuses, WithPlaceAndSentence) {
 
 INSTANTIATE_TEST_SUITE_P(
     Every, ClusterGraphRefuses,
-    testing::Values(Bad{"self_link", "from: camera, to: west", "from: camera, to: camera",
-                        "c.yaml:9:", "from 'camera' to itself"},
-                    Bad{"double_link", "from: camera, to: west", "from: camera, to: east",
-                        "c.yaml:10:", "a second link from 'camera' to 'east'"},
-                    Bad{"unknown_end", "to: west", "to: wst", "c.yaml:9:", "did you mean 'west'"},
-                    Bad{"unknown_source", "source: camera", "source: camra", "c.yaml:14:", "did you mean 'camera'"},
-                    Bad{"double_name", "name: east", "name: west", "c.yaml:6:", "appears twice"},
-                    Bad{"double_address", "\"h:2\"", "\"h:1\"", "c.yaml:4:", "'server' already has"},
-                    Bad{"bandwidth_zero", "bandwidth: 8Mbit/s", "bandwidth: 0Mbit/s", "c.yaml:13:", "above 0"},
-                    Bad{"unknown_key", "source:", "sources:", "c.yaml:14:", "did you mean 'source'"}),
+    testing::Values(BadGraph{"self_link", "from: camera, to: west", "from: camera, to: camera",
+                             "c.yaml:9:", "from 'camera' to itself"},
+                    BadGraph{"double_link", "from: camera, to: west", "from: camera, to: east",
+                             "c.yaml:10:", "a second link from 'camera' to 'east'"},
+                    BadGraph{"unknown_end", "to: west", "to: wst", "c.yaml:9:", "did you mean 'west'"},
+                    BadGraph{"unknown_source", "source: camera", "source: camra", "c.yaml:14:", "did you mean 'camera'"},
+                    BadGraph{"double_name", "name: east", "name: west", "c.yaml:6:", "appears twice"},
+                    BadGraph{"double_address", "\"h:2\"", "\"h:1\"", "c.yaml:4:", "'server' already has"},
+                    BadGraph{"bandwidth_zero", "bandwidth: 8Mbit/s", "bandwidth: 0Mbit/s", "c.yaml:13:", "above 0"},
+                    BadGraph{"unknown_key", "source:", "sources:", "c.yaml:14:", "did you mean 'source'"}),
     [](const auto& test) { return std::string(test.param.what); });
 
 TEST(ClusterGraph, LimitsNodesAndLinks) {

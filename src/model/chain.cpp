@@ -16,8 +16,6 @@
 namespace tideline {
 namespace {
 
-std::size_t index(TensorId id) { return static_cast<std::size_t>(id); }
-
 Error chain_error(ErrorCode code, std::string message) { return Error{code, "[model] " + std::move(message)}; }
 
 TensorSpec measured_spec(const GraphTensor& tensor) { return {tensor.spec.name, tensor.spec.dtype, tensor.measured_shape}; }

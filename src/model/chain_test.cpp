@@ -16,17 +16,6 @@ namespace {
 
 using namespace test;
 
-struct Cutting {
-  Model model;
-  Chain chain;
-};
-Cutting cut(const onnx::ModelProto& proto, std::uint32_t width = 1) {
-  Model model = parse(proto).value();
-  set_all_shapes(model);
-  Chain chain = make_chain(model.graph(), model.sha256(), {.cut_width = width}).value();
-  return {std::move(model), std::move(chain)};
-}
-
 // The names at each cut, "x | top | sum | y".
 std::string cuts_of(const Chain& chain) {
   std::string text;

@@ -16,6 +16,8 @@ namespace tideline {
 enum class OpId : std::uint32_t {};
 enum class TensorId : std::uint32_t {};
 inline constexpr OpId kNoOp{0xffffffffu};
+constexpr std::size_t index(OpId id) { return static_cast<std::size_t>(id); }
+constexpr std::size_t index(TensorId id) { return static_cast<std::size_t>(id); }
 
 struct GraphTensor {
   TensorSpec spec;                           // name, dtype and declared shape (kUnknownDim where it is not static)

@@ -7,9 +7,6 @@
 namespace tideline {
 namespace {
 
-std::size_t index(OpId id) { return static_cast<std::size_t>(id); }
-std::size_t index(TensorId id) { return static_cast<std::size_t>(id); }
-
 bool in_blocks(const Op& op) { return !op.is_dead && !op.is_constant; }
 
 // For each op, whether it depends on no input of the model (a random source and what follows from it alone): such ops float, and

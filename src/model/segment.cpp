@@ -16,8 +16,6 @@
 namespace tideline {
 namespace {
 
-std::size_t index(TensorId id) { return static_cast<std::size_t>(id); }
-
 Error segment_error(ErrorCode code, std::string message) { return Error{code, "[segment] " + std::move(message)}; }
 
 // What a segment takes, makes and consists of, before anything is written.

@@ -63,19 +63,6 @@ onnx::ModelProto check(const Model& model, const Chain& chain, std::uint32_t fir
   return proto;
 }
 
-struct Cutting {
-  Model model;
-  Chain chain;
-};
-Cutting cut(const onnx::ModelProto& proto, std::uint32_t width = 1) {
-  auto model = parse(proto);
-  EXPECT_TRUE(model) << model.error().message;
-  set_all_shapes(*model);
-  auto chain = make_chain(model->graph(), model->sha256(), {.cut_width = width});
-  EXPECT_TRUE(chain) << chain.error().message;
-  return {std::move(*model), std::move(*chain)};
-}
-
 TEST(Segment, EveryRangeOfADiamondIsAValidModel) {
   for (const std::uint32_t width : {1u, 2u}) {
     const Cutting c = cut(diamond_model(), width);

@@ -8,6 +8,7 @@
 
 #include <onnx/onnx_pb.h>
 
+#include "model/chain.h"
 #include "model/model.h"
 
 namespace tideline::test {
@@ -145,6 +146,18 @@ inline onnx::ModelProto reread(std::string_view bytes) {
   onnx::ModelProto proto;
   if (!proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) std::abort();
   return proto;
+}
+
+// A model and its chain, with its shapes known.
+struct Cutting {
+  Model model;
+  Chain chain;
+};
+inline Cutting cut(const onnx::ModelProto& proto, std::uint32_t width = 1) {
+  Model model = parse(proto).value();
+  set_all_shapes(model);
+  Chain chain = make_chain(model.graph(), model.sha256(), {.cut_width = width}).value();
+  return {std::move(model), std::move(chain)};
 }
 
 }  // namespace tideline::test

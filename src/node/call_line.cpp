@@ -25,10 +25,6 @@ constexpr std::size_t kAnswersWaitingMax = 8;
 // What waking the reader costs, about.
 constexpr std::chrono::microseconds kLinger{50};
 
-std::uint64_t nanoseconds(Clock::duration time) {
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, Nanos(time).count()));
-}
-
 }  // namespace
 
 // A RUN to the next node.

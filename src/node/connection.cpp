@@ -24,10 +24,6 @@ constexpr std::chrono::milliseconds kForwardTimeout{150'000};
 // What a caller's beats may be late: three of them missing, and the one that is due.
 constexpr std::chrono::milliseconds kSilenceMax = limits::kHeartbeatPeriod * (limits::kHeartbeatsMissedMax + 1);
 
-std::uint64_t nanoseconds(Clock::duration time) {
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, Nanos(time).count()));
-}
-
 std::uint64_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");
   std::uint64_t total = 0;

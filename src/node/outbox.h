@@ -6,6 +6,7 @@
 // thread. The channel must outlive close().
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -16,6 +17,9 @@
 #include "transport/channel.h"
 
 namespace tideline {
+
+// Of one send on a connection that others use too: not the request's own deadline, since to break off ends the connection.
+inline constexpr std::chrono::milliseconds kSendTimeout{30'000};
 
 // One message to be sent.
 class Outgoing {

@@ -12,13 +12,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Of one send on a connection that others use too: not the request's own deadline, since to break off ends the connection.
-constexpr std::chrono::milliseconds kSendTimeout{30'000};
-
-std::uint64_t nanoseconds(Clock::duration time) {
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, Nanos(time).count()));
-}
-
 // RESULT or ERROR. The request has ended for its caller before the first byte leaves, so that its id and its room are free when
 // the answer arrives.
 class OutgoingAnswer final : public Outgoing {

@@ -11,10 +11,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::uint64_t nanoseconds(Clock::duration time) {
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, Nanos(time).count()));
-}
-
 std::size_t index_of(const std::vector<std::string>& names, const std::string& name) {
   return static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
 }

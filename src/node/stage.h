@@ -2,6 +2,9 @@
 // next node. Installed once, run by any number of requests; the engine is entered one request at a time. Thread-safe.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +17,11 @@
 #include "wire/messages.h"
 
 namespace tideline {
+
+// As the wire carries times; a negative one is none.
+inline std::uint64_t nanoseconds(std::chrono::steady_clock::duration time) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, Nanos(time).count()));
+}
 
 class NextNode;
 

@@ -7,7 +7,6 @@
 namespace tideline {
 namespace {
 
-constexpr std::chrono::milliseconds kSendTimeout{30'000};
 // Answers of the next node that may wait to be computed on before it is slowed down.
 constexpr std::size_t kAnsweredWaitingMax = 8;
 

@@ -13,7 +13,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-SweepFigure sample() {
+SweepFigure sample_figure() {
   SweepFigure figure{.title = "a < b", .devices = {"pi & co", "server"}, .layers = {"c1", "f7"}};
   figure.points.push_back({.bytes_per_s = 1250, .device = {0, 0}, .latency_ms = 700, .single_ms = {700, 90'000}});
   figure.points.push_back({.bytes_per_s = 1.25e6, .device = {0, 1}, .latency_ms = 90, .single_ms = {700, 150}});
@@ -28,7 +28,7 @@ std::size_t count(std::string_view text, std::string_view part) {
 }
 
 TEST(SweepFigure, NamesEverything) {
-  const std::string svg = render(sample());
+  const std::string svg = render(sample_figure());
   for (const char* text : {"a &lt; b", "pi &amp; co", "all on server", ">c1<", ">f7<", "10 kbit/s", "1 Gbit/s", "100 s", "1 ms"})
     EXPECT_THAT(svg, HasSubstr(text));
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
@@ -36,12 +36,12 @@ TEST(SweepFigure, NamesEverything) {
 
 // The two devices have one cell each in both rows, and one key each in the legend: 6 rectangles of the two colours.
 TEST(SweepFigure, OneCellForEachStretch) {
-  const std::string svg = render(sample());
+  const std::string svg = render(sample_figure());
   EXPECT_EQ(count(svg, "<rect") - 1, 6u + 2u);  // without the page; with the shade of the split and its key
 }
 
 TEST(SweepFigure, AnImpossibleDeviceHasNoLine) {
-  SweepFigure figure = sample();
+  SweepFigure figure = sample_figure();
   const std::size_t lines = count(render(figure), "<polyline");
   for (SweepPoint& point : figure.points) point.single_ms[0] = std::numeric_limits<double>::quiet_NaN();
   const std::string svg = render(figure);

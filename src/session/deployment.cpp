@@ -6,22 +6,13 @@
 #include "base/limits.h"
 #include "client/client.h"
 #include "session/choose.h"
+#include "session/inputs.h"
 #include "session/load.h"
 #include "session/source.h"
 #include "session/stream.h"
 #include "transport/transport.h"
 
 namespace tideline {
-namespace {
-
-std::vector<TensorView> views_of(const std::vector<Tensor>& tensors) {
-  std::vector<TensorView> views;
-  for (const Tensor& tensor : tensors) views.push_back(view(tensor));
-  return views;
-}
-
-}  // namespace
-
 struct Deployment::State {
   LoadedModel loaded;
   Cluster cluster;

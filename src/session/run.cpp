@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "platform/files.h"
+#include "session/inputs.h"
 #include "session/verdict.h"
 #include "tensor/npy.h"
 
@@ -18,12 +19,6 @@ struct Request {
   std::vector<Tensor> inputs;
   std::vector<Tensor> reference;  // the unsplit model's outputs; filled when verifying
 };
-
-std::vector<TensorView> views_of(const std::vector<Tensor>& tensors) {
-  std::vector<TensorView> views;
-  for (const Tensor& tensor : tensors) views.push_back(view(tensor));
-  return views;
-}
 
 Result<std::vector<Request>> read_requests(const std::string& input, const LoadedModel& loaded) {
   std::vector<Request> requests;

@@ -20,20 +20,20 @@ struct NumpyType {
   std::string_view descr;
   DType dtype;
 };
-constexpr std::array<NumpyType, 14> kTypes{{{"<f4", DType::kFloat32},
-                                            {"<f2", DType::kFloat16},
-                                            {"<f8", DType::kFloat64},
-                                            {"|u1", DType::kUint8},
-                                            {"|i1", DType::kInt8},
-                                            {"<u2", DType::kUint16},
-                                            {"<i2", DType::kInt16},
-                                            {"<u4", DType::kUint32},
-                                            {"<i4", DType::kInt32},
-                                            {"<u8", DType::kUint64},
-                                            {"<i8", DType::kInt64},
-                                            {"|b1", DType::kBool},
-                                            {"<c8", DType::kComplex64},
-                                            {"<c16", DType::kComplex128}}};
+constexpr std::array<NumpyType, 14> kNumpyTypes{{{"<f4", DType::kFloat32},
+                                                 {"<f2", DType::kFloat16},
+                                                 {"<f8", DType::kFloat64},
+                                                 {"|u1", DType::kUint8},
+                                                 {"|i1", DType::kInt8},
+                                                 {"<u2", DType::kUint16},
+                                                 {"<i2", DType::kInt16},
+                                                 {"<u4", DType::kUint32},
+                                                 {"<i4", DType::kInt32},
+                                                 {"<u8", DType::kUint64},
+                                                 {"<i8", DType::kInt64},
+                                                 {"|b1", DType::kBool},
+                                                 {"<c8", DType::kComplex64},
+                                                 {"<c16", DType::kComplex128}}};
 
 Error corrupt(std::string_view reason) { return Error{ErrorCode::kCorrupt, fmt::format("[npy] damaged file: {}", reason)}; }
 
@@ -132,7 +132,7 @@ Result<Header> parse_header(std::string_view text) {
 }
 
 Result<DType> dtype_of(std::string_view descr) {
-  for (const NumpyType& type : kTypes) {
+  for (const NumpyType& type : kNumpyTypes) {
     if (type.descr == descr) return type.dtype;
     // One byte has no order; NumPy accepts any mark there.
     if (type.descr[0] == '|' && descr.size() == 3 && descr.substr(1) == type.descr.substr(1)) return type.dtype;
@@ -180,7 +180,7 @@ Result<Tensor> parse_npy(std::string_view bytes, std::string_view tensor_name) {
 
 Result<std::string> write_npy(const TensorView& tensor) {
   std::string_view descr;
-  for (const NumpyType& type : kTypes)
+  for (const NumpyType& type : kNumpyTypes)
     if (type.dtype == tensor.spec->dtype) descr = type.descr;
   if (descr.empty())
     return Error{ErrorCode::kUnsupported, fmt::format("[npy] NumPy has no elements of type {}", to_string(tensor.spec->dtype))};

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <future>
 
+#include "transport/test_times.h"
 #include "wire/codec.h"
 #include "wire/samples.h"
 
@@ -16,8 +17,6 @@ namespace {
 
 using std::literals::chrono_literals::operator""ms;
 using std::literals::chrono_literals::operator""s;
-
-SteadyTime soon() { return deadline_in(20s); }
 
 struct Ends {
   std::unique_ptr<Transport> transport;

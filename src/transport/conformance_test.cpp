@@ -7,6 +7,7 @@
 #include <numeric>
 #include <thread>
 
+#include "transport/test_times.h"
 #include "transport/transport.h"
 
 namespace tideline {
@@ -51,8 +52,6 @@ const Kind kKinds[] = {
 };
 
 // Generous: only a hang reaches it.
-SteadyTime soon() { return deadline_in(20s); }
-
 std::vector<std::byte> pattern(std::size_t size, unsigned seed) {
   std::vector<std::byte> bytes(size);
   for (std::size_t i = 0; i < size; ++i) {

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "transport/test_times.h"
 #include "transport/transport.h"
 
 namespace tideline {
@@ -16,16 +17,14 @@ using std::literals::chrono_literals::operator""ms;
 using std::literals::chrono_literals::operator""s;
 using Clock = std::chrono::steady_clock;
 
-SteadyTime soon() { return deadline_in(20s); }
-
-struct Ends {
+struct ShapedEnds {
   std::unique_ptr<Connection> caller, node;
 };
 struct World {
   explicit World(const LinkShape& shape) : inner(make_loopback_transport()), transport(make_shaped_transport(*inner, shape)) {
     listener = transport->listen({"127.0.0.1", 0}).value();
   }
-  Ends connect() {
+  ShapedEnds connect() {
     auto caller = transport->connect(listener->address(), soon()).value();
     return {std::move(caller), listener->accept(soon()).value()};
   }
@@ -50,7 +49,7 @@ Clock::time_point receive(Connection& connection, std::size_t bytes) {
 
 TEST(Shaped, BytesTakeTheirTimeAndHalfARoundTripEachWay) {
   World world({.up_bytes_per_s = 1e6, .down_bytes_per_s = 2e6, .round_trip = 30ms});
-  Ends ends = world.connect();
+  ShapedEnds ends = world.connect();
   auto start = Clock::now();
   auto sending = std::async(std::launch::async, [&] { send(*ends.caller, 100'000); });
   EXPECT_GE(receive(*ends.node, 100'000) - start, 100ms + 15ms) << "up";
@@ -64,7 +63,7 @@ TEST(Shaped, BytesTakeTheirTimeAndHalfARoundTripEachWay) {
 TEST(Shaped, TheDelayDoesNotLowerTheThroughput) {
   // 100 kB over a link of 1 MB/s with 200 ms one way: 300 ms. If each chunk (1500 bytes) waited for the one before, 13 s.
   World world({.up_bytes_per_s = 1e6, .round_trip = 400ms});
-  Ends ends = world.connect();
+  ShapedEnds ends = world.connect();
   const auto start = Clock::now();
   auto sending = std::async(std::launch::async, [&] { send(*ends.caller, 100'000); });
   const auto time = receive(*ends.node, 100'000) - start;
@@ -75,7 +74,7 @@ TEST(Shaped, TheDelayDoesNotLowerTheThroughput) {
 
 TEST(Shaped, ConnectionsShareOneLink) {
   World world({.up_bytes_per_s = 1e6});
-  Ends first = world.connect(), second = world.connect();
+  ShapedEnds first = world.connect(), second = world.connect();
   const auto start = Clock::now();
   auto sending_first = std::async(std::launch::async, [&] { send(*first.caller, 60'000); });
   auto sending_second = std::async(std::launch::async, [&] { send(*second.caller, 60'000); });
@@ -86,7 +85,7 @@ TEST(Shaped, ConnectionsShareOneLink) {
 
 TEST(Shaped, AHeartbeatOvertakesSomebodyElsesTensor) {
   World world({.up_bytes_per_s = 1e6, .round_trip = 4ms});
-  Ends data = world.connect(), control = world.connect();
+  ShapedEnds data = world.connect(), control = world.connect();
   auto sending = std::async(std::launch::async, [&] { send(*data.caller, 400'000); });
   auto receiving = std::async(std::launch::async, [&] { return receive(*data.node, 400'000); });
   // After the first bytes of the tensor are on their way.
@@ -100,7 +99,7 @@ TEST(Shaped, AHeartbeatOvertakesSomebodyElsesTensor) {
 TEST(Shaped, SendingTakesAboutAsLongAsTheLink) {
   // At most the queue's 6 kB are ahead of the link.
   World world({.up_bytes_per_s = 1e6});
-  Ends ends = world.connect();
+  ShapedEnds ends = world.connect();
   const auto start = Clock::now();
   auto receiving = std::async(std::launch::async, [&] { return receive(*ends.node, 100'000); });
   send(*ends.caller, 100'000);
@@ -110,7 +109,7 @@ TEST(Shaped, SendingTakesAboutAsLongAsTheLink) {
 
 TEST(Shaped, NoShapeIsTheTransportItself) {
   World world({});
-  Ends ends = world.connect();
+  ShapedEnds ends = world.connect();
   send(*ends.caller, 10);
   receive(*ends.node, 10);
 }

@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "transport/tcp/resolver.h"
+#include "transport/test_times.h"
 #include "transport/transport.h"
 
 namespace tideline {
@@ -18,8 +19,6 @@ namespace {
 
 using std::literals::chrono_literals::operator""ms;
 using std::literals::chrono_literals::operator""s;
-
-SteadyTime soon() { return deadline_in(20s); }
 
 TEST(Tcp, ForeignAndUnknownAddressesAreErrorsThatSaySo) {
   const auto tcp = make_tcp_transport({});

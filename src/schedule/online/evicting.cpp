@@ -126,16 +126,16 @@ class Evicting final : public OnlinePolicy {
   std::set<std::pair<double, std::uint32_t>> queue_;
 };
 
-MadePolicy make(const OnlineRequest& request, Order order, Scope scope) {
+MadePolicy make_evicting(const OnlineRequest& request, Order order, Scope scope) {
   return std::unique_ptr<OnlinePolicy>(std::make_unique<Evicting>(request, order, scope));
 }
 
 }  // namespace
 
-MadePolicy make_fifo_until(const OnlineRequest& request) { return make(request, Order::kOldest, Scope::kUntil); }
-MadePolicy make_fifo_relevant(const OnlineRequest& request) { return make(request, Order::kOldest, Scope::kRelevant); }
-MadePolicy make_lbf_until(const OnlineRequest& request) { return make(request, Order::kLargest, Scope::kUntil); }
-MadePolicy make_lbf_nw(const OnlineRequest& request) { return make(request, Order::kLargest, Scope::kNotWorse); }
-MadePolicy make_lbf_relevant(const OnlineRequest& request) { return make(request, Order::kLargest, Scope::kRelevant); }
+MadePolicy make_fifo_until(const OnlineRequest& request) { return make_evicting(request, Order::kOldest, Scope::kUntil); }
+MadePolicy make_fifo_relevant(const OnlineRequest& request) { return make_evicting(request, Order::kOldest, Scope::kRelevant); }
+MadePolicy make_lbf_until(const OnlineRequest& request) { return make_evicting(request, Order::kLargest, Scope::kUntil); }
+MadePolicy make_lbf_nw(const OnlineRequest& request) { return make_evicting(request, Order::kLargest, Scope::kNotWorse); }
+MadePolicy make_lbf_relevant(const OnlineRequest& request) { return make_evicting(request, Order::kLargest, Scope::kRelevant); }
 
 }  // namespace tideline::schedule

@@ -59,13 +59,13 @@ class PriceOnline final : public OnlinePolicy {
   bool relearns_;
 };
 
-MadePolicy make(const OnlineRequest& request, bool relearns) {
+MadePolicy make_price_online(const OnlineRequest& request, bool relearns) {
   return std::unique_ptr<OnlinePolicy>(std::make_unique<PriceOnline>(request, relearns));
 }
 
 }  // namespace
 
-MadePolicy make_price_history(const OnlineRequest& request) { return make(request, false); }
-MadePolicy make_price_relearn(const OnlineRequest& request) { return make(request, true); }
+MadePolicy make_price_history(const OnlineRequest& request) { return make_price_online(request, false); }
+MadePolicy make_price_relearn(const OnlineRequest& request) { return make_price_online(request, true); }
 
 }  // namespace tideline::schedule

@@ -257,13 +257,13 @@ class PriceSwap final : public OnlinePolicy {
   std::vector<RecutCandidate> candidates_;
 };
 
-MadePolicy make(const OnlineRequest& request, bool recuts) {
+MadePolicy make_price_swapping(const OnlineRequest& request, bool recuts) {
   return std::unique_ptr<OnlinePolicy>(std::make_unique<PriceSwap>(request, recuts));
 }
 
 }  // namespace
 
-MadePolicy make_price_swap(const OnlineRequest& request) { return make(request, false); }
-MadePolicy make_price_recut(const OnlineRequest& request) { return make(request, true); }
+MadePolicy make_price_swap(const OnlineRequest& request) { return make_price_swapping(request, false); }
+MadePolicy make_price_recut(const OnlineRequest& request) { return make_price_swapping(request, true); }
 
 }  // namespace tideline::schedule
