@@ -24,6 +24,9 @@
 
 namespace tideline {
 
+// The time of what cannot be.
+inline constexpr double kNever = std::numeric_limits<double>::infinity();
+
 struct Problem {
   // What it costs to move to the place from its parent and back: fixed + bytes * per byte. Zero at place 0.
   struct Moves {

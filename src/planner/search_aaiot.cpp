@@ -20,7 +20,6 @@
 namespace tideline {
 namespace {
 
-constexpr double kNever = std::numeric_limits<double>::infinity();
 // What the best way to a state was. Where there is a tie, the one that lets a block run on a lower node.
 constexpr std::uint8_t kWaitingFromRunning = 1;  // else relayed
 constexpr std::uint8_t kRunningFromRunning = 2;  // else a segment starts with this block

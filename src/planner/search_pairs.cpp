@@ -31,9 +31,9 @@ bool is_up(const Problem& problem, std::uint32_t from, std::uint32_t to) {
   return to == from;
 }
 
-class Search {
+class PairSearch {
  public:
-  explicit Search(const Problem& problem) : problem_(problem), before_(problem.nodes * (problem.blocks + 1), 0) {
+  explicit PairSearch(const Problem& problem) : problem_(problem), before_(problem.nodes * (problem.blocks + 1), 0) {
     const std::size_t m = problem.nodes;
     for (std::size_t cut = 1; cut <= problem.blocks; ++cut)
       for (std::size_t node = 0; node < m; ++node)
@@ -80,7 +80,7 @@ Result<std::vector<PairCut>> search_pairs(const Problem& problem, const CancelTo
     return Error{
         ErrorCode::kUnsupported,
         fmt::format("[plan] the best cut of each two nodes takes too long for {} blocks at {} places", problem.blocks, places)};
-  const Search search(problem);
+  const PairSearch search(problem);
   std::vector<PairCut> best(problem.nodes * problem.nodes);
   for (std::uint32_t first = 0; first < places; ++first) {
     if (cancel.cancelled()) return Error{ErrorCode::kCancelled, "[plan] interrupted"};

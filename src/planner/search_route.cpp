@@ -31,7 +31,6 @@
 namespace tideline {
 namespace {
 
-constexpr double kNever = std::numeric_limits<double>::infinity();
 // Choices of a state in 16 bits: the place of the block before (12), the layer it was in (2), whether the segment goes on (1).
 constexpr std::uint32_t kPlaceBits = 12;
 static_assert(limits::kRoutePlacesMax <= std::size_t{1} << kPlaceBits);

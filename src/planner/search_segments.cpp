@@ -21,15 +21,14 @@
 namespace tideline {
 namespace {
 
-constexpr double kNever = std::numeric_limits<double>::infinity();
 constexpr std::size_t kLayersMax = 3;
 // 400 MB.
-constexpr std::size_t kStatesMax = 10'000'000;
+constexpr std::size_t kSegmentStatesMax = 10'000'000;
 
-struct Reached {
+struct SegmentReached {
   double ms = kNever;
   std::uint32_t place = 0;  // where the segment before ended
-  bool beats(const Reached& other) const { return ms < other.ms || (ms == other.ms && place < other.place); }
+  bool beats(const SegmentReached& other) const { return ms < other.ms || (ms == other.ms && place < other.place); }
 };
 
 struct Ended {
@@ -40,14 +39,14 @@ struct Ended {
 };
 
 struct Down {
-  Reached best;
-  Reached second;  // by another child
+  SegmentReached best;
+  SegmentReached second;  // by another child
   std::uint32_t child = 0;
 };
 
-class Search {
+class SegmentSearch {
  public:
-  Search(const Problem& problem, const SegmentSearchOptions& options)
+  SegmentSearch(const Problem& problem, const SegmentSearchOptions& options)
       : problem_(problem),
         options_(options),
         layers_(options.segments_min > 1 ? kLayersMax : 1),
@@ -98,7 +97,7 @@ class Search {
       ++stats_.considered;
       const double time = std::max(0.0, until - before[first] + problem_.start_ms(first, node));
       for (std::size_t layer = 0; layer < layers_; ++layer) {
-        const Reached& begin = begin_[at(place, first, layer)];
+        const SegmentReached& begin = begin_[at(place, first, layer)];
         if (begin.ms == kNever) continue;
         Ended& end = ended_[at(place, cut, std::min(layer + 1, layers_ - 1))];
         const double ms = begin.ms + time;
@@ -110,7 +109,7 @@ class Search {
     }
   }
 
-  Reached ended(std::size_t place, std::size_t cut, std::size_t layer) const {
+  SegmentReached ended(std::size_t place, std::size_t cut, std::size_t layer) const {
     return {ended_[at(place, cut, layer)].ms, static_cast<std::uint32_t>(place)};
   }
 
@@ -119,7 +118,7 @@ class Search {
       std::vector<Down> down(places_);
       if (options_.may_come_back && cut > 0) {
         for (std::size_t place = places_; place-- > 1;) {
-          Reached from = ended(place, cut, layer);
+          SegmentReached from = ended(place, cut, layer);
           if (down[place].best.beats(from)) from = down[place].best;
           from.ms += problem_.back(place, cut);
           Down& to = down[problem_.places[place].parent];
@@ -130,28 +129,28 @@ class Search {
           }
         }
       }
-      std::vector<Reached> up(places_);
+      std::vector<SegmentReached> up(places_);
       if (cut == 0 && layer == 0) up[0].ms = 0;
       for (std::size_t place = 1; place < places_; ++place) {
         const std::size_t parent = problem_.places[place].parent;
-        Reached best = up[parent];
-        const Reached own = ended(parent, cut, layer);
+        SegmentReached best = up[parent];
+        const SegmentReached own = ended(parent, cut, layer);
         if (own.beats(best)) best = own;
-        const Reached& other = down[parent].child == place ? down[parent].second : down[parent].best;
+        const SegmentReached& other = down[parent].child == place ? down[parent].second : down[parent].best;
         if (other.beats(best)) best = other;
         best.ms += problem_.up(place, cut) + (options_.may_come_back ? 0 : problem_.back(place, problem_.blocks));
         up[place] = best;
       }
       for (std::size_t place = 0; place < places_; ++place)
         begin_[at(place, cut, layer)] = down[place].best.beats(up[place]) ? down[place].best : up[place];
-      if (cut == problem_.blocks && layer + 1 == layers_) home_ = options_.may_come_back ? down[0].best : Reached{};
+      if (cut == problem_.blocks && layer + 1 == layers_) home_ = options_.may_come_back ? down[0].best : SegmentReached{};
     }
   }
 
   // Empty when there is none.
   std::vector<std::uint32_t> placement() const {
     std::size_t layer = layers_ - 1;
-    Reached best = home_;
+    SegmentReached best = home_;
     for (std::size_t place = 0; place < (options_.may_come_back ? 1 : places_); ++place)
       if (ended(place, problem_.blocks, layer).beats(best)) best = ended(place, problem_.blocks, layer);
     if (best.ms == kNever) return {};
@@ -173,9 +172,9 @@ class Search {
   const std::size_t layers_;
   const std::size_t places_;
   std::vector<Ended> ended_;                 // [place][cut][layer]
-  std::vector<Reached> begin_;               // [place][cut][layer]
+  std::vector<SegmentReached> begin_;        // [place][cut][layer]
   std::vector<std::vector<double>> before_;  // [node][cut]: time of the blocks before the cut
-  Reached home_;                             // down at place 0 after the last block
+  SegmentReached home_;                      // down at place 0 after the last block
   PlannerStats stats_;
 };
 
@@ -183,11 +182,11 @@ class Search {
 
 Result<Solution> search_segments(const Problem& problem, const SegmentSearchOptions& options, const CancelToken& cancel) {
   const std::size_t states = problem.places.size() * (problem.blocks + 1) * (options.segments_min > 1 ? kLayersMax : 1);
-  if (states > kStatesMax)
+  if (states > kSegmentStatesMax)
     return Error{ErrorCode::kUnsupported,
                  fmt::format("[plan] searching segment by segment takes at most {} states, and {} blocks at {} places have {}",
-                             kStatesMax, problem.blocks, problem.places.size(), states)};
-  return Search(problem, options).solve(cancel);
+                             kSegmentStatesMax, problem.blocks, problem.places.size(), states)};
+  return SegmentSearch(problem, options).solve(cancel);
 }
 
 Result<Solution> solve_chain_exact(const Problem& problem, const SolveContext& context) {
