@@ -23,6 +23,14 @@ find_library(TURBOJPEG_LIBRARY turbojpeg REQUIRED)
 add_library(turbojpeg INTERFACE)
 target_link_libraries(turbojpeg INTERFACE "${TURBOJPEG_LIBRARY}")
 
+# What a codec's numbers may be followed by.
+foreach(name lz4 zstd)
+  string(TOUPPER ${name} upper)
+  find_library(${upper}_LIBRARY ${name} REQUIRED)
+  add_library(${name} INTERFACE)
+  target_link_libraries(${name} INTERFACE "${${upper}_LIBRARY}")
+endforeach()
+
 # ONNX Runtime: the user's own, or the pinned npm packages (library and headers come from two of them).
 if(ONNXRUNTIME_ROOT)
   find_path(ORT_INCLUDE onnxruntime_c_api.h REQUIRED NO_DEFAULT_PATH NO_CACHE

@@ -80,6 +80,12 @@ inline constexpr std::size_t kInstanceTouchesMax = 500'000'000;
 inline constexpr double kInstanceNumberMin = 1e-12;
 inline constexpr double kInstanceNumberMax = 1e12;
 
+// Codecs -------------------------------------------------------------------------------------------------------------
+// "int8c+zstd" has ten.
+inline constexpr std::size_t kCodecNameBytesMax = 32;
+// In one profile: more than there are.
+inline constexpr std::size_t kCodecsMax = 64;
+
 // Wire ---------------------------------------------------------------------------------------------------------------
 inline constexpr std::uint32_t kFrameTensorsMax = 64;
 inline constexpr std::uint64_t kFramePayloadBytesMax = std::uint64_t{1} << 31;

@@ -1,12 +1,16 @@
 #include "profile/profile.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/text.h"
 
 namespace tideline {
 namespace {
@@ -15,6 +19,7 @@ constexpr int kVersion = 1;
 // Times beyond a day, in milliseconds, are damage.
 constexpr double kMillisMax = 86'400'000;
 constexpr std::int64_t kBytesMax = std::int64_t{1} << 50;
+constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 Result<BlockProfile> read_block(const nlohmann::json& json, const std::string& file, const std::string& path) {
   JsonMap map(json, file, path);
@@ -49,9 +54,9 @@ Result<Sha256> read_hash(JsonMap& map, std::string_view key) {
 }
 
 template <typename T, typename Read>
-Status read_list(JsonMap& map, std::string_view key, std::vector<T>& into, Read read) {
+Status read_list(JsonMap& map, std::string_view key, std::vector<T>& into, Read read, std::size_t max = limits::kOpsMax + 1) {
   TIDELINE_TRY(const nlohmann::json* list, map.array(key));
-  if (list->size() > limits::kOpsMax + 1) return map.error(key, "has too many elements");
+  if (list->size() > max) return map.error(key, "has too many elements");
   into.reserve(list->size());
   for (std::size_t i = 0; i < list->size(); ++i) {
     TIDELINE_TRY(T value, read((*list)[i], map.file(), map.path_of(key) + "[" + std::to_string(i) + "]"));
@@ -60,7 +65,81 @@ Status read_list(JsonMap& map, std::string_view key, std::vector<T>& into, Read 
   return {};
 }
 
+// One number for each cut; with `null_is_infinite`, null is one too.
+Result<std::vector<double>> read_numbers(JsonMap& map, std::string_view key, double max, bool null_is_infinite = false) {
+  TIDELINE_TRY(const nlohmann::json* list, map.array(key));
+  if (list->size() > limits::kOpsMax + 1) return map.error(key, "has too many elements");
+  std::vector<double> numbers;
+  numbers.reserve(list->size());
+  for (const nlohmann::json& number : *list) {
+    if (null_is_infinite && number.is_null()) {
+      numbers.push_back(kInfinite);
+      continue;
+    }
+    const double value = number.is_number() ? number.get<double>() : -1;
+    if (!(value >= 0 && value <= max)) return map.error(key, fmt::format("must be numbers of 0 to {:g}", max));
+    numbers.push_back(value);
+  }
+  return numbers;
+}
+
+Result<CodecProfile> read_codec(const nlohmann::json& json, const std::string& file, const std::string& path) {
+  JsonMap map(json, file, path);
+  CodecProfile codec;
+  TIDELINE_TRY(codec.name, map.text("name"));
+  if (codec.name.empty() || codec.name.size() > limits::kCodecNameBytesMax)
+    return map.error("name", fmt::format("must have 1 to {} characters", limits::kCodecNameBytesMax));
+  TIDELINE_TRY(const std::vector<double> bytes, read_numbers(map, "bytes", static_cast<double>(kBytesMax)));
+  TIDELINE_TRY(const std::vector<double> encode, read_numbers(map, "encode_ms", kMillisMax));
+  TIDELINE_TRY(const std::vector<double> decode, read_numbers(map, "decode_ms", kMillisMax));
+  TIDELINE_TRY(codec.max_abs_error, read_numbers(map, "max_abs_error", std::numeric_limits<double>::max(), true));
+  TIDELINE_TRY(codec.max_rel_error, read_numbers(map, "max_rel_error", std::numeric_limits<double>::max(), true));
+  if (map.has("top1_agreement")) {
+    TIDELINE_TRY(codec.top1_agreement, read_numbers(map, "top1_agreement", 1));
+  }
+  for (const double value : bytes) codec.bytes.push_back(static_cast<Bytes>(value));
+  for (const double value : encode) codec.encode.emplace_back(value);
+  for (const double value : decode) codec.decode.emplace_back(value);
+  TIDELINE_CHECK_OK(map.finish());
+  return codec;
+}
+
+Status check_codecs(JsonMap& map, const Profile& profile) {
+  for (std::size_t i = 0; i < profile.codecs.size(); ++i) {
+    const CodecProfile& codec = profile.codecs[i];
+    const std::size_t cuts = profile.cuts.size();
+    if (codec.bytes.size() != cuts || codec.encode.size() != cuts || codec.decode.size() != cuts ||
+        codec.max_abs_error.size() != cuts || codec.max_rel_error.size() != cuts ||
+        (!codec.top1_agreement.empty() && codec.top1_agreement.size() != cuts))
+      return map.error("codecs", fmt::format("must have one value for each of the {} cuts in every list of '{}'", cuts,
+                                             printable(codec.name)));
+    for (std::size_t k = 0; k < i; ++k)
+      if (profile.codecs[k].name == codec.name) return map.error("codecs", fmt::format("has '{}' twice", printable(codec.name)));
+  }
+  return {};
+}
+
+// JSON has no infinity.
+nlohmann::ordered_json errors_json(const std::vector<double>& errors) {
+  auto list = nlohmann::ordered_json::array();
+  for (const double error : errors)
+    list.push_back(std::isfinite(error) ? nlohmann::ordered_json(error) : nlohmann::ordered_json(nullptr));
+  return list;
+}
+
+std::vector<double> counts(const std::vector<Millis>& times) {
+  std::vector<double> numbers;
+  for (const Millis time : times) numbers.push_back(time.count());
+  return numbers;
+}
+
 }  // namespace
+
+const CodecProfile* codec_profile(const Profile& profile, std::string_view codec) {
+  for (const CodecProfile& known : profile.codecs)
+    if (known.name == codec) return &known;
+  return nullptr;
+}
 
 Millis segment_time(const Profile& profile, std::uint32_t first_block, std::uint32_t last_block) {
   TIDELINE_CHECK(first_block <= last_block && last_block < profile.blocks.size());
@@ -90,6 +169,10 @@ Profile scaled(Profile profile, double factor) {
   for (CutProfile& cut : profile.cuts) {
     cut.start *= factor;
     cut.end *= factor;
+  }
+  for (CodecProfile& codec : profile.codecs) {
+    for (Millis& time : codec.encode) time *= factor;
+    for (Millis& time : codec.decode) time *= factor;
   }
   profile.segment_overhead *= factor;
   profile.whole *= factor;
@@ -128,6 +211,16 @@ std::string write_profile(const Profile& profile) {
   if (profile.structure_sha256 != Sha256{}) json["structure_sha256"] = profile.structure_sha256.hex();
   if (profile.whole_wall > Millis(0)) json["whole_wall_ms"] = profile.whole_wall.count();
   if (!profile.made_up_inputs.empty()) json["made_up_inputs"] = profile.made_up_inputs;
+  for (const CodecProfile& codec : profile.codecs) {
+    nlohmann::ordered_json entry{{"name", codec.name},
+                                 {"bytes", codec.bytes},
+                                 {"encode_ms", counts(codec.encode)},
+                                 {"decode_ms", counts(codec.decode)},
+                                 {"max_abs_error", errors_json(codec.max_abs_error)},
+                                 {"max_rel_error", errors_json(codec.max_rel_error)}};
+    if (!codec.top1_agreement.empty()) entry["top1_agreement"] = codec.top1_agreement;
+    json["codecs"].push_back(std::move(entry));
+  }
   return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -168,12 +261,14 @@ Result<Profile> parse_profile(std::string_view text, std::string_view name) {
   }
   TIDELINE_CHECK_OK(read_list(map, "blocks", profile.blocks, read_block));
   TIDELINE_CHECK_OK(read_list(map, "cuts", profile.cuts, read_cut));
+  if (map.has("codecs")) TIDELINE_CHECK_OK(read_list(map, "codecs", profile.codecs, read_codec, limits::kCodecsMax));
   TIDELINE_CHECK_OK(map.finish());
   if (profile.blocks.empty()) return map.error("blocks", "must not be empty");
   if (profile.cuts.size() != profile.blocks.size() + 1) {
     return map.error("cuts", "must have one element more than blocks (" + std::to_string(profile.blocks.size() + 1) + "), not " +
                                  std::to_string(profile.cuts.size()));
   }
+  TIDELINE_CHECK_OK(check_codecs(map, profile));
   profile.threads = static_cast<int>(threads);
   profile.whole = Millis(whole);
   profile.whole_spread = Millis(whole_spread);

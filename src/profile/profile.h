@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/hash.h"
@@ -31,6 +32,24 @@ struct CutProfile {
   Millis start{0};  // added to a segment that starts here; 0 at the first cut
   Millis end{0};    // added to a segment that ends here; 0 at the last cut
   bool operator==(const CutProfile&) const = default;
+};
+
+// What a codec (codec/codec.h) makes of the tensors of every cut, and of the model's answer when they travel in it. One value for
+// each of the profile's cuts; the input and the result are cuts too.
+struct CodecProfile {
+  std::string name;  // "int8c+zstd"; "raw" needs none: it takes the cut's bytes and no time
+  std::vector<Bytes> bytes;
+  std::vector<Millis> encode;  // on this host
+  std::vector<Millis> decode;
+  // The answer on the sample inputs with this cut encoded and decoded, against the answer without: the largest difference of an
+  // output's elements, as it is and over the largest magnitude of that output. 0 for a codec that loses nothing; infinity where
+  // the answer was not measured, or is no finite number any more: too large for every tolerance.
+  std::vector<double> max_abs_error;
+  std::vector<double> max_rel_error;
+  // Share of the rows of classifier-shaped outputs whose largest element is still the same one. Empty: the model has no such
+  // output.
+  std::vector<double> top1_agreement;
+  bool operator==(const CodecProfile&) const = default;
 };
 
 struct Profile {
@@ -56,8 +75,12 @@ struct Profile {
   // What the whole model takes: the resident memory that loading and running it added, and no less than its weights and largest
   // activations.
   Bytes whole_memory_bytes = 0;
+  std::vector<CodecProfile> codecs;  // those that were measured; may be none
   bool operator==(const Profile&) const = default;
 };
+
+// Null when that codec was not measured.
+const CodecProfile* codec_profile(const Profile& profile, std::string_view codec);
 
 // All times `factor` times what they were: the profile of a host that is so much slower. REQUIRES: factor > 0.
 Profile scaled(Profile profile, double factor);

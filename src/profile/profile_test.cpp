@@ -1,6 +1,8 @@
 // Goal: a profile survives its file, damaged files are refused with the place named, and segment times follow the formula.
 #include "profile/profile.h"
 
+#include <limits>
+
 #include <gtest/gtest.h>
 
 namespace tideline {
@@ -25,6 +27,19 @@ Profile example() {
   profile.structure_sha256 = sha256("structure");
   profile.whole_wall = Millis(6.5);
   profile.made_up_inputs = {"sr", "model/b:0"};
+  profile.codecs = {{.name = "int8c+zstd",
+                     .bytes = {100, 60, 4},
+                     .encode = {Millis(0.1), Millis(0.2), Millis(0)},
+                     .decode = {Millis(0.05), Millis(0.1), Millis(0)},
+                     .max_abs_error = {0.5, 0.25, 0},
+                     .max_rel_error = {0.01, 0.005, 0},
+                     .top1_agreement = {1, 0.75, 1}},
+                    {.name = "raw+lz4",
+                     .bytes = {90, 190, 4},
+                     .encode = {Millis(1), Millis(2), Millis(0)},
+                     .decode = {Millis(1), Millis(2), Millis(0)},
+                     .max_abs_error = {0, 0, 0},
+                     .max_rel_error = {0, 0, 0}}};
   return profile;
 }
 
@@ -49,6 +64,30 @@ TEST(Profile, SurvivesItsFile) {
   EXPECT_EQ(*read, example());
 }
 
+TEST(Profile, AnAnswerThatWasNotMeasuredOrBecameInfiniteStaysTooLarge) {
+  Profile profile = example();
+  profile.codecs[0].max_rel_error[1] = std::numeric_limits<double>::infinity();
+  const auto read = parse_profile(write_profile(profile), "p.json");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, profile);
+  EXPECT_EQ(codec_profile(*read, "int8c+zstd")->max_rel_error[1], std::numeric_limits<double>::infinity());
+  EXPECT_EQ(codec_profile(*read, "fp16"), nullptr);
+}
+
+TEST(Profile, AProfileWithoutCodecsHasNoWordOfThem) {
+  Profile profile = example();
+  profile.codecs.clear();
+  EXPECT_EQ(write_profile(profile).find("codecs"), std::string::npos);
+}
+
+TEST(Profile, ASlowerHostEncodesSlowerToo) {
+  const Profile slower = scaled(example(), 2);
+  EXPECT_EQ(slower.codecs[0].encode[1], Millis(0.4));
+  EXPECT_EQ(slower.codecs[0].decode[1], Millis(0.2));
+  EXPECT_EQ(slower.codecs[0].bytes, example().codecs[0].bytes);
+  EXPECT_EQ(slower.codecs[0].max_rel_error, example().codecs[0].max_rel_error);
+}
+
 TEST(Profile, RefusesDamageAndNamesThePlace) {
   const auto error_with = [](const std::string& from, const std::string& to) {
     std::string text = write_profile(example());
@@ -66,6 +105,9 @@ TEST(Profile, RefusesDamageAndNamesThePlace) {
   EXPECT_NE(error_with("\"tideline_profile\": 1", "\"tideline_profile\": 9").find("version 9"), std::string::npos);
   EXPECT_NE(error_with(sha256("model").hex(), "abc").find("model_sha256"), std::string::npos);
   EXPECT_NE(error_with("\"bytes\": 200,", "\"bytes\": 1e400,").find("p.json"), std::string::npos);
+  EXPECT_NE(error_with("int8c+zstd", "raw+lz4").find("twice"), std::string::npos);
+  EXPECT_NE(error_with("    0.25,\n    0", "    0").find("one value for each of the 3 cuts"), std::string::npos);
+  EXPECT_NE(error_with("    0.75,\n    1", "    1.75,\n    1").find("top1_agreement"), std::string::npos);
   EXPECT_FALSE(parse_profile("", "p.json"));
   EXPECT_FALSE(parse_profile("{}", "p.json"));
   Profile short_of_a_cut = example();
