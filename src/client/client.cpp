@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "cluster/routes.h"
+#include "codec/codec.h"
 #include "model/segment.h"
 #include "plan/program.h"
 
@@ -34,11 +35,14 @@ Address address_over(const Cluster& cluster, const Link& link) {
   return link.host.empty() ? Address{to.host, to.port} : Address{link.host, link.port};
 }
 
+bool uses_codecs(const wire::ProgramStage& stage) { return !stage.codec_in.is_raw() || !stage.codec_out.is_raw(); }
+
 // For a peer that knows no programs: the one stage, or nothing when one INSTALL cannot say it.
 std::optional<wire::Install> plain_install(std::uint64_t epoch, const std::vector<wire::ProgramStage>& stages,
                                            std::uint32_t route_stages) {
   const wire::ProgramStage& stage = stages.front();
-  if (stages.size() > 1 || stage.on_answer || (stage.calls && stage.next != stage.id + 1)) return std::nullopt;
+  if (stages.size() > 1 || stage.on_answer || uses_codecs(stage) || (stage.calls && stage.next != stage.id + 1))
+    return std::nullopt;
   return wire::Install{.epoch = epoch,
                        .stage = stage.id,
                        .stages = stage.calls ? std::max(route_stages, stage.id + 2) : stage.id + 1,
@@ -64,6 +68,8 @@ ClusterClient::Ticket::~Ticket() {
 Result<std::span<std::byte>> ClusterClient::Ticket::buffer_for(std::size_t position, const wire::WireTensor& tensor) {
   if (tensor.index != position || position >= plan_->outputs.size() || position != answer_.outputs.size())
     return Error{ErrorCode::kCorrupt, "[client] the result's tensors are not those of the plan"};
+  if (tensor.encoding != wire::Encoding::kRaw)
+    return Error{ErrorCode::kCorrupt, "[client] the result comes encoded, but results come raw"};
   const TensorSpec found{plan_->outputs[position].name, tensor.dtype, tensor.shape};
   if (!fits(found, plan_->outputs[position]))
     return Error{ErrorCode::kCorrupt, fmt::format("[client] the result is {}, the plan ends with {}", describe(found),
@@ -174,6 +180,10 @@ Status ClusterClient::install(const Deployed& deployed, const CancelToken& cance
     if (cancel.cancelled()) return Error{ErrorCode::kCancelled, "[client] interrupted"};
     const Way way = way_to(part->node);
     const Status installed = manage(way, [&](Peer& target) -> Status {
+      // What a node behind others knows only that one can say.
+      if (way.via.empty() && !target.knows_codecs() && std::any_of(part->stages.begin(), part->stages.end(), uses_codecs))
+        return Error{ErrorCode::kUnsupported, fmt::format("[client] node '{}' is too old for codecs; update it, or plan without",
+                                                          cluster_.nodes[part->node].name)};
       if (target.flows()) {
         TIDELINE_CHECK_OK(
             target.install(wire::InstallProgram{deployed.epoch, part->stages}, deadline_in(kInstallTimeout), way.via));
@@ -225,11 +235,16 @@ Result<DeployReport> ClusterClient::deploy(const Model& model, const Chain& chai
         std::find_if(cluster_.nodes.begin(), cluster_.nodes.end(), [&](const Node& n) { return n.name == stage.node; });
     const std::size_t at = static_cast<std::size_t>(node - cluster_.nodes.begin());
     next->roots.push_back(stage.from == ProgramStage::From::kAnswer ? next->roots[stage.after] : stage.id);
+    // lower() knows them all.
+    const Codec codec_in = stage.id == 0 ? Codec{} : find_codec(program.stages[stage.id - 1].codec).value();
+    const Codec codec_out = find_codec(stage.codec).value();
     // What only hands an answer back needs no stage: a node does that by itself.
     if (stage.from == ProgramStage::From::kAnswer && stage.then == ProgramStage::Then::kAnswer && !stage.blocks &&
-        stage.inputs == stage.outputs)
+        stage.inputs == stage.outputs && codec_in == codec_out)
       continue;
     wire::ProgramStage told{.id = stage.id, .inputs = stage.inputs, .outputs = stage.outputs};
+    told.codec_in = codec_in;
+    told.codec_out = codec_out;
     told.on_answer = stage.from == ProgramStage::From::kAnswer;
     told.after = told.on_answer ? stage.after : 0;
     told.calls = stage.then == ProgramStage::Then::kCall;

@@ -86,7 +86,10 @@ Result<std::unique_ptr<Channel>> Peer::open(wire::ConnectionKind kind, SteadyTim
   hello.session = options_.session;
   hello.name = options_.own_name;
   TIDELINE_TRY(const wire::Hello theirs, channel->greet(hello, std::min(deadline, deadline_in(limits::kHandshakeTimeout))));
-  if (kind == wire::ConnectionKind::kControl) flows_ = (theirs.capabilities & wire::kCapFlow) != 0;
+  if (kind == wire::ConnectionKind::kControl) {
+    flows_ = (theirs.capabilities & wire::kCapFlow) != 0;
+    knows_codecs_ = (theirs.capabilities & wire::kCapCodecs) != 0;
+  }
   if (!options_.peer_name.empty() && theirs.name != options_.peer_name)
     return Error{ErrorCode::kNotFound,
                  fmt::format("[peer] expected node '{}' at {}, found '{}'; check the addresses in the cluster file",

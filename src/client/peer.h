@@ -74,6 +74,8 @@ class Peer {
   Result<PingReport> ping(std::uint64_t payload_bytes, std::uint64_t reply_bytes, SteadyTime deadline, const Path& via = {});
   // Whether it knows programs, credits and forwarding.
   bool flows() const { return flows_; }
+  // Whether its stages may have codecs.
+  bool knows_codecs() const { return knows_codecs_; }
 
   // One request. The result's tensors go straight into the buffers that `buffer_for` gives. At cancellation the peer is told, and
   // the call returns kCancelled when it has answered, or after a short grace. Many may run at once.
@@ -144,6 +146,7 @@ class Peer {
   std::atomic<std::uint64_t> bytes_in_flight_{0};
 
   bool flows_ = false;
+  bool knows_codecs_ = false;
   std::unique_ptr<Channel> control_;
   std::mutex control_send_mutex_;
   std::thread heartbeat_thread_;

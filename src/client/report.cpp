@@ -23,6 +23,8 @@ std::vector<StageReport> stage_reports(std::vector<wire::StageTiming> timings, c
     stage.bytes = timing.output_bytes;
     stage.receive = milliseconds(timing.receive_ns);
     stage.back = milliseconds(timing.return_ns);
+    stage.decode = milliseconds(timing.decode_ns);
+    stage.encode = milliseconds(timing.encode_ns);
     const Millis call_total = milliseconds(timing.send_ns + timing.wait_ns + timing.return_ns);
     if (call_total > Millis(0) && i + 1 < timings.size()) {
       // The next node's total begins at its RUN's header; what it spent receiving the payload is the link's time, not its own.
@@ -34,7 +36,8 @@ std::vector<StageReport> stage_reports(std::vector<wire::StageTiming> timings, c
       Millis rest = milliseconds(timing.total_ns) - milliseconds(timing.receive_ns);
       for (const wire::StageTiming& other : timings)
         if (root_of(other.stage) == timing.stage)
-          rest -= milliseconds(other.queue_ns + other.compute_ns + other.send_ns + other.wait_ns + other.return_ns);
+          rest -= milliseconds(other.queue_ns + other.compute_ns + other.send_ns + other.wait_ns + other.return_ns +
+                               other.decode_ns + other.encode_ns);
       stage.overhead = std::max(Millis(0), rest);
     }
     reports.push_back(std::move(stage));

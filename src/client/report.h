@@ -21,6 +21,8 @@ struct StageReport {
   std::uint32_t stage = 0;
   Millis receive{0};  // of its inputs: from their header to their last byte
   Millis back{0};     // of the next node's result, the same
+  Millis decode{0};   // of tensors that came in a codec
+  Millis encode{0};   // of those that leave in one
 };
 
 struct RunAnswer {

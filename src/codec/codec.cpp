@@ -49,6 +49,10 @@ std::string_view name_of(const Codec& codec) {
   return "unknown";
 }
 
+bool is_known(const Codec& codec) {
+  return std::any_of(kCodecs.begin(), kCodecs.end(), [&](const NamedCodec& known) { return known.codec == codec; });
+}
+
 bool may_become(const Codec& codec, const Codec& used) {
   const bool scheme = used.scheme == codec.scheme || used.scheme == Scheme::kRaw ||
                       (used.scheme == Scheme::kInt8 && codec.scheme == Scheme::kInt8PerChannel);

@@ -59,6 +59,8 @@ std::span<const NamedCodec> codecs();
 // kUnsupported, with the names there are.
 Result<Codec> find_codec(std::string_view name);
 std::string_view name_of(const Codec& codec);
+// Whether its numbers, which may come from a later build, are those of one of codecs().
+bool is_known(const Codec& codec);
 
 // Bytes before the body.
 constexpr std::size_t encoded_head_bytes(std::size_t rank) { return 16 + 8 * rank; }

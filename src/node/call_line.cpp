@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "node/coding.h"
 #include "node/core.h"
 #include "node/next_node.h"
 #include "node/upstream.h"
@@ -59,7 +60,6 @@ class OutgoingCall final : public Outgoing {
     return sent;
   }
   void dropped(const Error& error) override { drop(error, false); }
-  const std::vector<TensorSpec>& specs() const { return tensors_.specs; }
   std::optional<Error> over(SteadyTime now) const override {
     if (cancel_.cancelled()) return Error{ErrorCode::kCancelled, "[node] the caller gave up"};
     if (now >= deadline_)
@@ -122,15 +122,12 @@ void CallLine::call(std::unique_ptr<Request> request) {
     const std::lock_guard lock(mutex_);
     id = next_id_++;
   }
+  auto announced = announce(tensors);
+  if (!announced) return Request::fail(std::move(request), announced.error());
   auto outgoing = std::make_unique<OutgoingCall>(*this, id, r, std::move(tensors));
   outgoing->run.epoch = r.epoch();
   outgoing->run.stage = r.stage->next_stage();
-  for (std::size_t i = 0; i < outgoing->specs().size(); ++i) {
-    const TensorSpec& spec = outgoing->specs()[i];
-    auto tensor = wire::wire_tensor(static_cast<std::uint16_t>(i), spec.dtype, spec.shape);
-    if (!tensor) return Request::fail(std::move(request), tensor.error());
-    outgoing->run.tensors.push_back(std::move(*tensor));
-  }
+  outgoing->run.tensors = std::move(*announced);
   // The token may fire after this line is gone: what it touches is the peer, by a reference that does not keep it.
   entry.watch.reset(new CancelToken::Watch(r.cancel.watch([peer = std::weak_ptr<Peer>(peer_), id] {
     if (const auto alive = peer.lock()) alive->send_cancel(id);
@@ -343,7 +340,7 @@ Status CallLine::handle_result(const Frame& frame, Entry entry, SteadyTime arriv
   const std::shared_ptr<Stage> then = request->stage->on_answer();
   if (then && result->tensors.size() != then->inputs().size())
     return give_up({ErrorCode::kCorrupt, "[node] the next node's result is not what the next stage takes"});
-  if (frame.header.payload_bytes > core_.options.request_bytes)
+  if (std::max(frame.header.payload_bytes, decoded_bytes(result->tensors)) > core_.options.request_bytes)
     return give_up({ErrorCode::kOverloaded, "[node] the result is above --request-bytes"});
 
   const std::shared_ptr<Upstream> upstream = request->from();
@@ -351,10 +348,12 @@ Status CallLine::handle_result(const Frame& frame, Entry entry, SteadyTime arriv
   TensorSet tensors;
   const auto buffer_for = [&](std::size_t position, const wire::WireTensor& tensor) -> Result<std::span<std::byte>> {
     if (tensor.index != position) return Error{ErrorCode::kCorrupt, "[node] the result's tensors are out of order"};
+    if (then) TIDELINE_CHECK_OK(then->accepts(tensor));
     auto lent = core_.buffers.take(tensor.bytes);
     tensors.specs.push_back({then ? then->inputs()[position] : "", tensor.dtype, tensor.shape});
     tensors.bytes.push_back(lent.bytes);
     tensors.owners.push_back(std::move(lent.owner));
+    tensors.encodings.push_back(tensor.encoding);
     return lent.bytes;
   };
   const Status received = receive_tensors(channel, frame, result->tensors, buffer_for, transfer_deadline);

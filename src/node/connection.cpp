@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "node/coding.h"
 
 namespace tideline {
 namespace {
@@ -428,8 +429,14 @@ Result<std::uint64_t> NodeConnection::install(std::uint64_t epoch, const std::ve
   std::uint64_t load_ns = 0;
   StageOptions stage_options;
   stage_options.node_name = core_.options.name;
+  stage_options.slowdown = core_.options.slowdown;
   std::map<std::uint32_t, std::shared_ptr<Stage>> made;
   for (const wire::ProgramStage& program : stages) {
+    for (const Codec& codec : {program.codec_in, program.codec_out})
+      if (!is_known(codec))
+        return Error{ErrorCode::kUnsupported,
+                     fmt::format("[node] stage {} wants a codec (scheme {}, packing {}) that this node does not know", program.id,
+                                 static_cast<int>(codec.scheme), static_cast<int>(codec.packing))};
     std::shared_ptr<LoadedSegment> segment;
     if (program.segment) {
       TIDELINE_TRY(segment, core_.segments.load(*program.segment));
@@ -479,10 +486,11 @@ Status NodeConnection::handle_run(const Frame& frame, SteadyTime arrived, bool p
   if (stage->fires_on_answer())
     return fail({ErrorCode::kInvalidArgument, fmt::format("[node] stage {} takes answers and no requests", run->stage)});
   if (core_.draining) return fail({ErrorCode::kOverloaded, "[node] this node is shutting down"});
-  if (frame.header.payload_bytes > core_.options.request_bytes)
-    return fail({ErrorCode::kOverloaded,
-                 fmt::format("[node] a request of {} is above the limit of {} (--request-bytes)",
-                             format_bytes(frame.header.payload_bytes), format_bytes(core_.options.request_bytes))});
+  // Also of what it becomes once it is decoded.
+  const std::uint64_t bytes = std::max(frame.header.payload_bytes, decoded_bytes(run->tensors));
+  if (bytes > core_.options.request_bytes)
+    return fail({ErrorCode::kOverloaded, fmt::format("[node] a request of {} is above the limit of {} (--request-bytes)",
+                                                     format_bytes(bytes), format_bytes(core_.options.request_bytes))});
   if (run->tensors.size() != stage->inputs().size())
     return fail({ErrorCode::kInvalidArgument, "[node] a request must bring each input of its stage once, in order"});
   if (run->deadline_us == 0) return fail({ErrorCode::kDeadlineExceeded, "[node] the deadline has passed already"});
@@ -496,6 +504,7 @@ Status NodeConnection::handle_run(const Frame& frame, SteadyTime arrived, bool p
     inputs.specs.push_back({stage->inputs()[position], tensor.dtype, tensor.shape});
     inputs.bytes.push_back(lent.bytes);
     inputs.owners.push_back(std::move(lent.owner));
+    inputs.encodings.push_back(tensor.encoding);
     return lent.bytes;
   };
   const Status received =

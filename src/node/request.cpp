@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "node/coding.h"
 #include "node/core.h"
 #include "node/next_node.h"
 #include "node/upstream.h"
@@ -90,15 +91,10 @@ std::optional<Error> Request::over(SteadyTime now) const {
 void Request::answer(std::unique_ptr<Request> request) {
   auto outgoing = std::make_unique<OutgoingAnswer>(request->from_, request->id_);
   outgoing->result.epoch = request->epoch_;
-  for (std::size_t i = 0; i < request->tensors.specs.size(); ++i) {
-    const TensorSpec& spec = request->tensors.specs[i];
-    auto tensor = wire::wire_tensor(static_cast<std::uint16_t>(i), spec.dtype, spec.shape);
-    if (!tensor) {
-      outgoing->error = wire::to_message(tensor.error(), request->from_->core().options.name);
-      break;
-    }
-    outgoing->result.tensors.push_back(std::move(*tensor));
-  }
+  if (auto tensors = announce(request->tensors))
+    outgoing->result.tensors = std::move(*tensors);
+  else
+    outgoing->error = wire::to_message(tensors.error(), request->from_->core().options.name);
   if (!request->timings.empty()) request->timings.back().total_ns = nanoseconds(Clock::now() - request->arrived);
   outgoing->result.stages = std::move(request->timings);
   outgoing->tensors = std::move(request->tensors);
@@ -130,9 +126,15 @@ void execute(std::unique_ptr<Request> request) {
     request->timing.output_bytes = request->tensors.total_bytes();
     if (stage.next() != nullptr) return stage.next()->call(std::move(request));
     request->timing.total_ns = nanoseconds(Clock::now() - request->fired);
-    // A stage that only hands an answer on is no stage to report.
+    // A stage that only hands an answer on is no stage to report; what its codecs took is its call's.
     if (stage.computes() || request->timings.empty())
       request->timings.insert(request->timings.begin(), std::move(request->timing));
+    else if (stage.fires_on_answer())
+      for (wire::StageTiming& call : request->timings) {
+        if (call.node != request->timing.node || call.stage != stage.after()) continue;
+        call.decode_ns += request->timing.decode_ns;
+        call.encode_ns += request->timing.encode_ns;
+      }
     Request::answer(std::move(request));
   } catch (const std::exception& error) {
     // The request answers by itself as it goes.

@@ -12,7 +12,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // Sleeps until `until`, but wakes for cancellation and the deadline.
-Status stretch(SteadyTime until, const RunOptions& options) {
+Status sleep_until(SteadyTime until, const RunOptions& options) {
   struct Wake {
     std::mutex mutex;
     std::condition_variable changed;
@@ -40,9 +40,7 @@ class SlowSession final : public Session {
   Status run(std::span<const TensorView> inputs, std::span<RunOutput> outputs, const RunOptions& options) override {
     const SteadyTime started = Clock::now();
     TIDELINE_CHECK_OK(inner_->run(inputs, outputs, options));
-    // Longer than a day nobody waits, and the clock's arithmetic holds.
-    const auto longer = std::min<std::chrono::duration<double>>((Clock::now() - started) * factor_, std::chrono::hours(24));
-    return stretch(started + std::chrono::duration_cast<Clock::duration>(longer), options);
+    return stretch(started, factor_, options);
   }
   Result<std::vector<KernelTime>> kernel_times() override { return inner_->kernel_times(); }
 
@@ -74,6 +72,12 @@ class SlowEngine final : public Engine {
 };
 
 }  // namespace
+
+Status stretch(SteadyTime began, double factor, const RunOptions& options) {
+  // Longer than a day nobody waits, and the clock's arithmetic holds.
+  const auto longer = std::min<std::chrono::duration<double>>((Clock::now() - began) * factor, std::chrono::hours(24));
+  return sleep_until(began + std::chrono::duration_cast<Clock::duration>(longer), options);
+}
 
 std::unique_ptr<Engine> make_slow_engine(Engine& inner, double factor) {
   TIDELINE_CHECK(factor >= 1);

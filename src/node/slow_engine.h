@@ -10,5 +10,8 @@ namespace tideline {
 
 // REQUIRES: factor >= 1.
 std::unique_ptr<Engine> make_slow_engine(Engine& inner, double factor);
+// Waits until what began then and has just ended would have ended on a host so much slower. kCancelled and kDeadlineExceeded as
+// of a run.
+Status stretch(SteadyTime began, double factor, const RunOptions& options);
 
 }  // namespace tideline

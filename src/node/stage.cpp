@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "node/coding.h"
+#include "node/slow_engine.h"
 
 namespace tideline {
 namespace {
@@ -53,14 +55,19 @@ Result<std::shared_ptr<Stage>> Stage::make(const wire::ProgramStage& program, st
     else
       return mismatch(fmt::format("nothing makes '{}'", name));
   }
+  stage->to_decode_.assign(program.inputs.size(), program.codec_in != program.codec_out);
+  for (const std::size_t input : stage->session_inputs_) stage->to_decode_[input] = true;
   return stage;
 }
 
 Status Stage::accepts(const wire::WireTensor& tensor) const {
   if (tensor.index >= program_.inputs.size())
     return Error{ErrorCode::kCorrupt, "[node] a request names a tensor that its stage does not have"};
-  if (tensor.encoding != wire::Encoding::kRaw)
-    return Error{ErrorCode::kUnsupported, "[node] the tensor's encoding is unknown here"};
+  const auto expected = program_.codec_in.is_raw() ? wire::Encoding::kRaw : wire::Encoding::kCoded;
+  if (tensor.encoding != expected)
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[node] a tensor comes {}, but the plan says {}",
+                             tensor.encoding == wire::Encoding::kRaw ? "raw" : "encoded", name_of(program_.codec_in))};
   return {};
 }
 
@@ -72,8 +79,21 @@ wire::StageTiming Stage::new_timing(const TensorSet& inputs) const {
   return timing;
 }
 
-Result<TensorSet> Stage::compute(const TensorSet& inputs, wire::StageTiming& timing, BufferPool& buffers, SteadyTime deadline,
+template <class Code>
+Status Stage::timed(Code code, std::uint64_t& ns, SteadyTime deadline, const CancelToken& cancel) const {
+  const SteadyTime began = Clock::now();
+  TIDELINE_CHECK_OK(code());
+  if (options_.slowdown > 1) TIDELINE_CHECK_OK(stretch(began, options_.slowdown, {.deadline = deadline, .cancel = &cancel}));
+  // 0 says that there was nothing to do.
+  ns += std::max<std::uint64_t>(1, nanoseconds(Clock::now() - began));
+  return {};
+}
+
+Result<TensorSet> Stage::compute(TensorSet& inputs, wire::StageTiming& timing, BufferPool& buffers, SteadyTime deadline,
                                  const CancelToken& cancel) {
+  if (!program_.codec_in.is_raw() && std::find(to_decode_.begin(), to_decode_.end(), true) != to_decode_.end())
+    TIDELINE_CHECK_OK(timed([&] { return decode_tensors(program_.codec_in, to_decode_, buffers, inputs); }, timing.decode_ns,
+                            deadline, cancel));
   std::vector<RunOutput> made;
   std::vector<std::shared_ptr<void>> loans;
   if (segment_) {
@@ -110,13 +130,19 @@ Result<TensorSet> Stage::compute(const TensorSet& inputs, wire::StageTiming& tim
       outputs.specs.push_back(made[output].spec);
       outputs.bytes.push_back(made[output].bytes);
       outputs.owners.push_back(made[output].owner ? made[output].owner : loans[output]);
+      outputs.encodings.push_back(wire::Encoding::kRaw);
     } else {
       const std::size_t input = static_cast<std::size_t>(-1 - source);
       outputs.specs.push_back(inputs.specs[input]);
       outputs.bytes.push_back(inputs.bytes[input]);
       outputs.owners.push_back(inputs.owners[input]);
+      outputs.encodings.push_back(inputs.encodings[input]);
     }
   }
+  const auto is_raw = [](wire::Encoding encoding) { return encoding == wire::Encoding::kRaw; };
+  if (!program_.codec_out.is_raw() && std::any_of(outputs.encodings.begin(), outputs.encodings.end(), is_raw))
+    TIDELINE_CHECK_OK(
+        timed([&] { return encode_tensors(program_.codec_out, buffers, outputs); }, timing.encode_ns, deadline, cancel));
   return outputs;
 }
 

@@ -1,5 +1,6 @@
 // Stage: what one node does at one position of a plan's route: run a segment or pass tensors on, and then answer, or call the
-// next node. Installed once, run by any number of requests; the engine is entered one request at a time. Thread-safe.
+// next node; in between it takes its tensors out of their codec, and puts them into the next one. Installed once, run by any
+// number of requests; the engine is entered one request at a time. Thread-safe.
 #pragma once
 
 #include <algorithm>
@@ -30,12 +31,14 @@ struct TensorSet {
   std::vector<TensorSpec> specs;
   std::vector<std::span<const std::byte>> bytes;
   std::vector<std::shared_ptr<void>> owners;  // one per tensor; may be null
+  std::vector<wire::Encoding> encodings;      // one per tensor
   std::uint64_t total_bytes() const;
 };
 
 struct StageOptions {
   std::string node_name;
   std::size_t waiting_max = 64;
+  double slowdown = 1;  // of coding; the engine has its own
 };
 
 class Stage {
@@ -55,17 +58,25 @@ class Stage {
   // Before anybody runs it.
   void set_on_answer(std::shared_ptr<Stage> stage) { on_answer_ = std::move(stage); }
 
-  // Whether a tensor of a RUN is one of the inputs, by type.
+  std::uint32_t id() const { return program_.id; }
+  // The stage of this place whose call it waits for; of meaning when it fires on an answer.
+  std::uint32_t after() const { return program_.after; }
+
+  // Whether a tensor that arrives is one of the inputs, in the encoding in which they come.
   Status accepts(const wire::WireTensor& tensor) const;
   wire::StageTiming new_timing(const TensorSet& inputs) const;
-  // The outputs; fills in queue_ns and compute_ns.
-  Result<TensorSet> compute(const TensorSet& inputs, wire::StageTiming& timing, BufferPool& buffers, SteadyTime deadline,
+  // The outputs, as they leave; fills in queue_ns, compute_ns and the times of coding. The inputs are decoded where they are.
+  Result<TensorSet> compute(TensorSet& inputs, wire::StageTiming& timing, BufferPool& buffers, SteadyTime deadline,
                             const CancelToken& cancel);
 
  private:
   Stage(const wire::ProgramStage& program, std::shared_ptr<LoadedSegment> segment, std::shared_ptr<NextNode> next,
         ComputeSlot& slot, StageOptions options)
       : program_(program), segment_(std::move(segment)), next_(std::move(next)), slot_(slot), options_(std::move(options)) {}
+
+  // Runs it, as slowly as the node is, and adds its time.
+  template <class Code>
+  Status timed(Code code, std::uint64_t& ns, SteadyTime deadline, const CancelToken& cancel) const;
 
   const wire::ProgramStage program_;
   const std::shared_ptr<LoadedSegment> segment_;
@@ -77,6 +88,7 @@ class Stage {
   // or an input that passes by (-1 - index).
   std::vector<std::size_t> session_inputs_;
   std::vector<int> output_sources_;
+  std::vector<bool> to_decode_;  // inputs that are computed on, or leave in another codec than they came in
 };
 
 }  // namespace tideline

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "cluster/routes.h"
+#include "codec/codec.h"
 #include "plan/program.h"
 
 namespace tideline {
@@ -203,8 +204,7 @@ Result<Program> lower(const Plan& plan, const Cluster& cluster, const ProgramSha
   TIDELINE_CHECK_OK(walk.start(plan.route.front()));
   for (std::size_t i = 1; i < plan.route.size(); ++i) {
     const std::string_view codec = plan.codecs.empty() ? std::string_view("raw") : plan.codecs[i - 1];
-    if (codec != "raw")
-      return Error{ErrorCode::kUnsupported, fmt::format("[plan] there is no codec '{}': tensors travel raw", printable(codec))};
+    TIDELINE_CHECK_OK(find_codec(codec));
     TIDELINE_CHECK_OK(walk.move(plan.route[i], codec));
   }
   TIDELINE_TRY(Program program, walk.finish());

@@ -8,12 +8,12 @@
 #include "base/limits.h"
 #include "base/name.h"
 #include "base/text.h"
+#include "codec/codec.h"
 
 namespace tideline {
 namespace {
 
 constexpr std::int64_t kVersionMax = 2;
-constexpr std::size_t kCodecBytesMax = 64;
 
 Result<Sha256> read_hash(JsonMap& map, std::string_view key) {
   TIDELINE_TRY(const std::string hex, map.text(key));
@@ -148,13 +148,12 @@ Result<Plan> parse_plan(std::string_view json, std::string_view name) {
       if (!is_name(node)) return map.error("route", fmt::format("a node's name is {}", kNameRule));
     TIDELINE_CHECK_OK(check_route(map, plan.route));
     if (map.has("codecs")) {
-      TIDELINE_TRY(plan.codecs, read_names(map, "codecs", limits::kPlanStagesMax, kCodecBytesMax));
+      TIDELINE_TRY(plan.codecs, read_names(map, "codecs", limits::kPlanStagesMax, limits::kCodecNameBytesMax));
       if (!plan.codecs.empty() && plan.codecs.size() + 1 != plan.route.size())
         return map.error("codecs", fmt::format("one for each of the {} moves of the route, or none; found {}",
                                                plan.route.size() - 1, plan.codecs.size()));
       for (const std::string& codec : plan.codecs)
-        if (codec != "raw")
-          return map.error("codecs", fmt::format("there is no codec '{}': tensors travel raw", printable(codec)));
+        if (const auto found = find_codec(codec); !found) return map.error("codecs", found.error().message);
     }
   }
   TIDELINE_CHECK_OK(map.finish());

@@ -36,7 +36,7 @@ struct Plan {
   // it came by. {"camera"} when the source runs everything. Empty, as version 1 of the file has it, for segments along a path:
   // complete_plan() of plan/program.h then finds the route.
   std::vector<std::string> route;
-  std::vector<std::string> codecs;  // one for each move of the route; empty: all "raw", the only one there is
+  std::vector<std::string> codecs;  // one for each move of the route (codec/codec.h); empty: all "raw"
   // Ascending in `at`; together they cover every block once. A node that is visited twice may have two.
   std::vector<PlanSegment> segments;
   bool operator==(const Plan&) const = default;

@@ -45,7 +45,7 @@ struct ProgramStage {
   std::uint32_t next = 0;  // this and the next two, of meaning for kCall
   std::string next_node;
   std::uint32_t link = 0;
-  std::string codec = "raw";  // of what leaves; the last stage's result is raw
+  std::string codec = "raw";  // of what leaves (codec/codec.h); the last stage's result is raw
   bool operator==(const ProgramStage&) const = default;
 };
 

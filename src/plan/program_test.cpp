@@ -161,6 +161,13 @@ TEST(Program, PlansThatDoNotFitAreRefused) {
   refused(coded, "1 codecs for the 2 moves");
   coded.codecs = {"raw", "zstd"};
   refused(coded, "no codec 'zstd'", ErrorCode::kUnsupported);
+  coded.codecs = {"int8c+zstd", "fp16"};
+  const auto lowered = lower(coded, cluster, shape_of(chain));
+  ASSERT_TRUE(lowered) << lowered.error().message;
+  EXPECT_EQ(lowered->stages[0].codec, "int8c+zstd");
+  EXPECT_EQ(lowered->stages[1].codec, "fp16");
+  EXPECT_EQ(lowered->stages[2].codec, "raw");
+  EXPECT_TRUE(verify(*lowered, cluster, shape_of(chain)));
 }
 
 // Every change to a good program that makes it another walk is found.
@@ -200,6 +207,7 @@ TEST(Program, VerifyFindsEveryDefect) {
       [](auto& s) { s[1].inputs[0] = "other"; },
       [](auto& s) { s[1].outputs.clear(); },
       [](auto& s) { s[1].codec = "zstd"; },
+      [](auto& s) { s.back().codec = "fp16"; },
   };
   for (std::size_t i = 0; i < defects.size(); ++i) {
     Program program = *good;

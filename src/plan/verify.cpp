@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "codec/codec.h"
 #include "plan/program.h"
 
 namespace tideline {
@@ -85,9 +86,10 @@ class Verifier {
 
   Status check_departure(std::uint32_t i) {
     const ProgramStage& stage = stages_[i];
-    if (stage.codec != "raw")
-      return Error{ErrorCode::kUnsupported,
-                   fmt::format("[plan] stage {} of the program: there is no codec '{}'", i, printable(stage.codec))};
+    if (const auto codec = find_codec(stage.codec); !codec)
+      return with_context(codec.error(), fmt::format("[plan] stage {} of the program", i));
+    else if (i + 1 == stages_.size() && !codec->is_raw())
+      return wrong(i, fmt::format("the result leaves as '{}', but whoever sent the request gets it raw", stage.codec));
     if (stage.then == Then::kAnswer) return {};
     if (i + 1 == stages_.size() || stage.next != i + 1) return wrong(i, fmt::format("it calls stage {}", stage.next));
     if (stage.next_node != stages_[i + 1].node)

@@ -129,6 +129,7 @@ class Reader {
     require(count <= left_.size(), "a list is longer than its bytes");
     for (std::uint16_t i = 0; i < count && problem_ == nullptr; ++i) each(*this, values.emplace_back());
   }
+  bool at_end() const { return left_.empty(); }
   Status status() const;  // kCorrupt; also when bytes are left over
 
  private:

@@ -1,6 +1,8 @@
 // One visit() per message: the order of its fields and what they may be, for Writer and Reader alike.
 #include "wire/messages.h"
 
+#include <fmt/format.h>
+
 #include "base/name.h"
 #include "wire/codec.h"
 
@@ -135,7 +137,12 @@ void visit(Codec& codec, Ref<Codec, InstallProgram> message) {
     c.flag(stage.on_answer);
     c.number(stage.after);
     c.require(stage.on_answer ? stage.after < stage.id : stage.after == 0, "has a stage that fires before what it waits for");
-    c.flag(stage.calls);
+    // Bit 1: codecs follow, which raw ones need not.
+    constexpr tideline::Codec kNone;
+    auto flags = static_cast<std::uint8_t>((stage.calls ? 1 : 0) | (stage.codec_in != kNone || stage.codec_out != kNone ? 2 : 0));
+    c.number(flags);
+    c.require(flags <= 3, "has a stage with unknown flags");
+    if constexpr (Codec::kReading) stage.calls = (flags & 1) != 0;
     c.number(stage.next);
     c.name(stage.next_node, true);
     c.message(stage.next_address, limits::kWireMessageBytesMax);
@@ -143,6 +150,13 @@ void visit(Codec& codec, Ref<Codec, InstallProgram> message) {
               "names a next node where none is called, or none where one is");
     c.require(stage.calls ? stage.next > stage.id && stage.next < kProgramStagesMax : stage.next == 0,
               "calls a stage that has been passed already");
+    if ((flags & 2) != 0) {
+      for (auto* end : {&stage.codec_in, &stage.codec_out}) {
+        c.number(end->scheme);
+        c.number(end->packing);
+      }
+      c.require(stage.codec_in != kNone || stage.codec_out != kNone, "says that it has codecs, and has none");
+    }
   });
   codec.require(!message.stages.empty(), "has no stage");
 }
@@ -171,6 +185,30 @@ void visit(Codec& codec, Ref<Codec, Credit> message) {
   codec.number(message.bytes);
 }
 
+bool fits_encoded(std::uint64_t bytes, std::uint64_t raw_bytes, std::size_t rank) {
+  return bytes >= encoded_head_bytes(rank) && bytes - encoded_head_bytes(rank) <= raw_bytes;
+}
+
+// What the stages at `index` of a RESULT's list took for their codecs.
+struct StageCoding {
+  std::uint16_t index = 0;
+  std::uint64_t decode_ns = 0;
+  std::uint64_t encode_ns = 0;
+};
+std::vector<StageCoding> codings_of(const std::vector<StageTiming>& stages) {
+  std::vector<StageCoding> codings;
+  for (std::size_t i = 0; i < stages.size(); ++i)
+    if (stages[i].decode_ns > 0 || stages[i].encode_ns > 0)
+      codings.push_back({static_cast<std::uint16_t>(i), stages[i].decode_ns, stages[i].encode_ns});
+  return codings;
+}
+template <class Codec>
+void visit_coding(Codec& codec, Ref<Codec, StageCoding> coding) {
+  codec.number(coding.index);
+  codec.number(coding.decode_ns);
+  codec.number(coding.encode_ns);
+}
+
 template <class Codec>
 void visit_tensors(Codec& codec, Ref<Codec, std::vector<WireTensor>> tensors) {
   int previous = -1;
@@ -180,7 +218,7 @@ void visit_tensors(Codec& codec, Ref<Codec, std::vector<WireTensor>> tensors) {
     previous = tensor.index;
     c.number(tensor.dtype);
     c.number(tensor.encoding);
-    c.require(tensor.encoding == Encoding::kRaw, "has a tensor in an unknown encoding");
+    c.require(tensor.encoding == Encoding::kRaw || tensor.encoding == Encoding::kCoded, "has a tensor in an unknown encoding");
     auto rank = static_cast<std::uint8_t>(tensor.shape.size());
     c.require(tensor.shape.size() <= limits::kTensorRankMax, "has a tensor with too many dimensions");
     c.number(rank);
@@ -189,8 +227,11 @@ void visit_tensors(Codec& codec, Ref<Codec, std::vector<WireTensor>> tensors) {
     for (auto& dimension : tensor.shape) c.number(dimension);
     c.number(tensor.bytes);
     const auto expected = byte_size(tensor.dtype, tensor.shape);
-    c.require(expected && *expected == tensor.bytes, "has a tensor whose size is not what its type and shape say");
-    c.require(tensor.bytes <= limits::kFramePayloadBytesMax, "has a tensor that is too large for a frame");
+    const bool fits =
+        expected && (tensor.encoding == Encoding::kRaw ? *expected == tensor.bytes
+                                                       : fits_encoded(tensor.bytes, *expected, tensor.shape.size()));
+    c.require(fits, "has a tensor whose size is not what its type and shape say");
+    c.require(expected && *expected <= limits::kFramePayloadBytesMax, "has a tensor that is too large for a frame");
   });
 }
 
@@ -220,6 +261,24 @@ void visit(Codec& codec, Ref<Codec, RunResult> message) {
     c.number(timing.input_bytes);
     c.number(timing.output_bytes);
   });
+  // Behind the rest, and only where there is something to say.
+  std::vector<StageCoding> codings = codings_of(message.stages);
+  if constexpr (Codec::kReading) {
+    if (codec.at_end()) return;
+    codec.list(codings, limits::kPlanHopsMax, visit_coding<Codec>);
+    codec.require(!codings.empty(), "has an empty list of codings");
+    int previous = -1;
+    for (const StageCoding& coding : codings) {
+      codec.require(coding.index > previous && coding.index < message.stages.size(), "times the codings of no stage");
+      codec.require(coding.decode_ns > 0 || coding.encode_ns > 0, "times codings that there were not");
+      previous = coding.index;
+      if (coding.index >= message.stages.size()) return;
+      message.stages[coding.index].decode_ns = coding.decode_ns;
+      message.stages[coding.index].encode_ns = coding.encode_ns;
+    }
+  } else if (!codings.empty()) {
+    codec.list(codings, limits::kPlanHopsMax, visit_coding<Codec>);
+  }
 }
 
 template <class Codec>
@@ -276,6 +335,13 @@ ErrorMessage to_message(const Error& error, std::string_view node) {
 Error to_error(const ErrorMessage& message) {
   if (message.node.empty()) return {message.code, message.message};
   return {message.code, "node " + message.node + ": " + message.message};
+}
+
+Result<WireTensor> coded_tensor(std::uint16_t index, DType dtype, std::span<const std::int64_t> shape, std::uint64_t bytes) {
+  TIDELINE_TRY(const Bytes raw_bytes, byte_size(dtype, shape));
+  if (!fits_encoded(bytes, raw_bytes, shape.size()))
+    return Error{ErrorCode::kInvalidArgument, fmt::format("[wire] an encoded tensor has {} bytes for {}", bytes, raw_bytes)};
+  return WireTensor{index, dtype, Encoding::kCoded, {shape.begin(), shape.end()}, bytes};
 }
 
 Result<WireTensor> wire_tensor(std::uint16_t index, DType dtype, std::span<const std::int64_t> shape) {

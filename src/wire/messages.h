@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/result.h"
+#include "codec/codec.h"
 #include "tensor/tensor.h"
 
 namespace tideline::wire {
@@ -39,6 +40,7 @@ enum class ConnectionKind : std::uint8_t { kData = 1, kControl = 2 };
 enum Capability : std::uint64_t {
   kCapPayloadChecksum = 1u << 0,  // understands kFlagPayloadChecksum
   kCapFlow = 1u << 1,             // CREDIT, several RUNs at a time on one connection, INSTALL_PROGRAM, FORWARD
+  kCapCodecs = 1u << 2,           // stages with codecs, tensors in Encoding::kCoded
 };
 
 // Random, made by whoever calls; ties the connections of one caller together along the whole chain.
@@ -56,7 +58,7 @@ struct Hello {
   ConnectionKind kind = ConnectionKind::kData;
   // 0 in a caller's HELLO and in a reply that accepts; else the ErrorCode of the refusal, with `message`.
   std::uint16_t status = 0;
-  std::uint64_t capabilities = kCapPayloadChecksum | kCapFlow;
+  std::uint64_t capabilities = kCapPayloadChecksum | kCapFlow | kCapCodecs;
   SessionId session;
   std::string name;     // [A-Za-z0-9._-]{1,63}
   std::string message;  // printable ASCII, at most 147 bytes; encode cuts and cleans it
@@ -243,6 +245,9 @@ struct ProgramStage {
   std::uint32_t next = 0;
   std::string next_node;
   std::string next_address;  // "host:port"
+  // How its inputs arrive, and how its outputs leave. Any number that a byte holds: who installs it says whether it knows them.
+  Codec codec_in;
+  Codec codec_out;
   bool operator==(const ProgramStage&) const = default;
 };
 // A node's part of a program, whole: all stages of one epoch at once. Answered by PROGRAM_INSTALLED.
@@ -277,18 +282,23 @@ inline constexpr std::size_t kForwardHopsMax = 16;
 // What may be forwarded: management, and nothing that runs.
 bool is_forwardable(FrameType type);
 
-enum class Encoding : std::uint8_t { kRaw = 0 };
+// kCoded: the payload is the encoded form of codec/codec.h, which says the rest itself. Which codec it must be is known at both
+// ends by their stages.
+enum class Encoding : std::uint8_t { kRaw = 0, kCoded = 1 };
 
 struct WireTensor {
   std::uint16_t index = 0;  // into the stage's `inputs` (RUN) or `outputs` (RESULT)
   DType dtype = DType::kUndefined;
   Encoding encoding = Encoding::kRaw;
   std::vector<std::int64_t> shape;  // no unknown dimension
-  std::uint64_t bytes = 0;          // of its payload; for kRaw what byte_size() says
+  // Of its payload; for kRaw what byte_size() says, for kCoded at most that and the encoded form's head.
+  std::uint64_t bytes = 0;
   bool operator==(const WireTensor&) const = default;
 };
 // kInvalidArgument or kUnsupported as byte_size.
 Result<WireTensor> wire_tensor(std::uint16_t index, DType dtype, std::span<const std::int64_t> shape);
+// The same in encoded form, of so many bytes.
+Result<WireTensor> coded_tensor(std::uint16_t index, DType dtype, std::span<const std::int64_t> shape, std::uint64_t bytes);
 
 // One request at one stage. Payload: the tensors' bytes, one after another, without padding.
 struct Run {
@@ -313,6 +323,9 @@ struct StageTiming {
   std::uint64_t total_ns = 0;    // from the RUN's header to the start of sending the RESULT back
   std::uint64_t input_bytes = 0;
   std::uint64_t output_bytes = 0;
+  // Of its tensors, those that arrive and those that leave; with those of a stage that only hands an answer to its call on.
+  std::uint64_t decode_ns = 0;
+  std::uint64_t encode_ns = 0;
   bool operator==(const StageTiming&) const = default;
 };
 // The answer to RUN. Payload as there.

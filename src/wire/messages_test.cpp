@@ -167,6 +167,68 @@ TEST(Run, HostileTensorsAreRefused) {
   EXPECT_FALSE(refused(many));
 }
 
+TEST(Run, AnEncodedTensorIsAtMostItsOwnBytesAndAHead) {
+  const std::array<std::int64_t, 2> shape{2, 3};
+  for (const std::uint64_t bytes : {encoded_head_bytes(2), encoded_head_bytes(2) + 24}) {
+    const auto tensor = coded_tensor(0, DType::kFloat32, shape, bytes);
+    ASSERT_TRUE(tensor);
+    const wire::Run run{.epoch = 1, .tensors = {*tensor}};
+    const auto back = decode<wire::Run>(encoded(run), bytes);
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_EQ(*back, run);
+    EXPECT_FALSE(decode<wire::Run>(encoded(run), 24));
+  }
+  for (const std::uint64_t bytes :
+       {std::uint64_t{0}, std::uint64_t{encoded_head_bytes(2) - 1}, encoded_head_bytes(2) + 25, ~std::uint64_t{0}}) {
+    EXPECT_FALSE(coded_tensor(0, DType::kFloat32, shape, bytes));
+    std::vector<std::byte> meta;
+    EXPECT_FALSE(encode(wire::Run{.tensors = {{0, DType::kFloat32, Encoding::kCoded, {2, 3}, bytes}}}, meta));
+  }
+  // What it becomes is limited too.
+  std::vector<std::byte> meta;
+  EXPECT_FALSE(encode(wire::Run{.tensors = {{0, DType::kUint8, Encoding::kCoded, {std::int64_t{1} << 32}, 100}}}, meta));
+}
+
+// Stages without codecs are as they always were; the others say so by a bit.
+TEST(InstallProgram, CodecsTravelOnlyWhereThereAreAny) {
+  const ProgramStage raw{.id = 0, .inputs = {"x"}, .outputs = {"y"}};
+  ProgramStage coded = raw;
+  coded.codec_out = {Scheme::kInt8PerChannel, Packing::kZstd};
+  const auto without = encoded(InstallProgram{.epoch = 1, .stages = {raw}});
+  const auto with = encoded(InstallProgram{.epoch = 1, .stages = {coded}});
+  EXPECT_EQ(with.size(), without.size() + 4);
+  const auto back = decode<InstallProgram>(with, 0);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->stages[0], coded);
+  for (std::size_t size = 0; size < with.size(); ++size) EXPECT_FALSE(decode<InstallProgram>(std::span(with).first(size), 0));
+  auto says_none = with;
+  says_none[with.size() - 1] = says_none[with.size() - 2] = std::byte{0};
+  EXPECT_FALSE(decode<InstallProgram>(says_none, 0));
+}
+
+TEST(RunResult, TimesOfCodingComeBehindTheRestAndOnlyWhereThereAreAny) {
+  Samples samples(3);
+  RunResult result{.epoch = 1, .tensors = samples.tensors()};
+  for (const char* name : {"server", "gateway", "camera"}) result.stages.push_back({.node = name, .compute_ns = 5});
+  const auto payload = samples.payload_for(result);
+  const auto plain = encoded(result);
+  result.stages[0].decode_ns = 7;
+  result.stages[2].encode_ns = 9;
+  const auto timed = encoded(result);
+  EXPECT_EQ(timed.size(), plain.size() + 2 + 2 * 18);
+  const auto back = decode<RunResult>(timed, payload);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(*back, result);
+  for (std::size_t size = plain.size() + 1; size < timed.size(); ++size)
+    EXPECT_FALSE(decode<RunResult>(std::span(timed).first(size), payload)) << size;
+  // A stage that is not there, one twice, none at all, nothing to say.
+  for (const auto& [at, value] : std::vector<std::pair<std::size_t, int>>{{2, 3}, {20, 0}, {0, 0}, {4, 0}}) {
+    auto damaged = timed;
+    damaged[plain.size() + at] = static_cast<std::byte>(value);
+    EXPECT_FALSE(decode<RunResult>(damaged, payload)) << at;
+  }
+}
+
 TEST(List, CannotAnnounceMoreThanItsBytes) {
   // 1024 hashes announced, none there: nothing may be reserved for them.
   const std::byte bytes[] = {std::byte{0}, std::byte{4}};
