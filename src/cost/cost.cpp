@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
+
 namespace tideline {
 namespace {
 
@@ -58,6 +60,37 @@ std::string lacking_memory(const Cluster& cluster, const std::vector<Bytes>& nee
   return why;
 }
 
+// The codecs around one stage: what its node does for them, and how many bytes leave.
+struct Coding {
+  Millis decode{0};
+  Millis encode{0};
+  Bytes bytes = 0;
+};
+
+Result<const CodecProfile*> find_codec_profile(const Node& node, const Profile& profile, const std::string& codec) {
+  if (const CodecProfile* found = codec_profile(profile, codec)) return found;
+  return invalid(fmt::format("the profile of node '{}' says nothing of codec '{}': measure it with: tideline profile --codecs {}",
+                             node.name, printable(codec), printable(codec)));
+}
+
+Result<Coding> coding_of(const Node& node, const Profile& profile, const ProgramStage& stage, const std::string& codec_in,
+                         std::size_t cut_in, std::size_t cut_out, Bytes arrived_bytes) {
+  Coding coding{.bytes = profile.cuts[cut_out].bytes};
+  const bool touches = stage.blocks.has_value() || codec_in != stage.codec;
+  if (codec_in != "raw" && touches) {
+    TIDELINE_TRY(const CodecProfile* codec, find_codec_profile(node, profile, codec_in));
+    coding.decode = node.slowdown * codec->decode[cut_in];
+  }
+  if (stage.codec != "raw" && touches) {
+    TIDELINE_TRY(const CodecProfile* codec, find_codec_profile(node, profile, stage.codec));
+    coding.bytes = codec->bytes[cut_out];
+    coding.encode = node.slowdown * codec->encode[cut_out];
+  }
+  // Passed on as they came.
+  if (!touches) coding.bytes = arrived_bytes;
+  return coding;
+}
+
 }  // namespace
 
 Millis move_time(double bytes, double bytes_per_s, Millis rtt, Millis hop_overhead) {
@@ -81,32 +114,55 @@ Result<Estimate> estimate(const CostInput& input, const Program& program) {
   std::vector<Bytes> needs(cluster.nodes.size(), 0);
   std::map<std::uint32_t, std::size_t> open;  // calling stage -> its hop
   std::size_t done_blocks = 0;
+  std::string codec_in = "raw";                // of the move before
+  Bytes arrived_bytes = cuts[0].bytes;         // by it
+  Millis answer_encode{0};                     // at its other end, when it was an answer
+  std::map<std::uint32_t, std::size_t> shown;  // calling stage -> its stage estimate
   for (const ProgramStage& stage : program.stages) {
     const std::size_t node = index_of(cluster, stage.node);
     if (node == cluster.nodes.size()) return invalid(fmt::format("the cluster has no node '{}'", stage.node));
+    const std::size_t arrived_cut = done_blocks;
+    if (stage.blocks) done_blocks = std::size_t{stage.blocks->second} + 1;
+    TIDELINE_TRY(const Coding coding, coding_of(cluster.nodes[node], *input.profiles[node], stage, codec_in, arrived_cut,
+                                                done_blocks, arrived_bytes));
+    // The hop by which the tensors came: of the stage's own call, or of the stage before.
     if (stage.from == ProgramStage::From::kAnswer) {
       HopEstimate& hop = result.hops[open.at(stage.after)];
       const Link& link = cluster.links[hop.link];
       hop.answered = stage.id;
-      hop.result_bytes = cuts[done_blocks].bytes;
+      hop.result_bytes = arrived_bytes;
+      hop.back_codec = codec_in;
       hop.back = Millis{1e3 * static_cast<double>(hop.result_bytes) / link.back_bytes_per_s};
+      hop.coding += answer_encode + coding.decode;
+    } else if (stage.id > 0) {
+      result.hops[open.at(stage.id - 1)].coding += coding.decode;
     }
     if (stage.from == ProgramStage::From::kRequest || stage.blocks) {
       StageEstimate estimated = stage_of(cluster.nodes[node], *input.profiles[node], stage);
-      if (estimated.has_segment) done_blocks = std::size_t{estimated.last_block} + 1;
+      estimated.decode = coding.decode;
+      estimated.encode = coding.encode;
       result.compute += estimated.compute;
       needs[node] += estimated.memory_bytes;
+      shown[stage.id] = result.stages.size();
       result.stages.push_back(std::move(estimated));
+    } else if (const auto call = shown.find(stage.after); call != shown.end()) {
+      result.stages[call->second].decode += coding.decode;
+      result.stages[call->second].encode += coding.encode;
     }
+    codec_in = stage.codec;
+    arrived_bytes = coding.bytes;
+    answer_encode = coding.encode;
     if (stage.then == ProgramStage::Then::kAnswer) continue;
     const Link& link = cluster.links[stage.link];
     HopEstimate hop{.from = stage.node,
                     .to = stage.next_node,
-                    .bytes = cuts[done_blocks].bytes,
+                    .bytes = coding.bytes,
                     .rtt = link.rtt,
                     .overhead = input.hop_overhead,
                     .at = stage.id,
-                    .link = stage.link};
+                    .link = stage.link,
+                    .coding = coding.encode,
+                    .codec = stage.codec};
     hop.forward = Millis{1e3 * static_cast<double>(hop.bytes) / link.bytes_per_s};
     open[stage.id] = result.hops.size();
     result.hops.push_back(std::move(hop));

@@ -6,7 +6,9 @@
 // + sum over moves:                           rtt/2 + encode + sent_bytes / bandwidth + decode + hop_overhead/2
 // A move up link l goes at `bandwidth` of l, a move back down it at `bandwidth_back`. The bytes of a move are those of the cut in
 // force: what the blocks done so far have left to be carried, on the way home the result. A codec turns a cut's bytes into
-// sent_bytes and takes time at both ends; "raw", the only one there is, sends them as they are and takes none.
+// sent_bytes, as the sender's profile has them, and takes time at both ends: slowdown(n) * encode at the sender, slowdown(n) *
+// decode at the receiver, each from that node's own profile. A stage that runs nothing and sends in the codec in which it gets
+// passes the bytes on and takes neither. "raw" sends the cut's bytes as they are and takes no time.
 //
 // On a chain this is AAIoT's eq. 3 with a round trip for each hop: a link that is crossed costs
 //   rtt + cut_bytes / up + result_bytes / back + hop_overhead.
@@ -50,6 +52,9 @@ struct StageEstimate {
   Millis compute{0};
   Bytes memory_bytes = 0;
   std::uint32_t at = 0;  // position in the route
+  // Of codecs, those of an answer that this place only hands on included; in the hops' totals and not in `compute`.
+  Millis decode{0};
+  Millis encode{0};
   bool operator==(const StageEstimate&) const = default;
 };
 
@@ -57,8 +62,8 @@ struct StageEstimate {
 struct HopEstimate {
   std::string from;
   std::string to;
-  Bytes bytes = 0;         // forward
-  Bytes result_bytes = 0;  // back
+  Bytes bytes = 0;         // forward, as sent
+  Bytes result_bytes = 0;  // back, as sent
   Millis rtt{0};
   Millis forward{0};  // bytes / bandwidth
   Millis back{0};
@@ -66,7 +71,11 @@ struct HopEstimate {
   std::uint32_t at = 0;        // the stage that calls
   std::uint32_t answered = 0;  // the stage that goes on with the answer
   std::uint32_t link = 0;      // in the cluster
-  Millis total() const { return rtt + forward + back + overhead; }
+  Millis coding{0};            // encode and decode at both ends, there and back
+  std::string codec = "raw";   // there
+  std::string back_codec = "raw";
+  Millis on_link() const { return rtt + forward + back + overhead; }
+  Millis total() const { return on_link() + coding; }
   bool operator==(const HopEstimate&) const = default;
 };
 
@@ -83,7 +92,8 @@ struct Estimate {
   bool operator==(const Estimate&) const = default;
 };
 
-// kInvalidArgument when the plan does not fit cluster, chain and profiles (unknown node, no link, gaps, another model).
+// kInvalidArgument when the plan does not fit cluster, chain and profiles (unknown node, no link, gaps, another model), or a
+// profile lacks a codec of the plan.
 Result<Estimate> estimate(const CostInput& input, const Plan& plan);
 // REQUIRES: a program of lower() or one that verify() took.
 Result<Estimate> estimate(const CostInput& input, const Program& program);

@@ -117,6 +117,72 @@ TEST(Cost, EveryTerm) {
   EXPECT_EQ(result->infeasible, "");
 }
 
+// What a codec makes of the four cuts, on a node that is so many times slower than the first.
+Profile with_codecs(Profile profile, double factor) {
+  const auto times = [&](std::vector<double> list) {
+    std::vector<Millis> result;
+    for (const double time : list) result.emplace_back(factor * time);
+    return result;
+  };
+  const std::vector<double> none(4, 0);
+  profile.codecs = {{"int8", {2'400, 600, 300, 200}, times({4, 3, 2, 1}), times({0.8, 0.6, 0.4, 0.2}), none, none, {}},
+                    {"fp16", {4'500, 1'000, 500, 250}, times({8, 6, 4, 2}), times({0.4, 0.3, 0.2, 0.1}), none, none, {}}};
+  return profile;
+}
+
+// System: block 0 on n0, the middle node passes on, the rest on n2, which has a profile of its own; up in int8, the result home in
+// fp16 to n1 and raw from there. Expected by hand: n0 encodes cut 1 (slowdown 2: 6 ms); n1 touches nothing on the way up, and
+// takes the answer out of fp16 (0.1); n2 decodes cut 1 (3 * 0.6) and encodes cut 3 (3 * 2).
+TEST(Cost, CodecsChangeBytesAndTakeTimeAtBothEnds) {
+  const Profile near = with_codecs(profile_of({3, 5, 7}, {9'000, 2'000, 1'000, 500}), 1);
+  const Profile far = with_codecs(profile_of({3, 5, 7}, {9'000, 2'000, 1'000, 500}), 3);
+  Cluster cluster = cluster_of(3);
+  cluster.nodes[0].slowdown = 2;
+  for (Link& link : cluster.links) link.bytes_per_s = link.back_bytes_per_s = 1e6;
+  Plan plan = plan_of({{0, "n0", 0, 0}, {2, "n2", 1, 2}});
+  plan.route = {"n0", "n1", "n2", "n1", "n0"};
+  plan.codecs = {"int8", "int8", "fp16", "raw"};
+  const CostInput input{.cluster = &cluster, .profiles = {&near, &near, &far}};
+  const auto result = estimate(input, plan);
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_EQ(result->hops.size(), 2u);
+  EXPECT_EQ(result->hops[0].bytes, 600u);
+  EXPECT_EQ(result->hops[1].bytes, 600u);
+  EXPECT_EQ(result->hops[1].result_bytes, 250u);
+  EXPECT_EQ(result->hops[0].result_bytes, 500u);
+  EXPECT_EQ(result->hops[0].codec, "int8");
+  EXPECT_EQ(result->hops[1].back_codec, "fp16");
+  EXPECT_NEAR(result->hops[0].coding.count(), 2 * 3, 1e-12);
+  EXPECT_NEAR(result->hops[1].coding.count(), 3 * 0.6 + 3 * 2 + 0.1, 1e-12);
+  EXPECT_NEAR(result->hops[0].on_link().count(), 4 + 0.6 + 0.5, 1e-12);
+  EXPECT_NEAR(result->hops[1].on_link().count(), 4 + 0.6 + 0.25, 1e-12);
+  EXPECT_NEAR(result->latency.count(), 2 * 3 + 5 + 7 + 6 + 7.9 + 5.1 + 4.85, 1e-12);
+  ASSERT_EQ(result->stages.size(), 3u);
+  EXPECT_NEAR(result->stages[0].encode.count(), 6, 1e-12);
+  EXPECT_NEAR(result->stages[1].decode.count(), 0.1, 1e-12);
+  EXPECT_EQ(result->stages[1].encode.count(), 0);
+  EXPECT_NEAR(result->stages[2].decode.count(), 1.8, 1e-12);
+  EXPECT_NEAR(result->stages[2].encode.count(), 6, 1e-12);
+  // The last hop home in int8 too: n1 changes the codec, n0 decodes.
+  plan.codecs[3] = "int8";
+  const auto again = estimate(input, plan);
+  EXPECT_EQ(again->hops[0].result_bytes, 200u);
+  EXPECT_NEAR(again->hops[0].coding.count(), 6 + 1 + 2 * 0.2, 1e-12);
+  EXPECT_NEAR(again->stages[1].encode.count(), 1, 1e-12);
+  EXPECT_NEAR(again->stages[0].decode.count(), 0.4, 1e-12);
+}
+
+TEST(Cost, ACodecThatWasNotMeasuredIsNamed) {
+  const Profile profile = with_codecs(profile_of({3, 5, 7}, {9'000, 2'000, 1'000, 500}), 1);
+  const Cluster cluster = cluster_of(2);
+  Plan plan = plan_of({{0, "n0", 0, 0}, {1, "n1", 1, 2}});
+  plan.route = {"n0", "n1", "n0"};
+  plan.codecs = {"int8c", "raw"};
+  const auto result = estimate({.cluster = &cluster, .profiles = {&profile, &profile}}, plan);
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().message, HasSubstr("--codecs int8c"));
+}
+
 TEST(Cost, EachNodeHasItsProfile) {
   const Profile slow = profile_of({10, 10}, {1, 1, 1});
   const Profile fast = profile_of({1, 2}, {1, 1, 1});
