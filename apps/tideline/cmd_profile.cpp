@@ -1,5 +1,6 @@
 // tideline profile: measures a model on this host and writes its profile; with --check also how well the profile predicts.
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 
@@ -8,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "codec/codec.h"
 #include "commands.h"
 #include "measure/measure.h"
 #include "model_options.h"
@@ -29,7 +31,28 @@ struct ProfileArguments {
   std::string time = "20s";
   std::uint64_t seed = 1;
   bool check = false;
+  std::string codecs;  // empty: kCodecsDefault, as far as the time goes
 };
+
+// What is measured unless --codecs says otherwise: half, a quarter, and a quarter squeezed.
+constexpr const char* kCodecsDefault = "fp16,int8c,int8c+zstd";
+
+// The names of --codecs.
+Result<std::vector<std::string>> codecs_of(const ProfileArguments& arguments) {
+  std::vector<std::string> names;
+  if (arguments.codecs == "none") return names;
+  if (arguments.codecs == "all") {
+    for (const NamedCodec& known : codecs())
+      if (!known.codec.is_raw()) names.emplace_back(known.name);
+    return names;
+  }
+  for (std::string& name : split(arguments.codecs.empty() ? kCodecsDefault : arguments.codecs, ',')) {
+    if (const auto codec = find_codec(name); !codec)
+      return Error{ErrorCode::kInvalidArgument, "--codecs: " + codec.error().message + "; or none, or all"};
+    names.push_back(std::move(name));
+  }
+  return names;
+}
 
 report::Table block_table(const Profile& profile) {
   report::Table table({{"block", "block"},
@@ -55,6 +78,50 @@ report::Table block_table(const Profile& profile) {
                {printable(block.name, 48), block.name}});
   }
   return table;
+}
+
+// A row for each cut: what each codec makes of it, both ends' time, and what it does to the answer.
+report::Table codec_table(const Profile& profile) {
+  std::vector<report::Table::Column> columns{{"cut", "cut"}, {"raw", "bytes"}};
+  for (const CodecProfile& codec : profile.codecs) {
+    columns.push_back({codec.name, codec.name + "_bytes"});
+    columns.push_back({"time", codec.name + "_ms"});
+    columns.push_back({"error", codec.name + "_max_rel_error"});
+  }
+  report::Table table(std::move(columns));
+  for (std::size_t cut = 0; cut < profile.cuts.size(); ++cut) {
+    const auto bytes = [](Bytes count) { return report::Table::Cell(format_bytes(count), std::to_string(count)); };
+    std::vector<report::Table::Cell> row{cut, bytes(profile.cuts[cut].bytes)};
+    for (const CodecProfile& codec : profile.codecs) {
+      const Millis time = codec.encode[cut] + codec.decode[cut];
+      const double error = codec.max_rel_error[cut];
+      row.push_back(bytes(codec.bytes[cut]));
+      row.push_back({format_millis(time), time.count()});
+      row.push_back({std::isfinite(error) ? fmt::format("{:.1g}", error) : "?", error});
+    }
+    table.add(std::move(row));
+  }
+  return table;
+}
+
+// Cuts whose answers were not measured.
+std::size_t unknown_answers(const Profile& profile) {
+  std::size_t most = 0;
+  for (const CodecProfile& codec : profile.codecs)
+    most =
+        std::max<std::size_t>(most, static_cast<std::size_t>(std::count_if(codec.max_rel_error.begin(), codec.max_rel_error.end(),
+                                                                           [](double error) { return !std::isfinite(error); })));
+  return most;
+}
+
+void print_codecs(const Context& context, const Profile& profile, bool chosen) {
+  if (profile.codecs.empty()) return;
+  fmt::print("\nwhat codecs make of the cuts (time: encode and decode; error: of the answer, over its largest number)\n");
+  print_table(context, codec_table(profile));
+  const std::size_t unknown = unknown_answers(profile);
+  if (unknown > 0 && !chosen)
+    fmt::print("{} of {} answers were not measured for want of time; --codecs {} measures all\n", unknown, profile.cuts.size(),
+               kCodecsDefault);
 }
 
 void print_summary(const Profile& profile) {
@@ -95,9 +162,12 @@ void print_check(const ProfileCheck& check) {
       check.segments.size(), 100 * check.median_error, check.drift, 100 * check.median_error_without_drift);
 }
 
-MeasureOptions measure_options(Context& context, const ProfileArguments& arguments, Millis time, Progress& progress) {
+MeasureOptions measure_options(Context& context, const ProfileArguments& arguments, Millis time, Progress& progress,
+                               std::vector<std::string> codecs = {}) {
   return {.time = time,
           .seed = arguments.seed,
+          .codecs = std::move(codecs),
+          .all_answers = !arguments.codecs.empty(),
           .cancel = &context.interrupted,
           .progress = [&progress](double done, std::string_view what) {
             progress.advance_to(static_cast<std::size_t>(100 * std::clamp(done, 0.0, 1.0)), what);
@@ -106,12 +176,13 @@ MeasureOptions measure_options(Context& context, const ProfileArguments& argumen
 
 Status profile(Context& context, const ProfileArguments& arguments) {
   TIDELINE_TRY(const Millis time, parse_duration(arguments.time));
+  TIDELINE_TRY(const std::vector<std::string> codecs, codecs_of(arguments));
   TIDELINE_TRY(const LoadedModel loaded, load_model(arguments.model, StepBar(context).control()));
   Profile result;
   {
     Progress progress(context, "Measuring", 100);
     TIDELINE_TRY(result, measure_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample,
-                                         measure_options(context, arguments, time, progress)));
+                                         measure_options(context, arguments, time, progress, codecs)));
   }
   result.made_up_inputs = loaded.made_up_inputs;
   note_made_up(context, loaded.made_up_inputs);
@@ -119,7 +190,10 @@ Status profile(Context& context, const ProfileArguments& arguments) {
   const bool json = context.output == Output::kJson;
   if (!json) {
     print_table(context, block_table(result));
-    if (is_prose(context)) print_summary(result);
+    if (is_prose(context)) {
+      print_codecs(context, result, !arguments.codecs.empty());
+      print_summary(result);
+    }
     if (!arguments.out.empty() && !context.quiet) fmt::print(stderr, "wrote {}\n", printable(arguments.out, 400));
   }
   nlohmann::json document;
@@ -154,6 +228,13 @@ void add_profile_command(CLI::App& app, Context& context) {
   command->add_option("--out", arguments->out, "Where to write the profile (docs/formats/profile.md)")->type_name("FILE");
   command->add_option("--time", arguments->time, "About how long to measure")->capture_default_str()->type_name("DURATION");
   command->add_option("--seed", arguments->seed, "Which random segments are measured")->capture_default_str()->type_name("N");
+  command
+      ->add_option(
+          "--codecs", arguments->codecs,
+          fmt::format("Codecs to measure at every cut, with what they do to the answer: none, all, or names (docs/algorithms/"
+                      "codecs.md), however long that takes. Without it {} within --time, answers of the smallest cuts first",
+                      kCodecsDefault))
+      ->type_name("NAME,NAME,...");
   command->add_flag(
       "--check", arguments->check,
       fmt::format("Measure {} random segments afterwards and compare; exit code {} when the median error is over {:.0f} %",
@@ -163,6 +244,7 @@ void add_profile_command(CLI::App& app, Context& context) {
       "Examples:\n"
       "  tideline profile resnet50.onnx --out pi.profile.json\n"
       "  tideline profile det.onnx --shape x=1,3,640,640 --threads 2 --check\n"
+      "  tideline profile det.onnx --shape x=1,3,640,640 --codecs fp16,int8,int8c --out pi.profile.json\n"
       "  tideline profile cls.onnx --config model.yaml --input photo.jpg -o json");
   on_run(*command, context, [&context, arguments] { return profile(context, *arguments); });
 }

@@ -123,8 +123,8 @@ Result<Estimate> estimate(const CostInput& input, const Program& program) {
     if (node == cluster.nodes.size()) return invalid(fmt::format("the cluster has no node '{}'", stage.node));
     const std::size_t arrived_cut = done_blocks;
     if (stage.blocks) done_blocks = std::size_t{stage.blocks->second} + 1;
-    TIDELINE_TRY(const Coding coding, coding_of(cluster.nodes[node], *input.profiles[node], stage, codec_in, arrived_cut,
-                                                done_blocks, arrived_bytes));
+    TIDELINE_TRY(const Coding coding,
+                 coding_of(cluster.nodes[node], *input.profiles[node], stage, codec_in, arrived_cut, done_blocks, arrived_bytes));
     // The hop by which the tensors came: of the stage's own call, or of the stage before.
     if (stage.from == ProgramStage::From::kAnswer) {
       HopEstimate& hop = result.hops[open.at(stage.after)];

@@ -130,8 +130,8 @@ Profile with_codecs(Profile profile, double factor) {
   return profile;
 }
 
-// System: block 0 on n0, the middle node passes on, the rest on n2, which has a profile of its own; up in int8, the result home in
-// fp16 to n1 and raw from there. Expected by hand: n0 encodes cut 1 (slowdown 2: 6 ms); n1 touches nothing on the way up, and
+// System: block 0 on n0, the middle node passes on, the rest on n2, which has a profile of its own; up in int8, the result home
+// in fp16 to n1 and raw from there. Expected by hand: n0 encodes cut 1 (slowdown 2: 6 ms); n1 touches nothing on the way up, and
 // takes the answer out of fp16 (0.1); n2 decodes cut 1 (3 * 0.6) and encodes cut 3 (3 * 2).
 TEST(Cost, CodecsChangeBytesAndTakeTimeAtBothEnds) {
   const Profile near = with_codecs(profile_of({3, 5, 7}, {9'000, 2'000, 1'000, 500}), 1);

@@ -166,6 +166,37 @@ Result<std::vector<SegmentTiming>> SegmentBench::measure(const std::vector<Segme
   return timings;
 }
 
+Result<std::vector<const Tensor*>> SegmentBench::cut_values(std::size_t cut) const {
+  std::vector<const Tensor*> tensors;
+  for (const TensorSpec& spec : chain_.cuts[cut].tensors) {
+    const auto found = values_.find(spec.name);
+    if (found == values_.end()) return Error{ErrorCode::kInternal, "[profile] no value for tensor " + printable(spec.name)};
+    tensors.push_back(&found->second);
+  }
+  return tensors;
+}
+
+Result<SegmentBench::Tail> SegmentBench::load_tail(std::uint32_t cut) const {
+  TIDELINE_CHECK_OK(check_cancelled());
+  TIDELINE_TRY(Loaded loaded, load({cut, chain_.block_count() - 1}, {}));
+  return Tail(*this, std::move(loaded));
+}
+
+Result<std::vector<Tensor>> SegmentBench::Tail::run(const std::vector<Tensor>& values) {
+  std::vector<TensorView> inputs = loaded_.inputs;
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    for (const Tensor& value : values)
+      if (value.spec.name == loaded_.session->inputs()[i].name) inputs[i] = view(value);
+  TIDELINE_CHECK_OK(loaded_.session->run(inputs, loaded_.outputs, {.cancel = bench_->cancel_}));
+  std::vector<Tensor> made;
+  for (std::size_t i = 0; i < loaded_.outputs.size(); ++i) {
+    TensorSpec spec = loaded_.outputs[i].spec;
+    spec.name = loaded_.session->outputs()[i].name;
+    made.push_back({std::move(spec), Buffer::copy_of(loaded_.outputs[i].bytes)});
+  }
+  return made;
+}
+
 Result<std::vector<KernelTime>> SegmentBench::kernel_times(std::uint32_t runs) {
   std::uint32_t first = 0;
   while (first < chain_.block_count() && chain_.blocks[first].step) ++first;

@@ -64,6 +64,13 @@ class SegmentBench {
   // REQUIRES: fill_cuts and load_reference.
   Result<std::vector<SegmentTiming>> measure(const std::vector<SegmentRange>& segments, const Effort& effort);
 
+  // The values of a cut's tensors, in its order; they live as long as this. REQUIRES: fill_cuts.
+  Result<std::vector<const Tensor*>> cut_values(std::size_t cut) const;
+
+  // The blocks from a cut to the end as one segment, to be run on other values of the cut's tensors. This must outlive it.
+  class Tail;
+  Result<Tail> load_tail(std::uint32_t cut) const;
+
   // The engine's kernel times of all ops as one segment.
   Result<std::vector<KernelTime>> kernel_times(std::uint32_t runs);
 
@@ -91,6 +98,18 @@ class SegmentBench {
   const CancelToken* cancel_;
   std::map<std::string, Tensor, std::less<>> values_;  // by name
   std::unique_ptr<Loaded> reference_;
+};
+
+class SegmentBench::Tail {
+ public:
+  // What the blocks make; an input that is not among `values` has the sample's.
+  Result<std::vector<Tensor>> run(const std::vector<Tensor>& values);
+
+ private:
+  friend class SegmentBench;
+  Tail(const SegmentBench& bench, Loaded loaded) : bench_(&bench), loaded_(std::move(loaded)) {}
+  const SegmentBench* bench_;
+  Loaded loaded_;
 };
 
 }  // namespace tideline

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "measure/attribute.h"
+#include "measure/codecs.h"
 #include "platform/host.h"
 #include "profile/fit.h"
 
@@ -34,6 +35,9 @@ constexpr double kTimeMin = 0.3;
 // What the parts of measuring take of the progress bar.
 constexpr double kProgressCuts = 0.1;
 constexpr double kProgressKernels = 0.15;
+constexpr double kProgressCodecs = 0.3;
+// Of the time, what the answers of coded cuts may take where nobody asked for all of them.
+constexpr double kAnswersShare = 0.15;
 
 // A single block that is alone fuses with nothing: it says little about longer segments.
 double weight_of(const SegmentRange& range, std::uint32_t blocks) {
@@ -312,11 +316,19 @@ Result<Profile> measure_profile(Engine& engine, const Model& model, const Chain&
   report(options, kProgressCuts, "kernels");
   TIDELINE_TRY(const SegmentBench::Reference reference, bench.load_reference());
   TIDELINE_TRY(std::vector<Millis> priors, kernel_priors(bench, model, chain, reference.time));
+  CodecMeasureOptions coding{.codecs = options.codecs,
+                             .answers_time = options.all_answers ? Millis(-1) : kAnswersShare * options.time,
+                             .threads = engine.threads(),
+                             .cancel = options.cancel};
+  coding.progress = [&](double done) {
+    report(options, kProgressKernels + done * (kProgressCodecs - kProgressKernels), "codecs");
+  };
+  TIDELINE_TRY(std::vector<CodecProfile> codecs, measure_codecs(bench, chain, coding));
   const Chooser chooser(chain, priors, reference);
   const Millis left = std::max<Millis>(options.time * kTimeMin, options.time - Millis(Clock::now() - start));
   const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(left);
-  TIDELINE_TRY(const Timings timings,
-               measure_batches(bench, chooser, chooser.choose(left, options.seed), blocks, options, end, kProgressKernels));
+  TIDELINE_TRY(const Timings timings, measure_batches(bench, chooser, chooser.choose(left, options.seed), blocks, options, end,
+                                                      codecs.empty() ? kProgressKernels : kProgressCodecs));
   std::vector<SegmentSample> samples{{0, blocks - 1, timings.whole.time, weight_of({0, blocks - 1}, blocks)}};
   for (const SegmentTiming& timing : timings.segments) {
     const auto [first, last] = timing.range;
@@ -326,7 +338,9 @@ Result<Profile> measure_profile(Engine& engine, const Model& model, const Chain&
   }
   priors = scaled_priors(std::move(priors), timings.whole.time);
   const SegmentFit fit = fit_segments(priors, samples, {.ridge = choose_ridge(priors, samples)});
-  return to_profile(engine, chain, timings, fit, reference.memory_bytes);
+  Profile profile = to_profile(engine, chain, timings, fit, reference.memory_bytes);
+  profile.codecs = std::move(codecs);
+  return profile;
 }
 
 Result<ProfileCheck> check_profile(Engine& engine, const Model& model, const Chain& chain, const std::vector<Tensor>& sample,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +21,10 @@ struct MeasureOptions {
   // a model, some blocks have only what the engine's own profile says.
   Millis time{20'000};
   std::uint64_t seed = 1;
+  // Codecs to measure for every cut (codec/codec.h), within the same time. Empty: none.
+  std::vector<std::string> codecs;
+  // What they do to the answer: of every cut, whatever time that takes, or only as far as a share of `time` goes.
+  bool all_answers = false;
   const CancelToken* cancel = nullptr;
   // Called from this thread: how much is done, 0 to 1, and what is going on.
   std::function<void(double, std::string_view)> progress;
