@@ -44,6 +44,7 @@ TIDELINE_BODY void quantize_body(const float* __restrict from, std::size_t count
   // Bounds before rounding: the sum below stays a byte.
   const float lowest = static_cast<float>(-128 - zero_point);
   const float highest = static_cast<float>(127 - zero_point);
+#pragma omp simd
   for (std::size_t i = 0; i < count; ++i) {
     float x = from[i] * inverse_scale;
     x = x < lowest ? lowest : x;
@@ -57,6 +58,7 @@ TIDELINE_BODY void quantize_body(const float* __restrict from, std::size_t count
 
 TIDELINE_BODY void dequantize_body(const std::int8_t* __restrict from, std::size_t count, float scale, int zero_point,
                                    float* __restrict to) {
+#pragma omp simd
   for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<float>(std::int32_t{from[i]} - zero_point) * scale;
 }
 
@@ -107,9 +109,11 @@ TIDELINE_BODY float float_of(std::uint16_t half) {
 }
 
 TIDELINE_BODY void to_float16_body(const float* __restrict from, std::size_t count, std::uint16_t* __restrict to) {
+#pragma omp simd
   for (std::size_t i = 0; i < count; ++i) to[i] = half_of(from[i]);
 }
 TIDELINE_BODY void from_float16_body(const std::uint16_t* __restrict from, std::size_t count, float* __restrict to) {
+#pragma omp simd
   for (std::size_t i = 0; i < count; ++i) to[i] = float_of(from[i]);
 }
 
@@ -145,12 +149,14 @@ TIDELINE_AVX2 void from_float16(const std::uint16_t* from, std::size_t count, fl
 #elif defined(__aarch64__)
 // Part of every such processor, and what the compiler vectorises.
 void neon_to_float16(const float* from, std::size_t count, std::uint16_t* to) {
+#pragma omp simd
   for (std::size_t i = 0; i < count; ++i) {
     const __fp16 half = static_cast<__fp16>(from[i]);
     std::memcpy(to + i, &half, sizeof half);
   }
 }
 void neon_from_float16(const std::uint16_t* from, std::size_t count, float* to) {
+#pragma omp simd
   for (std::size_t i = 0; i < count; ++i) {
     __fp16 half;
     std::memcpy(&half, from + i, sizeof half);
