@@ -109,6 +109,17 @@ void add_run_options(CLI::App& command, RunArguments& arguments) {
       .add_option("--corrected-plan", arguments.corrected_plan,
                   "Where to write the plan that the times of this run would have given, when it is another one")
       ->type_name("FILE");
+  command
+      .add_option("--codec", arguments.choice.codecs,
+                  "Codecs by hand (`tideline codec --list`): one for every hop up to the last block, or one for each move")
+      ->delimiter(',')
+      ->type_name("NAME,...");
+  command
+      .add_option(
+          "--tolerance", arguments.tolerance,
+          "With --verify: how much an output may differ, as a share of its largest number (default: what rounding may do)")
+      ->check(CLI::Range(0.0, 1e9))
+      ->type_name("SHARE");
   command.add_flag("--verify", arguments.settings.verify, "Compare every output with the unsplit model's, run in this process");
   command
       .add_option("--save-output", arguments.settings.save_output,
@@ -120,6 +131,7 @@ Result<RunSettings> settings_of(const RunArguments& arguments) {
   RunSettings settings = arguments.settings;
   TIDELINE_TRY(settings.timeout, parse_duration(arguments.timeout));
   if (settings.timeout.count() <= 0) return Error{ErrorCode::kInvalidArgument, "--timeout must be above 0"};
+  if (arguments.tolerance >= 0) settings.tolerance = arguments.tolerance;
   TIDELINE_TRY(settings.drop, drop_rule_from(arguments.drop));
   if (!arguments.duration.empty()) {
     TIDELINE_TRY(settings.duration, parse_duration(arguments.duration));

@@ -32,6 +32,7 @@ struct RunArguments {
   std::string timeout = "30s";
   std::string duration;
   std::string drop = "none";
+  double tolerance = -1;  // negative: not given
   std::string corrected_plan;  // where the plan goes that the measured times would have given
 };
 // The options of `run` that are not the model's.

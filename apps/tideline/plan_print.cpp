@@ -94,6 +94,9 @@ Json hops_json(const Estimate& estimate) {
                     {"forward_ms", hop.forward.count()},
                     {"back_ms", hop.back.count()},
                     {"overhead_ms", hop.overhead.count()},
+                    {"codec", hop.codec},
+                    {"back_codec", hop.back_codec},
+                    {"coding_ms", hop.coding.count()},
                     {"total_ms", hop.total().count()}});
   return list;
 }

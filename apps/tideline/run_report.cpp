@@ -104,17 +104,22 @@ nlohmann::json to_json(const RunReport& report, const std::string& emulation, co
                          {"compute_ms", typical.mean(i, &StageReport::compute)},
                          {"send_ms", typical.mean(i, &StageReport::send)},
                          {"wait_ms", typical.mean(i, &StageReport::queue)},
-                         {"overhead_ms", typical.mean(i, &StageReport::overhead)}};
+                         {"overhead_ms", typical.mean(i, &StageReport::overhead)},
+                         {"encode_ms", typical.mean(i, &StageReport::encode)},
+                         {"decode_ms", typical.mean(i, &StageReport::decode)},
+                         {"bytes", shape[i].bytes}};
     if (const StageEstimate* predicted = predicted_stage(report.predicted, shape[i])) {
       stage["predicted_compute_ms"] = predicted->compute.count();
+      stage["predicted_encode_ms"] = predicted->encode.count();
+      stage["predicted_decode_ms"] = predicted->decode.count();
       if (predicted->has_segment) stage["blocks"] = {predicted->first_block, predicted->last_block};
     }
-    if (const HopEstimate* hop = predicted_hop(report.predicted, shape[i])) stage["predicted_send_ms"] = hop->total().count();
+    if (const HopEstimate* hop = predicted_hop(report.predicted, shape[i])) stage["predicted_send_ms"] = hop->on_link().count();
     json["stages"].push_back(std::move(stage));
   }
   if (report.verification.done) {
     // A model that draws random numbers has no answer to compare with.
-    if (report.verification.random_ops.empty())
+    if (report.verification.random_ops.empty() && !report.verification.is_unjudged())
       json["verified"] = report.verification.holds();
     else
       json["verified"] = nullptr;
@@ -122,7 +127,9 @@ nlohmann::json to_json(const RunReport& report, const std::string& emulation, co
     json["differs_by_engine"] = report.verification.is_engines;
     json["bit_identical"] = report.verification.difference.is_identical;
     json["max_abs_diff"] = report.verification.difference.absolute;
-    json["tolerance"] = report.verification.tolerance;
+    json["max_rel_diff"] = report.verification.difference.relative;
+    json["tolerance"] = report.verification.allowed.value_or(report.verification.tolerance);
+    json["lossy_codecs"] = report.verification.lossy_codecs;
   } else {
     json["verified"] = nullptr;
     json["max_abs_diff"] = nullptr;
@@ -164,6 +171,15 @@ report::Table time_table(const RunReport& report) {
   }
   for (std::size_t i = 0; i < shape.size(); ++i) {
     const StageEstimate* stage = predicted_stage(predicted, shape[i]);
+    // What a codec takes belongs to the hop, and stands beside it.
+    const auto add_coding = [&](const char* does, Millis StageReport::*measured, Millis StageEstimate::*expected) {
+      const double time = typical.mean(i, measured);
+      if (time <= 0 && (stage == nullptr || (stage->*expected).count() <= 0)) return;
+      accounted += time;
+      table.add(fmt::format("{} {}", shape[i].node, does), time,
+                stage != nullptr ? std::optional((stage->*expected).count()) : std::nullopt);
+    };
+    add_coding("decodes", &StageReport::decode, &StageEstimate::decode);
     std::string what = fmt::format("{} computes", shape[i].node);
     if (stage != nullptr)
       what = stage->has_segment ? fmt::format("{} computes blocks {}..{}", shape[i].node, stage->first_block, stage->last_block)
@@ -174,13 +190,14 @@ report::Table time_table(const RunReport& report) {
     const double queue = typical.mean(i, &StageReport::queue);
     if (queue > 0.05) table.add(fmt::format("{} queue", shape[i].node), queue, 0);
     accounted += queue;
+    add_coding("encodes", &StageReport::encode, &StageEstimate::encode);
     const HopEstimate* hop = predicted_hop(predicted, shape[i]);
     const double send = typical.mean(i, &StageReport::send);
     // A stage on the way back need not call anybody.
     if (i + 1 < shape.size() && (hop != nullptr || send > 0)) {
       accounted += send;
       table.add(fmt::format("{} -> {} ({})", shape[i].node, shape[i + 1].node, format_bytes(shape[i].bytes)), send,
-                hop != nullptr ? std::optional(hop->total().count()) : std::nullopt);
+                hop != nullptr ? std::optional(hop->on_link().count()) : std::nullopt);
     }
   }
   table.add("everything else", std::max(0.0, typical.mean(&RunAnswer::latency) - accounted), std::nullopt);
@@ -205,6 +222,14 @@ void print_verification(const Verification& v) {
     fmt::print(
         "\nnot compared with the unsplit model: the model draws random numbers ({}), so that two runs of it give two answers\n",
         fmt::join(v.random_ops, ", "));
+  else if (v.allowed)
+    fmt::print("\n{} the unsplit model: largest difference {:.3g}, {:.3g} of the largest magnitude{} (allowed: {:g})\n",
+               v.holds() ? "within the tolerance of" : "DIFFERENT from", v.difference.absolute, v.difference.relative,
+               v.lossy_codecs.empty() ? "" : fmt::format(", in {}", fmt::join(v.lossy_codecs, ", ")), *v.allowed);
+  else if (v.is_unjudged())
+    fmt::print(
+        "\ndiffers from the unsplit model by {:.3g}, {:.3g} of the largest magnitude, as {} does; give --tolerance to judge\n",
+        v.difference.absolute, v.difference.relative, fmt::join(v.lossy_codecs, " and "));
   else if (v.is_engines)
     fmt::print(
         "\ndifferent from the unsplit model (largest difference {:.3g}), and not by the split: without the engine's optimiser "

@@ -59,7 +59,7 @@ std::string largest_share(const RunReport& report) {
     consider(stage.node + " computing", median_of(stage.at, &StageReport::compute) - stage.compute.count());
   }
   for (const HopEstimate& hop : report.predicted->hops)
-    consider(fmt::format("the link {} -> {}", hop.from, hop.to), median_of(hop.at, &StageReport::send) - hop.total().count());
+    consider(fmt::format("the link {} -> {}", hop.from, hop.to), median_of(hop.at, &StageReport::send) - hop.on_link().count());
   return what;
 }
 

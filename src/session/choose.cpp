@@ -1,8 +1,11 @@
 #include "session/choose.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/limits.h"
+#include "codec/codec.h"
 #include "plan/program.h"
 #include "session/source.h"
 
@@ -40,7 +43,58 @@ Result<std::optional<Plan>> given_plan(const PlanChoice& choice, const LoadedMod
   return std::optional(std::move(plan));
 }
 
+Status put_codecs(const std::vector<std::string>& names, Plan& plan) {
+  if (names.empty()) return {};
+  for (const std::string& name : names)
+    if (const auto known = find_codec(name); !known)
+      return Error{ErrorCode::kInvalidArgument, "--codec: " + known.error().message};
+  const std::size_t moves = plan.route.size() - 1;
+  const std::size_t up = plan.segments.back().at;
+  plan.codecs.assign(moves, "raw");
+  if (moves == 0) return {};
+  if (names.size() == 1) {
+    std::fill_n(plan.codecs.begin(), up, names.front());
+  } else if (names.size() == up || names.size() == moves) {
+    std::copy(names.begin(), names.end(), plan.codecs.begin());
+  } else {
+    return Error{
+        ErrorCode::kInvalidArgument,
+        fmt::format("--codec: {} codecs, but the plan moves {} times until its last block runs, and {} times in all; give "
+                    "one for all, or as many as that",
+                    names.size(), up, moves)};
+  }
+  return {};
+}
+
+// A codec of the plan that a node's profile says nothing of.
+std::optional<std::string> unmeasured_codec(const Plan& plan, const PlanInputs& inputs) {
+  for (const std::string& codec : plan.codecs)
+    for (const Profile* profile : inputs.by_node)
+      if (codec != "raw" && codec_profile(*profile, codec) == nullptr) return codec;
+  return std::nullopt;
+}
+
+// Of a plan that was given, or changed by hand.
+Result<std::optional<Estimate>> estimate_given(const PlanRequest& request, const Plan& plan, PlanInputs& inputs) {
+  if (const auto codec = unmeasured_codec(plan, inputs)) {
+    inputs.notes.push_back(
+        fmt::format("no prediction: a profile says nothing of codec {0}; `tideline profile --codecs {0}` measures it", *codec));
+    return std::optional<Estimate>();
+  }
+  TIDELINE_TRY(Estimate value, estimate(request.cost, plan));
+  return std::optional(std::move(value));
+}
+
 }  // namespace
+
+std::vector<std::string> lossy_codecs(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const std::string& name : plan.codecs)
+    if (const auto codec = find_codec(name);
+        codec && codec->is_lossy() && std::find(names.begin(), names.end(), name) == names.end())
+      names.push_back(name);
+  return names;
+}
 
 Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArguments& arguments, const LoadedModel& loaded,
                                const Cluster& cluster, const Control& control) {
@@ -48,22 +102,29 @@ Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArgument
   TIDELINE_TRY(std::optional<Plan> given, given_plan(choice, loaded, cluster));
   if (given) {
     TIDELINE_TRY(given, complete_plan(*given, cluster));
+    TIDELINE_CHECK_OK(put_codecs(choice.codecs, *given));
   }
   // With a plan in hand nothing needs to be measured; without profiles there is then nothing to predict from.
   if (given && arguments.profiles.empty()) {
     chosen.plan = std::move(*given);
     return chosen;
   }
-  TIDELINE_TRY(chosen.inputs, load_plan_inputs(cluster, arguments, loaded, control));
+  PlanInputArguments wanted = arguments;
+  wanted.codecs.insert(wanted.codecs.end(), choice.codecs.begin(), choice.codecs.end());
+  TIDELINE_TRY(chosen.inputs, load_plan_inputs(cluster, wanted, loaded, control));
   const PlanRequest request{.cost = chosen.inputs.cost(cluster), .cancel = control.cancel};
   if (given) {
-    TIDELINE_TRY(chosen.estimate, estimate(request.cost, *given));
+    TIDELINE_TRY(chosen.estimate, estimate_given(request, *given, chosen.inputs));
     chosen.plan = std::move(*given);
   } else {
     TIDELINE_TRY(PlanResult result, choice.split ? plan_best_split(request) : run_planner(request, choice.planner));
     chosen.plan = std::move(result.plan);
     chosen.estimate = std::move(result.estimate);
     chosen.stats = std::move(result.stats);
+    if (!choice.codecs.empty()) {
+      TIDELINE_CHECK_OK(put_codecs(choice.codecs, chosen.plan));
+      TIDELINE_TRY(chosen.estimate, estimate_given(request, chosen.plan, chosen.inputs));
+    }
   }
   if (choice.with_candidates) {
     TIDELINE_TRY(chosen.candidates, candidates(request));

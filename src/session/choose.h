@@ -14,6 +14,9 @@ namespace tideline {
 struct PlanChoice {
   std::string plan;                 // a *.plan.json; empty: plan now
   std::vector<std::uint32_t> cuts;  // place by hand: the first block of each next node; instead of `plan`
+  // Codecs by hand, instead of the plan's own: one for every move up to the last block (the result comes home raw), one for each
+  // of those moves, or one for each move of the route. Empty: as the plan says.
+  std::vector<std::string> codecs;
   std::string planner = "auto";
   bool split = false;            // the best plan over two nodes or more, even when a native one would win
   bool with_candidates = false;  // what a table for people shows beside it
@@ -27,6 +30,9 @@ struct ChosenPlan {
   std::vector<Candidate> candidates;
   PlanInputs inputs;  // what it was predicted from, and notes for people
 };
+
+// The names of the codecs of a plan that lose something, each once.
+std::vector<std::string> lossy_codecs(const Plan& plan);
 
 // Measures this host when a plan is to be made and a node has no profile.
 Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArguments& arguments, const LoadedModel& loaded,

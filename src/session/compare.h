@@ -6,6 +6,7 @@
 //   if (!difference.is_within_tolerance) ...
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,9 +53,19 @@ struct Verification {
   std::vector<std::string> random_ops;  // the model draws numbers: two runs of it are two answers
   bool is_engines = false;              // the unsplit model differs from itself as much when the engine's optimiser is off
   Difference engine_difference;         // ... by this
+  // What the plan loses on purpose, and what the caller allows: `allowed` of the largest magnitude, instead of the types' own
+  // tolerances.
+  std::vector<std::string> lossy_codecs;
+  std::optional<double> allowed;
 
+  // A codec has changed the answer, and nobody has said by how much it may.
+  bool is_unjudged() const { return !allowed && !lossy_codecs.empty() && !difference.is_within_tolerance; }
   // False only when the split is wrong, as far as anybody can tell.
-  bool holds() const { return difference.is_within_tolerance || !random_ops.empty() || is_engines; }
+  bool holds() const {
+    if (!random_ops.empty()) return true;
+    if (allowed) return difference.relative <= *allowed;
+    return difference.is_within_tolerance || is_unjudged() || is_engines;
+  }
 
   void add(const Tensor& reference, const Tensor& output);
   // An answer with another number of outputs.

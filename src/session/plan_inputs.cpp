@@ -115,7 +115,7 @@ Result<Profile> measure(const PlanInputArguments& arguments, const LoadedModel& 
   }
   constexpr std::size_t kSteps = 100;
   const std::string step = fmt::format("Measuring ({} thread{})", threads, threads == 1 ? "" : "s");
-  MeasureOptions options{.time = Millis{arguments.profile_seconds * 1e3}, .cancel = &control.cancel};
+  MeasureOptions options{.time = Millis{arguments.profile_seconds * 1e3}, .codecs = arguments.codecs, .cancel = &control.cancel};
   options.progress = [&](double done, std::string_view what) {
     control.report({step, static_cast<std::size_t>(std::clamp(done, 0.0, 1.0) * kSteps), kSteps, what});
   };

@@ -20,6 +20,7 @@ struct PlanInputArguments {
   std::vector<std::string> profiles;  // FILE for every node, or NODE=FILE
   std::string profile_out;            // where a profile that had to be measured is kept
   double profile_seconds = 5;
+  std::vector<std::string> codecs;  // to measure too, where a profile has to be measured
 };
 
 struct PlanInputs {

@@ -65,6 +65,8 @@ Status check(const RunSettings& settings) {
     return Error{ErrorCode::kInvalidArgument, fmt::format("--in-flight must be 1 to {}", limits::kStreamInFlightMax)};
   if (settings.rate_per_s != 0 && !(settings.rate_per_s >= kRateMin && settings.rate_per_s <= kRateMax))
     return Error{ErrorCode::kInvalidArgument, fmt::format("--rate must be {:g} to {:g} frames a second", kRateMin, kRateMax)};
+  if (settings.tolerance && !(*settings.tolerance >= 0))
+    return Error{ErrorCode::kInvalidArgument, "--tolerance must be 0 or more: a share of the largest number of an output"};
   if (settings.duration.count() < 0) return Error{ErrorCode::kInvalidArgument, "--duration must be above 0"};
   if (settings.requests == 0 && settings.duration.count() == 0)
     return Error{ErrorCode::kInvalidArgument, "say when to end: --requests or --duration"};
@@ -193,6 +195,8 @@ Result<RunReport> run_requests(const RunSettings& settings, const std::string& i
   RunReport report{.predicted = chosen.estimate, .planner = chosen.plan.planner, .settings = settings};
   TIDELINE_TRY(std::vector<Request> requests, read_requests(input, loaded));
   report.verification.narrowest = narrowest_float(loaded.model.graph());
+  report.verification.allowed = settings.tolerance;
+  report.verification.lossy_codecs = lossy_codecs(chosen.plan);
   if (settings.verify) {
     TIDELINE_TRY(Unsplit unsplit, Unsplit::load(loaded));
     for (Request& request : requests) {

@@ -21,10 +21,11 @@
 namespace tideline {
 
 struct RunSettings {
-  std::uint32_t requests = 20;  // 0: until `duration` is over
-  std::uint32_t warmup = 3;     // before those, one after the other
-  Millis timeout{30'000};       // of one request
-  bool verify = false;          // compare every output with the unsplit model's, run in this process
+  std::uint32_t requests = 20;      // 0: until `duration` is over
+  std::uint32_t warmup = 3;         // before those, one after the other
+  Millis timeout{30'000};           // of one request
+  bool verify = false;              // compare every output with the unsplit model's, run in this process
+  std::optional<double> tolerance;  // of the largest magnitude of an output; nothing: what rounding may do
   // Folder for the answers as .npy: output0.npy and so on of the last request; of a folder of inputs a folder for each file, with
   // its name. Warm-up is not kept.
   std::string save_output;
