@@ -15,6 +15,7 @@
 #include "codec/codec.h"
 #include "commands.h"
 #include "measure/codecs.h"
+#include "model_options.h"
 #include "platform/files.h"
 #include "report/table.h"
 #include "session/source.h"
@@ -181,7 +182,7 @@ Status run(const Context& context, const CodecArguments& arguments) {
 void add_codec_command(CLI::App& app, Context& context) {
   CLI::App& command = *app.add_subcommand("codec", "Encode and decode one array: its bytes, its largest error, the speed here");
   const auto arguments = std::make_shared<CodecArguments>();
-  command.add_option("name", arguments->name, "The codec; see --list")->type_name("NAME");
+  command.add_option("name", arguments->name, "The codec; see --list")->check(CLI::IsMember(codec_names({})))->type_name("NAME");
   command.add_option("file", arguments->file, "The array, as numpy.save writes it; \"-\": standard input")->type_name("FILE.npy");
   command.add_option("--out", arguments->out, "Where to write what comes back (.npy)")->type_name("FILE");
   command.add_flag("--list", arguments->list, "Show all codecs");

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
@@ -31,27 +32,22 @@ struct ProfileArguments {
   std::string time = "20s";
   std::uint64_t seed = 1;
   bool check = false;
-  std::string codecs;  // empty: kCodecsDefault, as far as the time goes
+  std::vector<std::string> codecs;  // of --codecs; empty: kCodecsDefault, as far as the time goes
 };
 
 // What is measured unless --codecs says otherwise: half, a quarter, and a quarter squeezed.
-constexpr const char* kCodecsDefault = "fp16,int8c,int8c+zstd";
+const std::vector<std::string> kCodecsDefault{"fp16", "int8c", "int8c+zstd"};
 
-// The names of --codecs.
+// The codecs to measure.
 Result<std::vector<std::string>> codecs_of(const ProfileArguments& arguments) {
-  std::vector<std::string> names;
-  if (arguments.codecs == "none") return names;
-  if (arguments.codecs == "all") {
-    for (const NamedCodec& known : codecs())
-      if (!known.codec.is_raw()) names.emplace_back(known.name);
-    return names;
-  }
-  for (std::string& name : split(arguments.codecs.empty() ? kCodecsDefault : arguments.codecs, ',')) {
-    if (const auto codec = find_codec(name); !codec)
-      return Error{ErrorCode::kInvalidArgument, "--codecs: " + codec.error().message + "; or none, or all"};
-    names.push_back(std::move(name));
-  }
-  return names;
+  if (arguments.codecs.empty()) return kCodecsDefault;
+  const auto has = [&](const char* word) {
+    return std::find(arguments.codecs.begin(), arguments.codecs.end(), word) != arguments.codecs.end();
+  };
+  if ((has("none") || has("all")) && arguments.codecs.size() > 1)
+    return Error{ErrorCode::kInvalidArgument, "--codecs: none and all stand alone"};
+  if (has("none")) return std::vector<std::string>();
+  return has("all") ? codec_names({}) : arguments.codecs;
 }
 
 report::Table block_table(const Profile& profile) {
@@ -121,7 +117,7 @@ void print_codecs(const Context& context, const Profile& profile, bool chosen) {
   const std::size_t unknown = unknown_answers(profile);
   if (unknown > 0 && !chosen)
     fmt::print("{} of {} answers were not measured for want of time; --codecs {} measures all\n", unknown, profile.cuts.size(),
-               kCodecsDefault);
+               fmt::join(kCodecsDefault, ","));
 }
 
 void print_summary(const Profile& profile) {
@@ -233,8 +229,10 @@ void add_profile_command(CLI::App& app, Context& context) {
           "--codecs", arguments->codecs,
           fmt::format("Codecs to measure at every cut, with what they do to the answer: none, all, or names (docs/algorithms/"
                       "codecs.md), however long that takes. Without it {} within --time, answers of the smallest cuts first",
-                      kCodecsDefault))
-      ->type_name("NAME,NAME,...");
+                      fmt::join(kCodecsDefault, ",")))
+      ->delimiter(',')
+      ->check(CLI::IsMember(codec_names({"none", "all"})))
+      ->type_name("NAME,...");
   command->add_flag(
       "--check", arguments->check,
       fmt::format("Measure {} random segments afterwards and compare; exit code {} when the median error is over {:.0f} %",

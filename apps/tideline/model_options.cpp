@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "codec/codec.h"
 
 namespace tideline::app {
 
@@ -69,6 +70,11 @@ void add_profile_options(CLI::App& command, PlanInputArguments& arguments) {
       ->type_name("SECONDS");
 }
 
+std::vector<std::string> codec_names(std::vector<std::string> before) {
+  for (const NamedCodec& known : codecs()) before.emplace_back(known.name);
+  return before;
+}
+
 void add_run_options(CLI::App& command, RunArguments& arguments) {
   command.add_option("--plan", arguments.choice.plan, "A plan file of `tideline plan --plan-out`; without it, plans now")
       ->type_name("FILE");
@@ -113,6 +119,7 @@ void add_run_options(CLI::App& command, RunArguments& arguments) {
       .add_option("--codec", arguments.choice.codecs,
                   "Codecs by hand (`tideline codec --list`): one for every hop up to the last block, or one for each move")
       ->delimiter(',')
+      ->check(CLI::IsMember(codec_names({})))
       ->type_name("NAME,...");
   command
       .add_option(

@@ -24,6 +24,9 @@ void note_made_up(const Context& context, const std::vector<std::string>& inputs
 // --profile, --profile-out, --profile-time.
 void add_profile_options(CLI::App& command, PlanInputArguments& arguments);
 
+// What an option that takes codecs may be given: those, and the names of codecs().
+std::vector<std::string> codec_names(std::vector<std::string> before);
+
 struct RunArguments {
   PlanInputArguments inputs;  // the model, its input, and profiles
   std::string cluster;
@@ -32,7 +35,7 @@ struct RunArguments {
   std::string timeout = "30s";
   std::string duration;
   std::string drop = "none";
-  double tolerance = -1;  // negative: not given
+  double tolerance = -1;       // negative: not given
   std::string corrected_plan;  // where the plan goes that the measured times would have given
 };
 // The options of `run` that are not the model's.

@@ -131,11 +131,14 @@ bool is_tie(const PlanAnswer& answer, const Candidate& candidate) {
 
 bool do_not_split(const PlanAnswer& answer) { return answer.chosen.plan.segments.size() == 1; }
 
+std::string in_codec(const std::string& codec) { return codec == "raw" ? "" : " in " + codec; }
+
 void print_hop(const PlanAnswer& answer, const HopEstimate& hop) {
   const Link& link = answer.cost->cluster->links[hop.link];
   fmt::print("  {:<16} {:<45} {:>10}\n", "   |",
-             fmt::format("{} up, {} back at {}, rtt {}", format_bytes(hop.bytes), format_bytes(hop.result_bytes),
-                         format_bandwidth(link.bytes_per_s), format_millis(hop.rtt)),
+             fmt::format("{} up{}, {} back{} at {}, rtt {}", format_bytes(hop.bytes), in_codec(hop.codec),
+                         format_bytes(hop.result_bytes), in_codec(hop.back_codec), format_bandwidth(link.bytes_per_s),
+                         format_millis(hop.rtt)),
              format_millis(hop.total()));
 }
 

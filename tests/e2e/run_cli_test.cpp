@@ -272,6 +272,8 @@ TEST_F(RunCli, BashCompletesWhatTheCommandLineHas) {
   EXPECT_EQ(completed("tideline local \"\"", 2), "up run");
   EXPECT_EQ(completed("tideline local run --dro", 3), "--drop");
   EXPECT_EQ(completed("tideline local run --drop \"\"", 4), "none oldest newest");
+  EXPECT_EQ(completed("tideline run --codec fp", 3), "fp16 fp16+lz4 fp16+zstd");
+  EXPECT_EQ(completed("tideline codec int8c", 2), "int8c int8c+lz4 int8c+zstd");
   EXPECT_EQ(completed("tideline -q run -o j", 4), "json");
   EXPECT_EQ(completed("tideline completion z", 2), "zsh");
   EXPECT_THAT(completed("tideline run " + path("lenet"), 2), HasSubstr("lenet5.onnx"));
