@@ -92,8 +92,9 @@ bool may_become(const Codec& codec, const Codec& used);
 Status decode(const EncodedHead& head, std::span<const std::byte> encoded, std::span<std::byte> into,
               std::span<std::byte> scratch);
 
-// With memory of their own.
+// With memory of their own. kOverloaded when the tensor would take more than `bytes_max`: a few bytes may honestly be a large
+// one.
 Result<Buffer> encode(const Codec& codec, const TensorView& tensor);
-Result<Tensor> decode(std::span<const std::byte> encoded, std::string_view name);
+Result<Tensor> decode(std::span<const std::byte> encoded, std::string_view name, Bytes bytes_max = limits::kFramePayloadBytesMax);
 
 }  // namespace tideline

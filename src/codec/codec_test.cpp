@@ -250,6 +250,15 @@ TEST(Codecs, ABodyThatUnpacksToMoreThanIsDueIsRefused) {
   }
 }
 
+TEST(Codecs, WhatIsTooLargeIsRefusedBeforeItIsMade) {
+  Tensor zeros = make(DType::kFloat32, {1, 1, 512, 512});
+  std::memset(zeros.data.data(), 0, zeros.data.size());
+  const auto encoded = encode(codec("raw+zstd"), view(zeros));
+  EXPECT_LT(encoded->size(), 1000U);
+  EXPECT_TRUE(decode(encoded->span(), "x", 1u << 20));
+  EXPECT_EQ(decode(encoded->span(), "x", (1u << 20) - 1).error().code, ErrorCode::kOverloaded);
+}
+
 TEST(Codecs, ALaterVersionIsUnsupported) {
   const Tensor tensor = random_floats({8}, 1);
   auto encoded = encode(codec("fp16"), view(tensor));

@@ -123,8 +123,11 @@ Status decode(const EncodedHead& head, std::span<const std::byte> encoded, std::
   }
 }
 
-Result<Tensor> decode(std::span<const std::byte> encoded, std::string_view name) {
+Result<Tensor> decode(std::span<const std::byte> encoded, std::string_view name, Bytes bytes_max) {
   TIDELINE_TRY(const EncodedHead head, read_encoded_head(encoded));
+  if (head.bytes > bytes_max)
+    return Error{ErrorCode::kOverloaded, fmt::format("[codec] an encoded tensor of {} is above the limit of {}",
+                                                     format_bytes(head.bytes), format_bytes(bytes_max))};
   Buffer aligned;
   if (reinterpret_cast<std::uintptr_t>(encoded.data()) % 8 != 0) {
     aligned = Buffer::copy_of(encoded);
