@@ -5,6 +5,7 @@
 #include <cstring>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -17,21 +18,23 @@
 namespace tideline::kernels {
 namespace {
 
+// As whole numbers: of those without a sign the larger float has the larger bits, of those with one the larger magnitude has, and
+// infinities and NaN come after all others. So two maxima say everything, and every compiler vectorises them.
 TIDELINE_BODY Range range_body(const float* from, std::size_t count) {
-  float low = 0;
-  float high = 0;
-  std::uint32_t broken = 0;
-#pragma omp simd reduction(min : low) reduction(max : high) reduction(| : broken)
+  std::int32_t highest = 0;            // 0.0
+  std::uint32_t lowest = 0x80000000u;  // -0.0
+#pragma omp simd reduction(max : highest, lowest)
   for (std::size_t i = 0; i < count; ++i) {
-    const float x = from[i];
-    low = x < low ? x : low;
-    high = x > high ? x : high;
     std::uint32_t bits;
     std::memcpy(&bits, from + i, sizeof bits);
-    // All ones in the exponent, and nothing else, carry into the sign's place.
-    broken |= (bits & 0x7f800000u) + 0x00800000u;
+    const auto sign_as_sign = static_cast<std::int32_t>(bits);
+    highest = sign_as_sign > highest ? sign_as_sign : highest;
+    lowest = bits > lowest ? bits : lowest;
   }
-  return {low, high, (broken & 0x80000000u) == 0};
+  Range range{.finite = highest < 0x7f800000 && lowest < 0xff800000u};
+  std::memcpy(&range.high, &highest, sizeof range.high);
+  std::memcpy(&range.low, &lowest, sizeof range.low);
+  return range;
 }
 
 // 1.5 * 2^23: a float here has no fraction, so adding it rounds to a whole number as the processor rounds, ties to even, and that
@@ -119,7 +122,11 @@ TIDELINE_BODY void from_float16_body(const std::uint16_t* __restrict from, std::
 
 #if defined(__x86_64__)
 bool has_avx2() {
-  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c");
+  // Not every compiler knows F16C by name.
+  static const bool has = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __builtin_cpu_supports("avx2") != 0 && __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+  }();
   return has;
 }
 
