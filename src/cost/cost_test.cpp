@@ -125,8 +125,8 @@ Profile with_codecs(Profile profile, double factor) {
     return result;
   };
   const std::vector<double> none(4, 0);
-  profile.codecs = {{"int8", {2'400, 600, 300, 200}, times({4, 3, 2, 1}), times({0.8, 0.6, 0.4, 0.2}), none, none, {}},
-                    {"fp16", {4'500, 1'000, 500, 250}, times({8, 6, 4, 2}), times({0.4, 0.3, 0.2, 0.1}), none, none, {}}};
+  profile.codecs = {{"int8", {2'400, 600, 300, 200}, times({4, 3, 2, 1}), times({0.8, 0.6, 0.4, 0.2}), none, none, none, {}},
+                    {"fp16", {4'500, 1'000, 500, 250}, times({8, 6, 4, 2}), times({0.4, 0.3, 0.2, 0.1}), none, none, none, {}}};
   return profile;
 }
 

@@ -184,7 +184,7 @@ class Measurement {
       codecs_.push_back(codec);
       const std::vector<double> errors(cuts, codec.is_lossy() ? kInfinite : 0);
       result_.push_back(
-          {name, std::vector<Bytes>(cuts), std::vector<Millis>(cuts), std::vector<Millis>(cuts), errors, errors, {}});
+          {name, std::vector<Bytes>(cuts), std::vector<Millis>(cuts), std::vector<Millis>(cuts), errors, errors, errors, {}});
     }
     if (codecs_.empty()) return std::move(result_);
     for (std::size_t cut = 0; cut < cuts; ++cut) {
@@ -260,6 +260,7 @@ class Measurement {
       }
       result_[k].max_abs_error[cut] = known->absolute;
       result_[k].max_rel_error[cut] = known->relative;
+      result_[k].rms_rel_error[cut] = known->rms();
       set_top1(k, cut, *known);
     }
     return {};
@@ -306,13 +307,20 @@ class Measurement {
 void AnswerDifference::merge(const AnswerDifference& other) {
   absolute = std::max(absolute, other.absolute);
   relative = std::max(relative, other.relative);
+  squares += other.squares;
+  reference_squares += other.reference_squares;
   rows += other.rows;
   same_rows += other.same_rows;
 }
 
+double AnswerDifference::rms() const {
+  if (squares == 0) return 0;
+  return reference_squares > 0 ? std::sqrt(squares / reference_squares) : kInfinite;
+}
+
 AnswerDifference answer_difference(const Tensor& reference, const Tensor& answer) {
   if (reference.spec.dtype != answer.spec.dtype || reference.spec.shape != answer.spec.shape)
-    return {.absolute = kInfinite, .relative = kInfinite};
+    return {.absolute = kInfinite, .relative = kInfinite, .squares = kInfinite};
   const std::size_t element = element_bytes(reference.spec.dtype);
   const std::size_t count = element == 0 ? 0 : reference.data.size() / element;
   AnswerDifference difference;
@@ -320,9 +328,14 @@ AnswerDifference answer_difference(const Tensor& reference, const Tensor& answer
   for (std::size_t i = 0; i < count; ++i) {
     const double a = value_at(reference, i);
     const double b = value_at(answer, i);
-    if (std::isfinite(a)) magnitude = std::max(magnitude, std::abs(a));
+    if (std::isfinite(a)) {
+      magnitude = std::max(magnitude, std::abs(a));
+      difference.reference_squares += a * a;
+    }
     if (a == b || (std::isnan(a) && std::isnan(b))) continue;
-    difference.absolute = std::isfinite(a) && std::isfinite(b) ? std::max(difference.absolute, std::abs(a - b)) : kInfinite;
+    const double apart = std::isfinite(a) && std::isfinite(b) ? std::abs(a - b) : kInfinite;
+    difference.absolute = std::max(difference.absolute, apart);
+    difference.squares += apart * apart;
   }
   if (difference.absolute > 0) difference.relative = magnitude > 0 ? difference.absolute / magnitude : kInfinite;
   const std::size_t classes = classes_of(reference, count);

@@ -19,6 +19,10 @@ namespace tideline {
 struct AnswerDifference {
   double absolute = 0;  // the largest of an element; infinite when shapes or types differ, or one alone is NaN or infinite
   double relative = 0;  // over the largest magnitude of the same tensor of the reference; the largest of all tensors
+  double squares = 0;   // summed, of the differences; infinite as `absolute`
+  double reference_squares = 0;  // of the reference's finite elements
+  // Root of their quotient: 0 without a difference, infinite where there is one from nothing.
+  double rms() const;
   // Rows of classifier-shaped outputs, and those whose largest element is still the same. An output is classifier-shaped when its
   // rows are probabilities (along the last dimension no number below 0 and a sum of 1, to a thousandth), or when it has the shape
   // [N, classes], followed by ones at most.

@@ -29,6 +29,8 @@ TEST(AnswerDifference, IsTheLargestAndRelativeToTheLargest) {
   const auto difference = answer_difference(floats({2, 3}, {1, -4, 2, 0, 3, 1}), floats({2, 3}, {1, -3.5F, 2, 0.25F, 3, 1}));
   EXPECT_DOUBLE_EQ(difference.absolute, 0.5);
   EXPECT_DOUBLE_EQ(difference.relative, 0.125);
+  EXPECT_DOUBLE_EQ(difference.rms(), std::sqrt((0.25 + 0.0625) / 31));
+  EXPECT_EQ(AnswerDifference{}.rms(), 0);
   EXPECT_EQ(difference.rows, 2u);
   EXPECT_EQ(difference.same_rows, 2u);
   EXPECT_EQ(answer_difference(floats({2, 3}, {1, 0, 2, 0, 3, 1}), floats({2, 3}, {3, 0, 2, 0, 3, 1})).same_rows, 1u);
@@ -38,6 +40,7 @@ TEST(AnswerDifference, IsTheLargestAndRelativeToTheLargest) {
   EXPECT_EQ(answer_difference(floats({1, 2}, {1, HUGE_VALF}), floats({1, 2}, {1, 2})).relative, kInfinite);
   EXPECT_EQ(answer_difference(floats({1, 2}, {1, 2}), floats({2, 1}, {1, 2})).absolute, kInfinite);
   EXPECT_EQ(answer_difference(floats({1, 2}, {0, 0}), floats({1, 2}, {0, 1})).relative, kInfinite);
+  EXPECT_EQ(answer_difference(floats({1, 2}, {0, 0}), floats({1, 2}, {0, 1})).rms(), kInfinite);
 }
 
 TEST(AnswerDifference, OnlyClassifiersHaveRows) {

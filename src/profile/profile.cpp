@@ -94,6 +94,7 @@ Result<CodecProfile> read_codec(const nlohmann::json& json, const std::string& f
   TIDELINE_TRY(const std::vector<double> decode, read_numbers(map, "decode_ms", kMillisMax));
   TIDELINE_TRY(codec.max_abs_error, read_numbers(map, "max_abs_error", std::numeric_limits<double>::max(), true));
   TIDELINE_TRY(codec.max_rel_error, read_numbers(map, "max_rel_error", std::numeric_limits<double>::max(), true));
+  TIDELINE_TRY(codec.rms_rel_error, read_numbers(map, "rms_rel_error", std::numeric_limits<double>::max(), true));
   if (map.has("top1_agreement")) {
     TIDELINE_TRY(codec.top1_agreement, read_numbers(map, "top1_agreement", 1));
   }
@@ -109,7 +110,7 @@ Status check_codecs(JsonMap& map, const Profile& profile) {
     const CodecProfile& codec = profile.codecs[i];
     const std::size_t cuts = profile.cuts.size();
     if (codec.bytes.size() != cuts || codec.encode.size() != cuts || codec.decode.size() != cuts ||
-        codec.max_abs_error.size() != cuts || codec.max_rel_error.size() != cuts ||
+        codec.max_abs_error.size() != cuts || codec.max_rel_error.size() != cuts || codec.rms_rel_error.size() != cuts ||
         (!codec.top1_agreement.empty() && codec.top1_agreement.size() != cuts))
       return map.error("codecs", fmt::format("must have one value for each of the {} cuts in every list of '{}'", cuts,
                                              printable(codec.name)));
@@ -217,7 +218,8 @@ std::string write_profile(const Profile& profile) {
                                  {"encode_ms", counts(codec.encode)},
                                  {"decode_ms", counts(codec.decode)},
                                  {"max_abs_error", errors_json(codec.max_abs_error)},
-                                 {"max_rel_error", errors_json(codec.max_rel_error)}};
+                                 {"max_rel_error", errors_json(codec.max_rel_error)},
+                                 {"rms_rel_error", errors_json(codec.rms_rel_error)}};
     if (!codec.top1_agreement.empty()) entry["top1_agreement"] = codec.top1_agreement;
     json["codecs"].push_back(std::move(entry));
   }

@@ -46,6 +46,9 @@ struct CodecProfile {
   // the answer was not measured, or is no finite number any more: too large for every tolerance.
   std::vector<double> max_abs_error;
   std::vector<double> max_rel_error;
+  // The same answer as a whole: root of the summed squares of the differences over that of the answer; of all outputs together.
+  // One wrong pixel on a steep edge is a large max_rel_error and a small one of these.
+  std::vector<double> rms_rel_error;
   // Share of the rows of classifier-shaped outputs whose largest element is still the same one. Empty: the model has no such
   // output.
   std::vector<double> top1_agreement;

@@ -33,13 +33,15 @@ Profile example() {
                      .decode = {Millis(0.05), Millis(0.1), Millis(0)},
                      .max_abs_error = {0.5, 0.25, 0},
                      .max_rel_error = {0.01, 0.005, 0},
+                     .rms_rel_error = {0.001, 0.0005, 0},
                      .top1_agreement = {1, 0.75, 1}},
                     {.name = "raw+lz4",
                      .bytes = {90, 190, 4},
                      .encode = {Millis(1), Millis(2), Millis(0)},
                      .decode = {Millis(1), Millis(2), Millis(0)},
                      .max_abs_error = {0, 0, 0},
-                     .max_rel_error = {0, 0, 0}}};
+                     .max_rel_error = {0, 0, 0},
+                     .rms_rel_error = {0, 0, 0}}};
   return profile;
 }
 

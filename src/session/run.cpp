@@ -175,7 +175,8 @@ Bottleneck bottleneck_of(const std::vector<RunAnswer>& answers) {
   for (std::size_t k = 0; k < answers.size(); ++k) {
     const std::vector<StageReport>& stages = answers[k].stages;
     for (std::size_t i = 0; i < stages.size(); ++i) {
-      add(stages[i].node + " computes", k, stages[i].compute);
+      // A node's codecs take their turn with its engine.
+      add(stages[i].node + " computes", k, stages[i].compute + stages[i].decode + stages[i].encode);
       // What the caller sends to the first node is no link of the cluster.
       if (i > 0) add(fmt::format("{} -> {}", stages[i - 1].node, stages[i].node), k, stages[i].receive);
       if (i + 1 < stages.size()) add(fmt::format("{} <- {}", stages[i].node, stages[i + 1].node), k, stages[i].back);
