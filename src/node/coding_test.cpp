@@ -1,8 +1,10 @@
 // Goal: the codec of a hop travels: what arrives at a stage is what the codec makes of what left, nobody decodes what only passes
 // by, and a peer that sends something else gets a typed error and nothing worse. Method: three nodes in one process, held against
 // the same segments run here with encode() and decode() between them, bit for bit.
+#include <atomic>
 #include <cmath>
 #include <cstring>
+#include <thread>
 
 #include <gmock/gmock.h>
 
@@ -188,6 +190,58 @@ TEST_F(CodingTest, ACodecThatThereIsNotIsUnsupported) {
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, ErrorCode::kUnsupported) << answer.error().message;
   EXPECT_TRUE(caller.ask<wire::ProgramInstalled>(2, whole_in({Scheme::kFloat16, Packing::kZstd})));
+}
+
+// A source's node of before the codecs, which says yes to everything and would forget what it does not know.
+TEST_F(CodingTest, APeerThatKnowsNoCodecsIsAskedForNone) {
+  const Address where{"127.0.0.1", 700};
+  const auto listener = *transport_->listen(where);
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  const auto later = [] { return deadline_in(std::chrono::seconds(20)); };
+  const auto serve = [&](std::unique_ptr<Connection> connection) {
+    Channel channel(std::move(connection));
+    const auto hello = channel.await_hello(later());
+    wire::Hello ours;
+    ours.name = "old";
+    ours.capabilities = wire::kCapPayloadChecksum | wire::kCapFlow;
+    if (!hello || !channel.welcome(ours, *hello, nullptr, later())) return;
+    while (!stop) {
+      const auto frame = channel.receive(deadline_in(std::chrono::milliseconds(50)));
+      if (!frame && frame.error().code == ErrorCode::kDeadlineExceeded) continue;
+      if (!frame) return;
+      wire::FrameType type = frame->header.type;
+      const std::uint64_t id = frame->header.request_id;
+      if (const auto forward = decode<wire::Forward>(*frame)) type = forward->inner;
+      if (!channel.skip_payload(*frame, later())) return;
+      if (type == wire::FrameType::kPing) (void)channel.send(id, wire::Pong{}, later());
+      if (type == wire::FrameType::kHasSegments) (void)channel.send(id, wire::SegmentsMissing{}, later());
+      if (type == wire::FrameType::kInstallProgram) (void)channel.send(id, wire::ProgramInstalled{1, 0}, later());
+    }
+  };
+  std::thread accepting([&] {
+    while (auto connection = listener->accept(later())) threads.emplace_back(serve, std::move(*connection));
+  });
+  {
+    Cluster old = cluster_;
+    old.nodes[0].host = where.host;
+    old.nodes[0].port = where.port;
+    old.nodes[0].name = "old";
+    ClusterClient client(*transport_, old);
+    Plan split = plan();
+    split.segments[0].node = "old";
+    split = *complete_plan(split, old);
+    EXPECT_TRUE(deploy(client, split));
+    split.codecs = {"fp16", "fp16", "raw", "raw"};
+    const auto refused = deploy(client, split);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
+    EXPECT_THAT(refused.error().message, HasSubstr("'old' is too old for codecs"));
+  }
+  stop = true;
+  listener->shutdown();
+  accepting.join();
+  for (std::thread& thread : threads) thread.join();
 }
 
 // A model whose tensors hold what int8 cannot: they arrive as they were.

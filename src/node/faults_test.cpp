@@ -475,6 +475,7 @@ TEST_F(FaultsTest, AResultOfAnotherShapeIsRefused) {
   std::vector<TensorSpec> results = {{"", DType::kFloat32, {10, 1}},
                                      {"", DType::kInt32, {1, 10}},
                                      {"", DType::kFloat32, {1, 11}},
+                                     {"", DType::kFloat32, {1, 10}},
                                      {"", DType::kFloat32, {1, 10}}};
   std::atomic<std::size_t> asked{0};
   std::vector<std::thread> threads;
@@ -502,6 +503,8 @@ TEST_F(FaultsTest, AResultOfAnotherShapeIsRefused) {
       if (!run) continue;
       const TensorSpec& spec = results[asked++];
       wire::RunResult result{.epoch = run->epoch, .tensors = {*wire::wire_tensor(0, spec.dtype, spec.shape)}};
+      // The right shape once more, but encoded where the plan says raw.
+      if (asked + 1 == results.size()) result.tensors = {*wire::coded_tensor(0, spec.dtype, spec.shape, 40)};
       result.stages.push_back({.node = "liar"});
       const std::vector<std::byte> bytes(result.tensors[0].bytes);
       const std::span<const std::byte> piece(bytes);
