@@ -8,6 +8,7 @@
 
 #include <gmock/gmock.h>
 
+#include "client/stream.h"
 #include "codec/codec.h"
 #include "node/nodes_fixture.h"
 #include "plan/program.h"
@@ -19,7 +20,7 @@ using testing::HasSubstr;
 
 class CodingTest : public NodesTest {
  protected:
-  void change(NodeOptions& options) override { options.request_bytes = 1u << 20; }
+  void change(NodeOptions& options) override { options.request_bytes = 16u << 20; }
 
   // The plan's stages in this process, each tensor through its hop's codec. What came in a codec and leaves in the same one
   // passes by unchanged, as encoding twice must not lose twice.
@@ -30,7 +31,7 @@ class CodingTest : public NodesTest {
     Codec arrived;
     for (const ProgramStage& stage : program.stages) {
       const Codec leaves = *find_codec(stage.codec);
-      if (stage.blocks) now = run_segment(now, *stage.blocks);
+      if (stage.blocks) now = run_stage(now, stage);
       if (!leaves.is_raw() && (stage.blocks || leaves != arrived))
         for (Tensor& tensor : now) tensor = *decode(encode(leaves, view(tensor))->span(), tensor.spec.name);
       arrived = leaves;
@@ -38,8 +39,9 @@ class CodingTest : public NodesTest {
     return now;
   }
 
-  std::vector<Tensor> run_segment(const std::vector<Tensor>& inputs, std::pair<std::uint32_t, std::uint32_t> blocks) {
-    const Segment segment = *extract_segment(*model_, chain_, blocks.first, blocks.second);
+  // The stage's outputs: what its segment makes, and what passes by.
+  std::vector<Tensor> run_stage(const std::vector<Tensor>& inputs, const ProgramStage& stage) {
+    const Segment segment = *extract_segment(*model_, chain_, stage.blocks->first, stage.blocks->second);
     const auto session = *engine_->load(segment.bytes, {});
     std::vector<TensorView> views;
     for (const TensorSpec& wanted : session->inputs())
@@ -47,9 +49,16 @@ class CodingTest : public NodesTest {
         if (input.spec.name == wanted.name) views.push_back(view(input));
     std::vector<RunOutput> outputs(session->outputs().size());
     EXPECT_TRUE(session->run(views, outputs, {}));
-    std::vector<Tensor> made;
-    for (const RunOutput& output : outputs) made.push_back({output.spec, Buffer::copy_of(output.bytes)});
-    return made;
+    std::vector<Tensor> leaves;
+    for (const std::string& name : stage.outputs) {
+      for (std::size_t i = 0; i < outputs.size(); ++i)
+        if (session->outputs()[i].name == name)
+          leaves.push_back({{name, outputs[i].spec.dtype, outputs[i].spec.shape}, Buffer::copy_of(outputs[i].bytes)});
+      for (const Tensor& input : inputs)
+        if (input.spec.name == name) leaves.push_back({input.spec, Buffer::copy_of(input.data.span())});
+    }
+    EXPECT_EQ(leaves.size(), stage.outputs.size());
+    return leaves;
   }
 
   void expect_as_by_hand(const Plan& plan, const RunAnswer& answer) {
@@ -138,6 +147,59 @@ TEST_F(CodingTest, EachHopHasItsOwnCodecThereAndBack) {
   }
 }
 
+// Several under way: reading, coding, computing and sending are then on threads of their own.
+TEST_F(CodingTest, AStreamInCodecsAnswersAsOneByOne) {
+  ClusterClient client(*transport_, cluster_);
+  const Plan coded = with_codecs(plan(), {"int8c+zstd", "fp16+lz4", "fp16", "int8"});
+  ASSERT_TRUE(deploy(client, coded));
+  RunStream stream(client, {.window = 6});
+  for (int i = 0; i < 30; ++i) {
+    if (stream.full()) {
+      const auto answer = stream.next();
+      ASSERT_TRUE(answer) << answer.error().message;
+      expect_as_by_hand(coded, *answer);
+    }
+    ASSERT_TRUE(stream.submit(views()));
+  }
+  while (stream.in_flight() > 0) {
+    const auto answer = stream.next();
+    ASSERT_TRUE(answer) << answer.error().message;
+    expect_as_by_hand(coded, *answer);
+  }
+}
+
+// A shortcut that crosses two cuts passes by the gateway's segment: it is neither decoded nor encoded there when the codec stays.
+TEST_F(CodingTest, WhatPassesByASegmentIsTouchedOnlyWhereTheCodecChanges) {
+  auto loaded = load_model_bytes(*zoo_model("mobilenet-v2", 1), "mobilenet-v2", {.cut_width = 2}, {});
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  model_ = std::make_unique<Model>(std::move(loaded->model));
+  chain_ = std::move(loaded->chain);
+  inputs_ = std::move(loaded->sample);
+  const auto passes_by = [&](std::uint32_t block) {
+    for (const TensorSpec& before : chain_.cuts[block].tensors)
+      for (const TensorSpec& behind : chain_.cuts[block + 1].tensors)
+        if (before.name == behind.name) return true;
+    return false;
+  };
+  std::uint32_t block = 1;
+  while (block + 1 < chain_.block_count() && !passes_by(block)) ++block;
+  ASSERT_LT(block + 1, chain_.block_count());
+  Plan uncoded = plan();
+  uncoded.segments = {{.node = "camera", .first_block = 0, .last_block = block - 1},
+                      {.node = "gateway", .first_block = block, .last_block = block},
+                      {.node = "server", .first_block = block + 1, .last_block = chain_.block_count() - 1}};
+  ClusterClient client(*transport_, cluster_);
+  // float16 twice is float16 once, so that the steps by hand, which encode again, agree with both.
+  for (const std::vector<std::string>& names : std::vector<std::vector<std::string>>{
+           {"fp16", "fp16", "raw", "raw"}, {"fp16+lz4", "fp16", "raw", "raw"}, {"fp16", "raw", "raw", "raw"}}) {
+    const Plan coded = with_codecs(uncoded, names);
+    ASSERT_TRUE(deploy(client, coded));
+    const auto answer = client.run(views(), {});
+    ASSERT_TRUE(answer) << answer.error().message;
+    expect_as_by_hand(coded, *answer);
+  }
+}
+
 TEST_F(CodingTest, AWrongCodecFromAPeerIsATypedErrorAndTheConnectionGoesOn) {
   const Codec int8{Scheme::kInt8, Packing::kNone};
   const auto install = whole_in(int8);
@@ -172,7 +234,7 @@ TEST_F(CodingTest, AWrongCodecFromAPeerIsATypedErrorAndTheConnectionGoesOn) {
   damaged.data()[0] = std::byte{'X'};
   refused(send_coded(damaged.span()), ErrorCode::kCorrupt, "TLC");
   // More than --request-bytes once it is decoded.
-  const std::vector<std::int64_t> large{1, 1, 1024, 1024};
+  const std::vector<std::int64_t> large{1, 5, 1024, 1024};
   refused(send(good.span(), *wire::coded_tensor(0, DType::kFloat32, large, good.size())), ErrorCode::kOverloaded,
           "request-bytes");
   // Packed, where the plan says nothing of that.
