@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "cluster/routes.h"
-#include "input/input_section.h"
+#include "model/model_config.h"
 
 using namespace tideline;
 

@@ -10,7 +10,7 @@
 #include "base/yaml.h"
 #include "cluster/routes.h"
 #include "commands.h"
-#include "input/input_section.h"
+#include "model/model_config.h"
 #include "plan/plan.h"
 #include "planner/table.h"
 #include "platform/files.h"
@@ -92,7 +92,13 @@ Json to_json(const Table& table) {
 Json to_json(const ModelConfig& config) {
   Json shapes = Json::object();
   for (const TensorSpec& spec : config.shapes) shapes[spec.name] = spec.shape;
+  Json output = nullptr;
+  if (config.output)
+    output = {{"tensors", config.output->tensors},
+              {"steps", Json::parse(write_output_steps(config.output->steps))},
+              {"labels", config.output->labels_file.empty() ? Json(config.output->labels) : Json(config.output->labels_file)}};
   return {{"input", config.input ? Json::parse(write_input_section(*config.input)) : Json(nullptr)},
+          {"output", std::move(output)},
           {"shapes", std::move(shapes)}};
 }
 
@@ -150,13 +156,13 @@ Result<Validated> validate_file(const std::string& file) {
     TIDELINE_TRY(const Cluster cluster, parse_cluster(text, path));
     return validated(cluster);
   }
-  if (map.optional("input").present() || map.optional("shapes").present()) {
+  if (map.optional("input").present() || map.optional("output").present() || map.optional("shapes").present()) {
     TIDELINE_TRY(const ModelConfig config, parse_model_config(text, path));
     return Validated{.kind = "model", .config = to_json(config)};
   }
-  return Error{
-      ErrorCode::kInvalidArgument,
-      path + ": not a kind of file that is known here: a cluster has the key nodes, a model's configuration input or shapes"};
+  return Error{ErrorCode::kInvalidArgument, path +
+                                                ": not a kind of file that is known here: a cluster has the key nodes, a model's "
+                                                "configuration input, output or shapes"};
 }
 
 Status validate(const Context& context, const std::string& path) {

@@ -107,6 +107,7 @@ nlohmann::json blocks_json(const LoadedModel& loaded) {
                         {"activation_bytes", block.activation_bytes},
                         {"output_bytes", output_bytes(loaded.chain, k)}};
     if (block.step) json["input_step"] = to_string(*block.step);
+    if (block.output_step) json["output_step"] = block.name;
     if (is_open(loaded, k + 1)) json["output_bytes"] = nullptr;
     if (is_open(loaded, k)) json["activation_bytes"] = nullptr;
     blocks.push_back(std::move(json));
@@ -193,7 +194,7 @@ report::Table block_table(const LoadedModel& loaded) {
   for (std::size_t k = 0; k < chain.blocks.size(); ++k) {
     const Block& block = chain.blocks[k];
     table.add({k,
-               {block.step ? "-" : std::to_string(block.ops.size()), std::to_string(block.ops.size())},
+               {block.is_step() ? "-" : std::to_string(block.ops.size()), std::to_string(block.ops.size())},
                {format_count(static_cast<double>(block.flops)), std::to_string(block.flops)},
                bytes(block.parameter_bytes),
                cut(k + 1),

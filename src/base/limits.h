@@ -51,8 +51,30 @@ inline constexpr std::uint64_t kImagePixelsMax = 100'000'000;
 inline constexpr std::uint64_t kImageScanPixelsMax = 20 * kImagePixelsMax;
 // One side of what a model reads; no real network reads more than some thousands.
 inline constexpr std::uint32_t kImageSideMax = 16'384;
+// One segment of a JPEG, which is where EXIF data lies; and entries of its first directory, of which cameras write about twenty.
+inline constexpr std::size_t kExifBytesMax = 65'533;
+inline constexpr std::size_t kExifEntriesMax = 1024;
 // The text before the numbers of a .npy file; NumPy itself refuses more than ten thousand unless told otherwise.
 inline constexpr std::size_t kNpyHeaderBytesMax = 65'536;
+
+// Answers (the output section) -----------------------------------------------------------------------------------------
+// Blocks behind a model: nothing real has more than four.
+inline constexpr std::size_t kOutputStepsMax = 16;
+// Tensors that one of them reads: a detector has a head for each of its scales, and few have more than six.
+inline constexpr std::size_t kOutputTensorsMax = 16;
+inline constexpr std::size_t kTopkMax = 10'000;
+// Classes of a detector, the background included; the largest public set has some nine thousand.
+inline constexpr std::size_t kBoxClassesMax = 10'000;
+// Suppression compares every box with every other of its class: 200 million comparisons at most.
+inline constexpr std::size_t kBoxCandidatesMax = 20'000;
+inline constexpr std::size_t kBoxesMax = 10'000;
+// Pixels of a map of text: what a detector sees of the largest picture that any is given.
+inline constexpr std::uint64_t kTextMapPixelsMax = 16'777'216;
+// Anchors of one head, and priors of a whole SSD, whose networks have some ten thousand.
+inline constexpr std::size_t kBoxAnchorsMax = 64;
+inline constexpr std::size_t kBoxPriorsMax = 1'000'000;
+inline constexpr std::size_t kLabelsMax = 100'000;
+inline constexpr std::size_t kLabelBytesMax = 256;
 
 // Text files (YAML, JSON) ----------------------------------------------------------------------------------------------
 inline constexpr std::uint64_t kConfigFileBytesMax = 64u << 20;

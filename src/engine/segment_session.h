@@ -1,4 +1,4 @@
-// SegmentSession: a segment package as a Session: its input steps, then its ONNX model.
+// SegmentSession: a segment package as a Session: its input steps, then its ONNX model, then its output steps.
 #pragma once
 
 #include <memory>

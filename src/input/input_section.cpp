@@ -82,18 +82,6 @@ Result<std::string> find_problem(const InputSection& section) {
   return std::string();
 }
 
-Result<std::vector<std::int64_t>> read_shape(const YamlNode& node) {
-  TIDELINE_TRY(const std::vector<YamlNode> items, node.list());
-  if (items.size() > limits::kTensorRankMax) return node.error(fmt::format("more than {} dimensions", limits::kTensorRankMax));
-  std::vector<std::int64_t> shape;
-  for (const YamlNode& item : items) {
-    TIDELINE_TRY(const std::int64_t dim, item.integer());
-    if (dim < 0) return item.error("a dimension must be 0 or more");
-    shape.push_back(dim);
-  }
-  return shape;
-}
-
 }  // namespace
 
 std::string_view to_string(InputStep step) {
@@ -131,32 +119,6 @@ Result<InputSection> read_input_section(const YamlNode& node) {
   TIDELINE_TRY(const std::string problem, find_problem(section));
   if (!problem.empty()) return node.error(problem);
   return section;
-}
-
-Result<ModelConfig> parse_model_config(std::string_view yaml, std::string_view name) {
-  TIDELINE_TRY(const YamlNode root, parse_yaml(yaml, name));
-  TIDELINE_TRY(YamlMap map, root.map());
-  ModelConfig config;
-  const YamlNode version = map.optional("version");
-  TIDELINE_TRY(const std::int64_t version_number, version.integer_or(1));
-  if (version_number != 1) return version.error(fmt::format("version {} is newer than this program; it reads 1", version_number));
-  const YamlNode input = map.optional("input");
-  const YamlNode shapes = map.optional("shapes");
-  TIDELINE_CHECK_OK(map.finish());
-  if (input.present()) {
-    TIDELINE_TRY(config.input, read_input_section(input));
-  }
-  if (!shapes.present()) return config;
-  // The keys are the model's own names, so they are read in the order of the file instead of being asked for.
-  TIDELINE_TRY(const YamlMap entries, shapes.map());
-  for (const auto& [tensor, node] : entries.entries()) {
-    if (tensor.empty() || tensor.size() > limits::kNameBytesMax) return node.error("the name of an input is missing or too long");
-    TensorSpec spec;
-    spec.name = tensor;
-    TIDELINE_TRY(spec.shape, read_shape(node));
-    config.shapes.push_back(std::move(spec));
-  }
-  return config;
 }
 
 std::string write_input_section(const InputSection& section) {

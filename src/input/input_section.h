@@ -4,13 +4,16 @@
 // life, and a cut after "resize" sends bytes, not floats. docs/formats/model.md has the file format.
 //
 //   input:
-//     tensor: x            # the model's input; may be left out when there is one
-//     encoding: jpeg       # jpeg | png | image (the default: either, told apart by its first bytes)
-//     size: [224, 224]     # width, height
-//     resize: stretch      # stretch | crop (shorter side to size, then the centre) | letterbox (longer side to size, then
-//     padding) pad: [114, 114, 114] # the padding of letterbox, 0 to 255 in the order of `channels` align: centre        # centre
-//     | start: where letterbox puts the picture channels: rgb        # rgb | bgr | grey mean: [0.485, 0.456, 0.406]   # of values
-//     in 0..1, in the order of `channels` std: [0.229, 0.224, 0.225] layout: nchw         # nchw | nhwc
+//     tensor: x                     # the model's input; may be left out when there is one
+//     encoding: jpeg                # jpeg | png | image (the default: either, told apart by its first bytes)
+//     size: [224, 224]              # width, height
+//     resize: stretch               # stretch | crop | letterbox
+//     pad: [114, 114, 114]          # of letterbox
+//     align: centre                 # of letterbox: centre | start
+//     channels: rgb                 # rgb | bgr | grey
+//     mean: [0.485, 0.456, 0.406]   # of values in 0..1, in the order of `channels`
+//     std: [0.229, 0.224, 0.225]
+//     layout: nchw                  # nchw | nhwc
 #pragma once
 
 #include <array>
@@ -57,14 +60,6 @@ inline constexpr std::uint32_t kInputSteps = 3;
 std::string_view to_string(InputStep step);
 
 Result<InputSection> read_input_section(const YamlNode& node);
-// A model.yaml: {version: 1, input: ..., shapes: {name: [..]}, exits and limits later}. The path of the model itself is the
-// command line's.
-struct ModelConfig {
-  std::optional<InputSection> input;
-  std::vector<TensorSpec> shapes;  // dynamic inputs given a size (dtype unset)
-};
-Result<ModelConfig> parse_model_config(std::string_view yaml, std::string_view name);
-
 // The same section as one JSON object, for the segment container, and back (hostile-safe).
 std::string write_input_section(const InputSection& section);
 Result<InputSection> parse_input_section_json(std::string_view json);

@@ -44,7 +44,7 @@ Status SegmentBench::check_cancelled() const {
 
 Result<SegmentBench::Loaded> SegmentBench::load(SegmentRange range, const SessionOptions& options) const {
   Loaded loaded{.range = range};
-  if (chain_.blocks[range.first].step) {
+  if (chain_.blocks[range.first].is_step() || chain_.blocks[range.last].is_step()) {
     TIDELINE_TRY(const Segment segment, extract_segment(model_, chain_, range.first, range.last));
     TIDELINE_TRY(loaded.session, engine_.load(segment.bytes, options));
   } else {
@@ -77,13 +77,18 @@ Result<SegmentBench::Times> SegmentBench::run(Loaded& loaded) const {
 Status SegmentBench::fill_cuts(const std::vector<Tensor>& sample) {
   for (const Tensor& tensor : sample) values_[tensor.spec.name] = {tensor.spec, Buffer::copy_of(tensor.data.span())};
   std::uint32_t k = 0;
-  for (; k < chain_.block_count() && chain_.blocks[k].step; ++k) {
-    TIDELINE_CHECK_OK(check_cancelled());
-    TIDELINE_TRY(Loaded loaded, load({k, k}, {}));
-    TIDELINE_TRY([[maybe_unused]] const Times times, run(loaded));
-    for (const RunOutput& output : loaded.outputs) values_[output.spec.name] = {output.spec, Buffer::copy_of(output.bytes)};
-  }
-  return k == chain_.block_count() ? Status() : fill_from_model();
+  for (; k < chain_.block_count() && chain_.blocks[k].step; ++k) TIDELINE_CHECK_OK(fill_from_step(k));
+  if (k < chain_.block_count()) TIDELINE_CHECK_OK(fill_from_model());
+  for (k = chain_.output_cut(); k < chain_.block_count(); ++k) TIDELINE_CHECK_OK(fill_from_step(k));
+  return {};
+}
+
+Status SegmentBench::fill_from_step(std::uint32_t block) {
+  TIDELINE_CHECK_OK(check_cancelled());
+  TIDELINE_TRY(Loaded loaded, load({block, block}, {}));
+  TIDELINE_TRY([[maybe_unused]] const Times times, run(loaded));
+  for (const RunOutput& output : loaded.outputs) values_[output.spec.name] = {output.spec, Buffer::copy_of(output.bytes)};
+  return {};
 }
 
 Status SegmentBench::fill_from_model() {
@@ -200,8 +205,8 @@ Result<std::vector<Tensor>> SegmentBench::Tail::run(const std::vector<Tensor>& v
 Result<std::vector<KernelTime>> SegmentBench::kernel_times(std::uint32_t runs) {
   std::uint32_t first = 0;
   while (first < chain_.block_count() && chain_.blocks[first].step) ++first;
-  if (first == chain_.block_count()) return std::vector<KernelTime>{};
-  TIDELINE_TRY(Loaded loaded, load({first, chain_.block_count() - 1}, {.kernel_profile = true}));
+  if (first == chain_.output_cut()) return std::vector<KernelTime>{};
+  TIDELINE_TRY(Loaded loaded, load({first, chain_.output_cut() - 1}, {.kernel_profile = true}));
   for (std::uint32_t i = 0; i < runs; ++i) {
     TIDELINE_CHECK_OK(check_cancelled());
     TIDELINE_TRY([[maybe_unused]] const Times times, run(loaded));

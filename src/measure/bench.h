@@ -90,6 +90,8 @@ class SegmentBench {
   Result<Loaded> load(SegmentRange range, const SessionOptions& options) const;
   Result<Times> run(Loaded& loaded) const;
   Status fill_from_model();
+  // Runs one block of a step on the values that there are.
+  Status fill_from_step(std::uint32_t block);
   Status check_cancelled() const;
 
   Engine& engine_;

@@ -128,7 +128,7 @@ class Chooser {
     std::vector<std::uint32_t> singles = spread_positions(n);
     singles.insert(singles.begin(), 0);
     for (const std::uint32_t k : singles) {
-      if (budget <= kept && result.size() >= kSinglesMin && !chain_.blocks[k].step) continue;
+      if (budget <= kept && result.size() >= kSinglesMin && !chain_.blocks[k].is_step()) continue;
       add({k, k});
     }
     std::mt19937_64 random(seed);
@@ -333,8 +333,8 @@ Result<Profile> measure_profile(Engine& engine, const Model& model, const Chain&
   for (const SegmentTiming& timing : timings.segments) {
     const auto [first, last] = timing.range;
     samples.push_back({first, last, timing.time, weight_of(timing.range, blocks)});
-    // Input steps fuse with nothing and have no kernels: alone is what they cost.
-    if (first == last && chain.blocks[first].step) priors[first] = timing.time;
+    // Steps fuse with nothing and have no kernels: alone is what they cost.
+    if (first == last && chain.blocks[first].is_step()) priors[first] = timing.time;
   }
   priors = scaled_priors(std::move(priors), timings.whole.time);
   const SegmentFit fit = fit_segments(priors, samples, {.ridge = choose_ridge(priors, samples)});

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "model/order.h"
 #include "model/weights.h"
+#include "output/output_steps.h"
 
 namespace tideline {
 namespace {
@@ -118,6 +119,7 @@ class Maker {
     chain_.cuts.push_back(cut_of(graph_, graph_.inputs));
     if (options_.input) TIDELINE_CHECK_OK(add_input_steps());
     add_blocks(order);
+    TIDELINE_CHECK_OK(add_output_steps());
     chain_.sha256 = identity();
     chain_.structure_sha256 = structure();
     return std::move(chain_);
@@ -161,9 +163,12 @@ class Maker {
     return {};
   }
 
-  // A name that no tensor of the model has.
+  // A name that no tensor of the model or of an earlier cut has.
   std::string free_name(std::string name) const {
     const auto taken = [&] {
+      for (const Cut& cut : chain_.cuts)
+        for (const TensorSpec& spec : cut.tensors)
+          if (spec.name == name) return true;
       return std::any_of(graph_.tensors.begin(), graph_.tensors.end(),
                          [&](const GraphTensor& tensor) { return tensor.spec.name == name; });
     };
@@ -217,6 +222,41 @@ class Maker {
                                       : step == InputStep::kResize ? 8 * values
                                                                    : 2 * values,
                              .activation_bytes = bytes(k) + bytes(k + 1)});
+  }
+
+  Status add_output_steps() {
+    chain_.output_steps = options_.output_steps;
+    if (chain_.output_steps.empty()) return {};
+    for (const TensorId id : graph_.outputs)
+      if (std::find(graph_.inputs.begin(), graph_.inputs.end(), id) != graph_.inputs.end())
+        return chain_error(
+            ErrorCode::kInvalidArgument,
+            fmt::format("the output section reads '{}', which is an input of the model that comes out as it went in; "
+                        "leave it out of output.tensors",
+                        printable(graph_.tensor(id).spec.name)));
+    for (std::uint32_t k = 0; k < chain_.output_steps.size(); ++k) {
+      const OutputStep& step = chain_.output_steps[k];
+      const Cut& before = chain_.cuts.back();
+      TIDELINE_TRY(std::vector<TensorSpec> made, output_step_specs(step, before.tensors, OpenSizes::kLargest));
+      Cut cut;
+      std::uint64_t values = 0;
+      for (const TensorSpec& spec : before.tensors) {
+        TIDELINE_TRY(const Bytes bytes, byte_size(spec.dtype, spec.shape));
+        values += bytes / element_bytes(spec.dtype);
+      }
+      for (std::size_t i = 0; i < made.size(); ++i) {
+        made[i].name = free_name(std::string(output_name(step.kind, i)));
+        TIDELINE_TRY(const Bytes bytes, byte_size(made[i].dtype, made[i].shape));
+        cut.bytes += bytes;
+      }
+      cut.tensors = std::move(made);
+      chain_.blocks.push_back({.name = std::string(to_string(step.kind)),
+                               .output_step = k,
+                               .flops = output_step_flops(step.kind, values),
+                               .activation_bytes = before.bytes + cut.bytes});
+      chain_.cuts.push_back(std::move(cut));
+    }
+    return {};
   }
 
   void add_blocks(const std::vector<OpId>& order) {
@@ -292,6 +332,7 @@ class Maker {
       }
     }
     for (const TensorId id : graph_.outputs) add_tensor(id);
+    if (!chain_.output_steps.empty()) add_to(hash, write_output_steps(chain_.output_steps));
     return hash.finish();
   }
 
@@ -310,6 +351,7 @@ class Maker {
       }
     }
     for (const Block& block : chain_.blocks) add(block.name);
+    if (!chain_.output_steps.empty()) add(write_output_steps(chain_.output_steps));
     return hash.finish();
   }
 
@@ -327,7 +369,7 @@ constexpr std::uint32_t kHintWidthMax = 4;
 }  // namespace
 
 std::optional<WiderCuts> wider_cuts(const Graph& graph, const Chain& chain, const ChainOptions& options) {
-  const std::size_t steps = options.input ? kInputSteps : 0;
+  const std::size_t steps = (options.input ? kInputSteps : 0) + chain.output_steps.size();
   const std::size_t now = chain.blocks.size() - steps;
   std::vector<WiderCuts> widths;
   for (std::uint32_t width = options.cut_width + 1; width <= kHintWidthMax; ++width) {

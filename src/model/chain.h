@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "input/input_section.h"
 #include "model/graph.h"
+#include "output/output_section.h"
 
 namespace tideline {
 
@@ -23,12 +24,15 @@ struct Cut {
 };
 
 struct Block {
-  std::string name;               // of its last op, or of its input step
-  std::optional<InputStep> step;  // set: this block is an input step and has no ops
-  std::vector<OpId> ops;          // topological
+  std::string name;                          // of its last op, or of its step
+  std::optional<InputStep> step;             // set: this block is an input step and has no ops
+  std::optional<std::uint32_t> output_step;  // set: it is this one of the chain's output steps, and has no ops
+  std::vector<OpId> ops;                     // topological
   std::uint64_t flops = 0;
   Bytes parameter_bytes = 0;
   Bytes activation_bytes = 0;  // the largest sum of tensors alive at once while it runs
+
+  bool is_step() const { return step || output_step; }
 };
 
 struct Chain {
@@ -39,16 +43,22 @@ struct Chain {
   // nor the values of weights. A model that was trained again has the same.
   Sha256 structure_sha256;
   std::optional<InputSection> input;
+  std::vector<OutputStep> output_steps;  // the last blocks
   std::vector<Block> blocks;
   std::vector<Cut> cuts;  // blocks.size() + 1
 
   std::uint32_t block_count() const { return static_cast<std::uint32_t>(blocks.size()); }
+  // The cut behind the last op: the model's outputs, which the first output step reads.
+  std::uint32_t output_cut() const { return block_count() - static_cast<std::uint32_t>(output_steps.size()); }
 };
 
 struct ChainOptions {
   // Cuts of up to this many tensors; 1 gives every single-tensor cut and no other.
   std::uint32_t cut_width = 1;
   std::optional<InputSection> input;
+  // Behind the model's outputs. What they make has as many rows as a run finds boxes; the cuts behind them count the most that
+  // there can be.
+  std::vector<OutputStep> output_steps;
   // Of a sample image: the bytes of cut 0 and the pixels of cut 1.
   Bytes sample_file_bytes = 0;
   std::uint32_t sample_width = 0;
@@ -57,7 +67,8 @@ struct ChainOptions {
 
 // All cuts of the graph in topological order and the blocks between them. REQUIRES: measured shapes are set (engine/probe.h).
 // A cut is a prefix of the topological order whose crossing tensors are at most cut_width; constants never cross, and model
-// outputs made early do. kInvalidArgument when the input section does not fit the model's input.
+// outputs made early do. kInvalidArgument when the input section does not fit the model's input, or an output step not what it
+// reads.
 Result<Chain> make_chain(const Graph& graph, const Sha256& model_sha256, const ChainOptions& options);
 
 // A wider cut width, up to 4, with which the model would have many more blocks than `chain` has (twice as many or more); nullopt

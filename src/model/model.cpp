@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/limits.h"
 #include "base/text.h"
@@ -28,10 +28,30 @@ Status build(Model::Impl& impl) {
   return {};
 }
 
+Status keep_outputs(onnx::GraphProto& graph, const std::vector<std::string>& wanted) {
+  if (wanted.empty()) return {};
+  google::protobuf::RepeatedPtrField<onnx::ValueInfoProto> all;
+  all.Swap(graph.mutable_output());
+  for (const std::string& name : wanted) {
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const onnx::ValueInfoProto& output) { return output.name() == name; });
+    if (found == all.end()) {
+      std::vector<std::string_view> names;
+      for (const onnx::ValueInfoProto& output : all) names.push_back(output.name());
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("the output section reads '{}', but the outputs are: {}", printable(name),
+                               printable(fmt::format("{}", fmt::join(names, ", ")), 400))};
+    }
+    *graph.add_output() = *found;
+  }
+  return {};
+}
+
 Status parse_into(Model::Impl& impl, std::string_view bytes, const DataFolders& folders, const ModelOptions& options) {
   TIDELINE_TRY(impl.proto, read_onnx(bytes, folders, impl.sha256));
   TIDELINE_CHECK_OK(check_and_normalise(impl.proto, impl.default_inputs));
   TIDELINE_CHECK_OK(fix_inputs(*impl.proto.mutable_graph(), options));
+  TIDELINE_CHECK_OK(keep_outputs(*impl.proto.mutable_graph(), options.outputs));
   return build(impl);
 }
 
@@ -128,7 +148,8 @@ Status Model::set_shapes(const std::vector<KnownShape>& shapes) {
 }
 
 Status Model::fix_shapes(const std::map<std::string, std::vector<std::int64_t>>& shapes) {
-  if (const Status status = fix_inputs(*impl_->proto.mutable_graph(), {.shapes = shapes, .input = std::nullopt}); !status)
+  if (const Status status = fix_inputs(*impl_->proto.mutable_graph(), {.shapes = shapes, .input = std::nullopt, .outputs = {}});
+      !status)
     return Error{status.error().code, fmt::format("[model] '{}': {}", impl_->name, status.error().message)};
   return build(*impl_);
 }

@@ -29,6 +29,9 @@ struct ModelOptions {
   std::map<std::string, std::vector<std::int64_t>> shapes;
   // Gives the dynamic dimensions of its input tensor their size, where `shapes` does not.
   std::optional<InputSection> input;
+  // The outputs that are wanted, in this order; empty: all of the file's, in its order. The others are none of the model's then,
+  // and what only they need is not computed.
+  std::vector<std::string> outputs;
 };
 
 class Model {

@@ -12,6 +12,7 @@
 #include "model/model_impl.h"
 #include "model/onnx_write.h"
 #include "model/segment_header.h"
+#include "output/output_steps.h"
 
 namespace tideline {
 namespace {
@@ -21,9 +22,11 @@ Error segment_error(ErrorCode code, std::string message) { return Error{code, "[
 // What a segment takes, makes and consists of, before anything is written.
 struct Contents {
   std::vector<InputStep> steps;
-  std::vector<OpId> ops;           // of the blocks, in their order
-  std::vector<OpId> constant_ops;  // in topological order
-  std::vector<TensorId> weights;   // initialisers
+  std::vector<OutputStep> output_steps;
+  std::vector<std::string> output_inputs;  // what the first of those reads
+  std::vector<OpId> ops;                   // of the blocks, in their order
+  std::vector<OpId> constant_ops;          // in topological order
+  std::vector<TensorId> weights;           // initialisers
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
   std::vector<TensorId> onnx_inputs;
@@ -44,6 +47,7 @@ class Collector {
     for (std::uint32_t k = first_; k <= last_; ++k) {
       const Block& block = chain_.blocks[k];
       if (block.step) contents_.steps.push_back(*block.step);
+      if (block.output_step) contents_.output_steps.push_back(chain_.output_steps[*block.output_step]);
       for (const OpId id : block.ops) {
         if (static_cast<std::size_t>(id) >= graph_.ops.size()) return mismatch();
         contents_.ops.push_back(id);
@@ -53,8 +57,16 @@ class Collector {
       for (const TensorId input : graph_.op(id).inputs) need(input);
       for (const TensorId output : graph_.op(id).outputs) state_[index(output)] = kMade;
     }
+    if (chain_.blocks[first_].output_step) {
+      TIDELINE_CHECK_OK(collect_steps_alone());
+      return std::move(contents_);
+    }
+    // Where output steps end the segment, what its ops hand on is what those read.
+    const bool has_output_steps = !contents_.output_steps.empty();
+    onnx_end_ = has_output_steps ? chain_.output_cut() : last_ + 1;
     TIDELINE_CHECK_OK(collect_inputs());
     TIDELINE_CHECK_OK(collect_outputs());
+    if (has_output_steps) TIDELINE_CHECK_OK(end_with_steps());
     sort_constants();
     return std::move(contents_);
   }
@@ -110,6 +122,42 @@ class Collector {
     return found->second;
   }
 
+  // What output step `step` reads and makes, as far as it is known before a run: from the model's outputs through the steps
+  // before.
+  Result<std::vector<TensorSpec>> specs_at(std::uint32_t cut) const {
+    std::vector<TensorSpec> specs;
+    for (const TensorSpec& output : chain_.cuts[chain_.output_cut()].tensors) {
+      TIDELINE_TRY(const TensorId id, find(output.name));
+      specs.push_back(graph_.tensor(id).spec);
+    }
+    for (std::uint32_t at = chain_.output_cut(); at < cut; ++at) {
+      TIDELINE_TRY(specs, output_step_specs(chain_.output_steps[*chain_.blocks[at].output_step], specs, OpenSizes::kUnknown));
+      for (std::size_t i = 0; i < specs.size(); ++i) specs[i].name = chain_.cuts[at + 1].tensors[i].name;
+    }
+    return specs;
+  }
+
+  Status collect_steps_alone() {
+    TIDELINE_TRY(contents_.inputs, specs_at(first_));
+    TIDELINE_TRY(contents_.outputs, specs_at(last_ + 1));
+    for (const TensorSpec& spec : contents_.inputs) contents_.output_inputs.push_back(spec.name);
+    return {};
+  }
+
+  // The outputs of the ops are the steps' inputs; outputs of the model that were made before come from outside.
+  Status end_with_steps() {
+    TIDELINE_TRY(const std::vector<TensorSpec> read, specs_at(chain_.output_cut()));
+    for (const TensorSpec& spec : read) {
+      contents_.output_inputs.push_back(spec.name);
+      const auto has = [&](const std::vector<TensorSpec>& specs) {
+        return std::any_of(specs.begin(), specs.end(), [&](const TensorSpec& one) { return one.name == spec.name; });
+      };
+      if (!has(contents_.outputs) && !has(contents_.inputs)) contents_.inputs.push_back(spec);
+    }
+    TIDELINE_TRY(contents_.outputs, specs_at(last_ + 1));
+    return {};
+  }
+
   Status collect_inputs() {
     std::unordered_set<std::size_t> known;
     const bool starts_with_step = chain_.blocks[first_].step.has_value();
@@ -139,8 +187,8 @@ class Collector {
   Status collect_outputs() {
     const bool ends_with_step = chain_.blocks[last_].step.has_value();
     const bool has_step = chain_.blocks[first_].step.has_value();
-    const bool is_end = last_ + 1 == chain_.block_count();
-    const std::vector<TensorSpec>& crossing = chain_.cuts[last_ + 1].tensors;
+    const bool is_end = onnx_end_ == chain_.output_cut();
+    const std::vector<TensorSpec>& crossing = chain_.cuts[onnx_end_].tensors;
     for (std::size_t i = 0; i < crossing.size(); ++i) {
       if (ends_with_step) {
         if (i == image_place()) contents_.outputs.push_back(step_spec(last_ + 1));
@@ -162,6 +210,7 @@ class Collector {
   const Chain& chain_;
   const std::uint32_t first_;
   const std::uint32_t last_;
+  std::uint32_t onnx_end_ = 0;  // the cut behind the last op or input step
   std::vector<State> state_;
   Contents contents_;
 };
@@ -298,9 +347,10 @@ std::string segment_name(const Chain& chain, std::uint32_t first, std::uint32_t 
 Result<std::string> extract_onnx(const Model& model, const Chain& chain, std::uint32_t first_block, std::uint32_t last_block) {
   TIDELINE_TRY(const Contents contents, contents_of(model, chain, first_block, last_block));
   if (contents.ops.empty())
-    return segment_error(ErrorCode::kInvalidArgument,
-                         fmt::format("blocks {}:{} are input steps, which are not ONNX; name blocks from {} on", first_block,
-                                     last_block, kInputSteps));
+    return segment_error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("blocks {}:{} are steps of the input or output section, which are not ONNX; name blocks from {} to {}",
+                    first_block, last_block, chain.input ? kInputSteps : 0, chain.output_cut() - 1));
   TIDELINE_TRY(const OnnxParts parts, onnx_parts(model, contents, segment_name(chain, first_block, last_block)));
   std::string bytes;
   TIDELINE_CHECK_OK(append_onnx(parts, bytes));
@@ -311,6 +361,8 @@ Result<Segment> extract_segment(const Model& model, const Chain& chain, std::uin
   TIDELINE_TRY(Contents contents, contents_of(model, chain, first_block, last_block));
   SegmentParts header{.first_block = first_block, .last_block = last_block, .steps = contents.steps};
   if (!contents.steps.empty()) header.input = chain.input;
+  header.output_steps = contents.output_steps;
+  header.output_inputs = contents.output_inputs;
   header.inputs = contents.inputs;
   header.outputs = contents.outputs;
   OnnxParts parts;

@@ -1,9 +1,10 @@
-// Segment: consecutive blocks as one self-contained, content-addressed package: the input steps it starts with (if any) and a
-// valid ONNX model of its ops with their weights and cloned constants.
+// Segment: consecutive blocks as one self-contained, content-addressed package: the input steps it starts with (if any), a
+// valid ONNX model of its ops with their weights and cloned constants, and the output steps it ends with (if any).
 //
 // The package is what a node stores and loads; its SHA-256 is its name on the wire. Format (little-endian):
-//   "TLSG" | u32 version = 1 | u32 header_bytes | header JSON | u64 onnx_bytes | ONNX model (may be empty: only input steps)
-// header: {"first_block","last_block","input_section":{...}|null,"steps":[0,1,2],"inputs":[spec...],"outputs":[spec...]}
+//   "TLSG" | u32 version = 1 | u32 header_bytes | header JSON | u64 onnx_bytes | ONNX model (may be empty: only steps)
+// header: {"first_block","last_block","input_section":{...}|null,"steps":[0,1,2],"inputs":[spec...],"outputs":[spec...],
+//          "output_steps":[...],"output_inputs":[name...]}, the last two only with output steps
 #pragma once
 
 #include <string>
@@ -30,7 +31,7 @@ struct Segment {
 // the kernels of the whole. REQUIRES: chain was made from model. kInvalidArgument when the range is empty or outside;
 // kUnsupported when a crossing tensor has no fixed element size or the package would be over limits::kSegmentBytesMax.
 Result<Segment> extract_segment(const Model& model, const Chain& chain, std::uint32_t first_block, std::uint32_t last_block);
-// The ONNX part alone, as other tools take it. kInvalidArgument when the range has only input steps.
+// The ONNX part alone, as other tools take it. kInvalidArgument when the range has only steps.
 Result<std::string> extract_onnx(const Model& model, const Chain& chain, std::uint32_t first_block, std::uint32_t last_block);
 
 // A package taken apart, without copying the ONNX bytes. `bytes` must outlive the result. kCorrupt for anything malformed.
@@ -38,7 +39,9 @@ struct SegmentParts {
   std::uint32_t first_block = 0;
   std::uint32_t last_block = 0;
   std::optional<InputSection> input;
-  std::vector<InputStep> steps;  // consecutive
+  std::vector<InputStep> steps;            // consecutive
+  std::vector<OutputStep> output_steps;    // consecutive
+  std::vector<std::string> output_inputs;  // what the first of them reads: inputs of the package, or made by the ONNX model
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
   std::string_view onnx;

@@ -93,10 +93,24 @@ Result<std::vector<InputStep>> read_steps(JsonMap& map) {
   return steps;
 }
 
+Status read_output_steps(JsonMap& map, SegmentParts& parts) {
+  if (!map.has("output_steps")) return {};
+  TIDELINE_TRY(const json* steps, map.array("output_steps"));
+  TIDELINE_TRY(parts.output_steps, parse_output_steps(steps->dump(-1, ' ', false, json::error_handler_t::replace)));
+  TIDELINE_TRY(const json* names, map.array("output_inputs"));
+  if (names->empty() || names->size() > limits::kOutputTensorsMax) return map.error("output_inputs", "has none or too many");
+  for (const json& name : *names) {
+    if (!name.is_string() || name.get_ref<const std::string&>().size() > limits::kNameBytesMax)
+      return map.error("output_inputs", "has a name that is none");
+    parts.output_inputs.push_back(name.get<std::string>());
+  }
+  return {};
+}
+
 Result<SegmentParts> read_header(const json& document) {
   JsonMap map(document, std::string(kName), "");
   SegmentParts parts;
-  constexpr std::int64_t kBlocksMax = limits::kOpsMax + kInputSteps;
+  constexpr std::int64_t kBlocksMax = limits::kOpsMax + kInputSteps + limits::kOutputStepsMax;
   TIDELINE_TRY(const std::int64_t first, map.integer("first_block", 0, kBlocksMax));
   TIDELINE_TRY(const std::int64_t last, map.integer("last_block", first, kBlocksMax));
   parts.first_block = static_cast<std::uint32_t>(first);
@@ -108,7 +122,12 @@ Result<SegmentParts> read_header(const json& document) {
     TIDELINE_TRY(const json* section, map.object("input_section"));
     TIDELINE_TRY(parts.input, parse_input_section_json(section->dump()));
   }
+  TIDELINE_CHECK_OK(read_output_steps(map, parts));
   TIDELINE_CHECK_OK(map.finish());
+  const std::size_t blocks = parts.last_block - parts.first_block + 1;
+  if (parts.steps.size() + parts.output_steps.size() > blocks ||
+      (!parts.steps.empty() && parts.output_steps.size() + parts.steps.size() == blocks && !parts.output_steps.empty()))
+    return map.error("output_steps", "do not fit the blocks");
   if (parts.input.has_value() == parts.steps.empty())
     return map.error("input_section", "must be there exactly when there are steps");
   if (!parts.steps.empty()) {
@@ -128,6 +147,10 @@ Result<std::string> write_segment_header(const SegmentParts& parts, std::uint64_
   for (const InputStep step : parts.steps) header["steps"].push_back(static_cast<int>(step));
   header["inputs"] = specs_json(parts.inputs);
   header["outputs"] = specs_json(parts.outputs);
+  if (!parts.output_steps.empty()) {
+    header["output_steps"] = json::parse(write_output_steps(parts.output_steps));
+    header["output_inputs"] = parts.output_inputs;
+  }
   if (parts.input) header["input_section"] = json::parse(write_input_section(*parts.input));
   const std::string text = header.dump();
   if (text.size() > limits::kSegmentHeaderBytesMax)
@@ -165,7 +188,7 @@ Result<SegmentParts> parse_segment(std::string_view bytes) {
   Result<SegmentParts> parts = read_header(*document);
   if (!parts) return corrupt(parts.error().message);
   const std::size_t blocks = parts->last_block - parts->first_block + 1;
-  if (bytes.empty() != (parts->steps.size() == blocks))
+  if (bytes.empty() != (parts->steps.size() + parts->output_steps.size() == blocks))
     return corrupt("the ONNX part must be there exactly when there are blocks of ops");
   parts->onnx = bytes;
   return parts;

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "engine/probe.h"
 #include "input/input_steps.h"
+#include "model/model_config.h"
 #include "model/segment.h"
 #include "platform/files.h"
 #include "session/inputs.h"
@@ -165,7 +166,21 @@ namespace {
 struct Configured {
   Shapes shapes;
   std::optional<InputSection> section;
+  std::optional<OutputSection> output;
+
+  ModelOptions model_options() const {
+    return {.shapes = shapes, .input = section, .outputs = output ? output->tensors : std::vector<std::string>()};
+  }
 };
+
+// The file of labels lies beside the configuration that names it.
+Status read_labels(const std::string& config, OutputSection& output) {
+  if (output.labels_file.empty()) return {};
+  const std::filesystem::path path = std::filesystem::path(config).parent_path() / output.labels_file;
+  TIDELINE_TRY(const std::string text, read_file(path.string(), limits::kConfigFileBytesMax));
+  TIDELINE_TRY(output.labels, parse_labels(text, printable(path.string(), 400)));
+  return {};
+}
 
 Result<Configured> configure(const ModelArguments& arguments) {
   Configured configured;
@@ -173,6 +188,8 @@ Result<Configured> configure(const ModelArguments& arguments) {
     TIDELINE_TRY(const std::string yaml, read_source(arguments.config, limits::kYamlFileBytesMax));
     TIDELINE_TRY(ModelConfig config, parse_model_config(yaml, source_name(arguments.config)));
     configured.section = std::move(config.input);
+    configured.output = std::move(config.output);
+    if (configured.output) TIDELINE_CHECK_OK(read_labels(arguments.config, *configured.output));
     for (TensorSpec& spec : config.shapes) configured.shapes[spec.name] = std::move(spec.shape);
   }
   for (const std::string& shape : arguments.shapes) TIDELINE_CHECK_OK(parse_shape(shape, configured.shapes));
@@ -182,11 +199,12 @@ Result<Configured> configure(const ModelArguments& arguments) {
 constexpr std::string_view kReading = "Reading the model";
 constexpr std::size_t kReadingSteps = 3;
 
-Result<LoadedModel> load(Model model, std::optional<InputSection> section, const ModelArguments& arguments,
-                         const Control& control) {
+Result<LoadedModel> load(Model model, Configured configured, const ModelArguments& arguments, const Control& control) {
+  std::optional<InputSection> section = std::move(configured.section);
   control.report({kReading, 1, kReadingSteps, "running it once"});
   TIDELINE_TRY(std::unique_ptr<Engine> engine, make_engine({.threads = arguments.threads}));
   ChainOptions options{.cut_width = arguments.cut_width};
+  if (configured.output) options.output_steps = configured.output->steps;
   if (section) {
     TIDELINE_TRY(const TensorSpec* spec, image_input(model, *section));
     section->tensor = spec->name;
@@ -214,7 +232,13 @@ Result<LoadedModel> load(Model model, std::optional<InputSection> section, const
   if (arguments.needs_sample || image || !options.input) {
     TIDELINE_TRY(sample, sample_of(chain, values, std::move(image)));
   }
-  return LoadedModel{std::move(engine), std::move(model), std::move(chain), std::move(sample), std::move(made_up), given.named};
+  return LoadedModel{std::move(engine),
+                     std::move(model),
+                     std::move(chain),
+                     std::move(sample),
+                     std::move(made_up),
+                     given.named,
+                     configured.output ? std::move(configured.output->labels) : std::vector<std::string>()};
 }
 
 }  // namespace
@@ -234,16 +258,16 @@ std::vector<TensorView> LoadedModel::sample_views() const {
 Result<LoadedModel> load_model(const ModelArguments& arguments, const Control& control) {
   TIDELINE_TRY(Configured configured, configure(arguments));
   control.report({kReading, 0, kReadingSteps, ""});
-  TIDELINE_TRY(Model model, read_model(arguments.model, {.shapes = std::move(configured.shapes), .input = configured.section}));
-  return load(std::move(model), std::move(configured.section), arguments, control);
+  TIDELINE_TRY(Model model, read_model(arguments.model, configured.model_options()));
+  return load(std::move(model), std::move(configured), arguments, control);
 }
 
 Result<LoadedModel> load_model_bytes(std::string_view onnx, std::string_view name, const ModelArguments& arguments,
                                      const Control& control) {
   TIDELINE_TRY(Configured configured, configure(arguments));
   control.report({kReading, 0, kReadingSteps, ""});
-  TIDELINE_TRY(Model model, Model::parse(onnx, name, "", {.shapes = std::move(configured.shapes), .input = configured.section}));
-  return load(std::move(model), std::move(configured.section), arguments, control);
+  TIDELINE_TRY(Model model, Model::parse(onnx, name, "", configured.model_options()));
+  return load(std::move(model), std::move(configured), arguments, control);
 }
 
 std::optional<std::string> width_hint(const LoadedModel& loaded, std::uint32_t cut_width) {

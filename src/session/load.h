@@ -44,6 +44,7 @@ struct LoadedModel {
   // The inputs for which nobody gave a value: seeded numbers took their place, in the probe and in `sample`.
   std::vector<std::string> made_up_inputs;
   std::vector<std::string> named_inputs;  // given by name: the same in every request
+  std::vector<std::string> labels;        // of the output section's classes; empty: none were given
 
   // Of `sample`, as ClusterClient::run takes them.
   std::vector<TensorView> sample_views() const;

@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "image/image.h"
 #include "input/input_steps.h"
+#include "model/model_config.h"
 #include "model/segment.h"
 #include "platform/files.h"
 #include "split_support.h"

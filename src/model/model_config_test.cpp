@@ -1,5 +1,5 @@
 // model.yaml and the same section as JSON: what is read, what is refused and how the refusal reads.
-#include "input/input_section.h"
+#include "model/model_config.h"
 
 #include <cstdlib>
 #include <string>
