@@ -67,8 +67,9 @@ Result<std::unique_ptr<SplitModel>> SplitModel::make(Engine& engine, std::string
   return split;
 }
 
-Status SplitModel::recut(std::uint32_t cut_width) {
-  TIDELINE_TRY(chain_, make_chain(model_.graph(), model_.sha256(), {.cut_width = cut_width}));
+Status SplitModel::recut(std::uint32_t cut_width, std::vector<OutputStep> steps) {
+  TIDELINE_TRY(chain_, make_chain(model_.graph(), model_.sha256(),
+                                  {.cut_width = cut_width, .input = std::nullopt, .output_steps = std::move(steps)}));
   return {};
 }
 

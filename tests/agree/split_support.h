@@ -30,8 +30,8 @@ class SplitModel {
   const Tensors& inputs() const { return inputs_; }
   // What the unsplit model answers; run once.
   Result<const Tensors*> whole();
-  // Another cut list over the same model.
-  Status recut(std::uint32_t cut_width);
+  // Another cut list over the same model; with output steps, whole() is still the model's own answer.
+  Status recut(std::uint32_t cut_width, std::vector<OutputStep> steps = {});
   // From now on, whole and in pieces.
   void set_optimized(bool is_optimized);
 
