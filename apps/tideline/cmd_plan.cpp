@@ -20,6 +20,7 @@ struct Options {
   std::string table;
   std::string planner = "auto";
   std::string plan_out;
+  std::string result_to;  // empty: the source
   bool pairs = false;
 };
 
@@ -27,7 +28,10 @@ Status plan_model(const Context& context, const Options& options) {
   if (options.cluster.empty())
     return Error{ErrorCode::kInvalidArgument, "say where the model can run: --cluster FILE (docs/formats/cluster.md)"};
   TIDELINE_TRY(const Cluster cluster, read_cluster(options.cluster));
-  TIDELINE_TRY(const PlanInputs inputs, load_plan_inputs(cluster, options.inputs, StepBar(context).control()));
+  TIDELINE_TRY(PlanInputs inputs, load_plan_inputs(cluster, options.inputs, StepBar(context).control()));
+  if (!options.result_to.empty()) {
+    TIDELINE_TRY(inputs.result_to, result_to_from(options.result_to));
+  }
   const PlanRequest request{.cost = inputs.cost(cluster), .cancel = context.interrupted};
   PlanAnswer answer{.cost = &request.cost, .input_name = inputs.input_name, .made_up_inputs = inputs.made_up_inputs};
   TIDELINE_TRY(answer.chosen, run_planner(request, options.planner));
@@ -50,6 +54,8 @@ Status plan(const Context& context, const Options& options) {
   const bool has_model = !options.inputs.model.model.empty() || !options.inputs.profiles.empty() || !options.cluster.empty();
   if (options.table.empty()) return plan_model(context, options);
   if (has_model) return Error{ErrorCode::kInvalidArgument, "plan either a MODEL or a --table, not both"};
+  if (!options.result_to.empty())
+    return Error{ErrorCode::kInvalidArgument, "--result-to needs a MODEL: a table has its result_bytes, which may be 0"};
   if (!options.plan_out.empty()) return Error{ErrorCode::kInvalidArgument, "--plan-out needs a MODEL: a table has no plan file"};
   return plan_table_file(context, options.table, options.planner, options.pairs);
 }
@@ -65,6 +71,7 @@ void add_plan_command(CLI::App& app, Context& context) {
   add_profile_options(*command, options->inputs);
   command->add_option("--planner", options->planner, "One of " + planner_names())->type_name("NAME");
   command->add_flag("--pairs,--all", options->pairs, "Also list the best cut for each two nodes");
+  add_result_option(*command, options->result_to);
   command->add_option("--plan-out", options->plan_out, "Write the plan, for `tideline run --plan`")->type_name("FILE");
   command->add_option("--table", options->table, "Plan a table of measured times instead of a model (docs/formats/table.md)")
       ->type_name("FILE");

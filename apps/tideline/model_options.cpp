@@ -75,6 +75,14 @@ std::vector<std::string> codec_names(std::vector<std::string> before) {
   return before;
 }
 
+void add_result_option(CLI::App& command, std::string& result_to) {
+  command
+      .add_option("--result-to", result_to,
+                  "Where the answer is wanted: source (default), or nowhere: only word that a request is done comes back")
+      ->check(CLI::IsMember({"source", "nowhere"}))
+      ->type_name("PLACE");
+}
+
 void add_run_options(CLI::App& command, RunArguments& arguments) {
   command.add_option("--plan", arguments.choice.plan, "A plan file of `tideline plan --plan-out`; without it, plans now")
       ->type_name("FILE");
@@ -87,6 +95,7 @@ void add_run_options(CLI::App& command, RunArguments& arguments) {
       ->delimiter(',')
       ->type_name("K,K,...")
       ->excludes("--plan");
+  add_result_option(command, arguments.choice.result_to);
   command.add_flag("--split", arguments.choice.split, "The best plan over two nodes or more, even where not splitting is better");
   command
       .add_option("-n,--requests", arguments.settings.requests, "Requests to measure (default: 20, or until --duration is over)")

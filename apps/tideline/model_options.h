@@ -27,6 +27,9 @@ void add_profile_options(CLI::App& command, PlanInputArguments& arguments);
 // What an option that takes codecs may be given: those, and the names of codecs().
 std::vector<std::string> codec_names(std::vector<std::string> before);
 
+// --result-to.
+void add_result_option(CLI::App& command, std::string& result_to);
+
 struct RunArguments {
   PlanInputArguments inputs;  // the model, its input, and profiles
   std::string cluster;

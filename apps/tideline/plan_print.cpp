@@ -271,9 +271,13 @@ bool ties(Millis left, Millis right) { return format_millis(left) == format_mill
 
 void print_plan_json(const PlanAnswer& answer) {
   const PlanResult& chosen = answer.chosen;
-  Json json{{"planner", chosen.plan.planner},         {"route", chosen.plan.route},
-            {"segments", segments_json(chosen.plan)}, {"estimate", value_json(chosen.estimate)},
-            {"do_not_split", do_not_split(answer)},   {"made_up_inputs", answer.made_up_inputs}};
+  Json json{{"planner", chosen.plan.planner},
+            {"result_to", to_string(chosen.plan.result_to)},
+            {"route", chosen.plan.route},
+            {"segments", segments_json(chosen.plan)},
+            {"estimate", value_json(chosen.estimate)},
+            {"do_not_split", do_not_split(answer)},
+            {"made_up_inputs", answer.made_up_inputs}};
   const Candidate* split = split_of(answer);
   json["best_split_loss_ms"] = do_not_split(answer) && split != nullptr
                                    ? Json((split->estimate.latency - chosen.estimate.latency).count())

@@ -74,6 +74,7 @@ nlohmann::json to_json(const RunReport& report, const std::string& emulation, co
                       {"requests", report.answers.size()},
                       {"complete", !report.ended},
                       {"planner", report.planner},
+                      {"result_to", to_string(report.result_to)},
                       {"segments_pushed", report.deployed.segments_pushed},
                       {"bytes_pushed", report.deployed.bytes_pushed},
                       {"throughput_per_s", report.throughput_per_s},

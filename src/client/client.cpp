@@ -227,7 +227,7 @@ Result<DeployReport> ClusterClient::deploy(const Model& model, const Chain& chai
   TIDELINE_TRY(const Program program, lower(plan, cluster_, chain));
   const auto next = std::make_shared<Deployed>();
   next->stages = static_cast<std::uint32_t>(program.stages.size());
-  next->outputs = chain.cuts.back().tensors;
+  if (program.result_to == ResultTo::kSource) next->outputs = chain.cuts.back().tensors;
   std::map<std::string, std::size_t> parts;
   DeployReport report;
   for (const ProgramStage& stage : program.stages) {

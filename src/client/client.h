@@ -87,7 +87,7 @@ class ClusterClient {
     StageRoots roots;
     std::uint32_t stages = 0;
     std::vector<std::string> inputs;
-    std::vector<TensorSpec> outputs;  // as the last cut says; unknown dimensions stay open
+    std::vector<TensorSpec> outputs;  // as the last cut says; unknown dimensions stay open. None: wanted nowhere
     std::size_t running = 0;          // guarded by mutex_
     bool retired = false;             // guarded by mutex_: a later plan has taken over
   };

@@ -130,7 +130,8 @@ Result<Estimate> estimate(const CostInput& input, const Program& program) {
       HopEstimate& hop = result.hops[open.at(stage.after)];
       const Link& link = cluster.links[hop.link];
       hop.answered = stage.id;
-      hop.result_bytes = arrived_bytes;
+      const bool is_wanted = program.result_to == ResultTo::kSource || arrived_cut + 1 < cuts.size();
+      hop.result_bytes = is_wanted ? arrived_bytes : 0;
       hop.back_codec = codec_in;
       hop.back = Millis{1e3 * static_cast<double>(hop.result_bytes) / link.back_bytes_per_s};
       hop.coding += answer_encode + coding.decode;

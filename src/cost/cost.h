@@ -19,6 +19,8 @@
 // Memory of a node: parameters and largest activations of each of its segments, added up: a node that a request visits twice has
 // both loaded.
 //
+// A result that is wanted nowhere has no bytes; the word that the request is done still takes the move's rtt/2.
+//
 // Not modelled: waiting behind other requests, energy.
 #pragma once
 
@@ -40,6 +42,8 @@ Millis move_time(double bytes, double bytes_per_s, Millis rtt, Millis hop_overhe
 struct CostInput {
   const Cluster* cluster = nullptr;
   std::vector<const Profile*> profiles;  // one for each node of the cluster
+  // For planners: what the plans they make say. A plan or a program that is given says it itself.
+  ResultTo result_to = ResultTo::kSource;
   // Fixed cost of one hop, there and back, in the software: system calls, wake-ups, headers.
   Millis hop_overhead{0};
 };

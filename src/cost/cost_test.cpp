@@ -203,6 +203,22 @@ TEST(Cost, SaysWhoLacksMemory) {
   EXPECT_EQ(estimate(input, plan_of({{0, "n0", 0, 0}, {0, "n1", 1, 1}}))->infeasible, "");
 }
 
+// 10 B there over 1 kB/s each way; home come 5 B, or nothing.
+TEST(Cost, AResultThatIsWantedNowhereHasNoBytes) {
+  const Profile profile = profile_of({1, 1}, {10, 7, 5});
+  const Cluster cluster = cluster_of(2);
+  const CostInput input{.cluster = &cluster, .profiles = {&profile, &profile}};
+  Plan plan = plan_of({{0, "n1", 0, 1}});
+  const auto wanted = estimate(input, plan);
+  plan.result_to = ResultTo::kNowhere;
+  const auto unwanted = estimate(input, plan);
+  ASSERT_TRUE(wanted && unwanted);
+  EXPECT_EQ(wanted->hops[0].result_bytes, 5u);
+  EXPECT_EQ(unwanted->hops[0].result_bytes, 0u);
+  EXPECT_EQ(unwanted->hops[0].back, Millis{0});
+  EXPECT_DOUBLE_EQ((wanted->latency - unwanted->latency).count(), wanted->hops[0].back.count());
+}
+
 TEST(Cost, RefusesPlansThatDoNotFit) {
   const Profile profile = profile_of({1, 1, 1}, {1, 1, 1, 1});
   const Cluster cluster = cluster_of(3);

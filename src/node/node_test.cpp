@@ -83,6 +83,28 @@ TEST_F(NodesTest, ManyCallersAtOnceGetTheSameAnswer) {
   EXPECT_EQ(right, 40);
 }
 
+// What is wanted nowhere stays where it was made, wherever the last segment ran; how long everything took still comes back.
+TEST_F(NodesTest, AnAnswerThatIsWantedNowhereIsAWord) {
+  ClusterClient client(*transport_, cluster_);
+  for (Plan quiet : {plan(), all_on("server"), all_on("camera")}) {
+    quiet.result_to = ResultTo::kNowhere;
+    const auto deployed = deploy(client, quiet);
+    ASSERT_TRUE(deployed) << deployed.error().message;
+    for (int i = 0; i < 3; ++i) {
+      const auto answer = client.run(views(), {});
+      ASSERT_TRUE(answer) << answer.error().message;
+      EXPECT_TRUE(answer->outputs.empty());
+      ASSERT_EQ(answer->stages.back().node, quiet.segments.back().node);
+      EXPECT_EQ(answer->stages.back().bytes, 0u);
+    }
+  }
+  Plan loud = plan();
+  ASSERT_TRUE(deploy(client, loud));
+  const auto answer = client.run(views(), {});
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(answer->outputs.size(), 1u);
+}
+
 TEST_F(NodesTest, AnOldPlanStaysUntilItsCallerGoes) {
   ClusterClient one(*transport_, cluster_);
   ClusterClient other(*transport_, cluster_);

@@ -27,9 +27,9 @@ std::size_t find_link(const Cluster& cluster, NodeId from, NodeId to) {
   return index;
 }
 
-std::vector<std::string> names_of(const ProgramShape& shape, std::uint32_t cut) {
+std::vector<std::string> names_of(const ProgramShape& shape, std::uint32_t cut, ResultTo result_to) {
   std::vector<std::string> names;
-  if (shape.chain == nullptr) return names;
+  if (shape.chain == nullptr || (cut == shape.block_count && result_to == ResultTo::kNowhere)) return names;
   for (const TensorSpec& tensor : shape.chain->cuts[cut].tensors) names.push_back(tensor.name);
   return names;
 }
@@ -140,7 +140,7 @@ Status place_segments(const Plan& plan, const ProgramShape& shape, Program& prog
   std::size_t next = 0;
   std::uint32_t done = 0;
   for (ProgramStage& stage : program.stages) {
-    stage.inputs = names_of(shape, done);
+    stage.inputs = names_of(shape, done, plan.result_to);
     if (next < plan.segments.size() && plan.segments[next].at == stage.id) {
       const PlanSegment& segment = plan.segments[next++];
       if (segment.node != stage.node)
@@ -149,7 +149,7 @@ Status place_segments(const Plan& plan, const ProgramShape& shape, Program& prog
       stage.blocks = {segment.first_block, segment.last_block};
       done = segment.last_block + 1;
     }
-    stage.outputs = stage.blocks ? names_of(shape, done) : stage.inputs;
+    stage.outputs = stage.blocks ? names_of(shape, done, plan.result_to) : stage.inputs;
   }
   if (next != plan.segments.size())
     return wrong(
@@ -208,6 +208,7 @@ Result<Program> lower(const Plan& plan, const Cluster& cluster, const ProgramSha
     TIDELINE_CHECK_OK(walk.move(plan.route[i], codec));
   }
   TIDELINE_TRY(Program program, walk.finish());
+  program.result_to = plan.result_to;
   TIDELINE_CHECK_OK(place_segments(plan, shape, program));
   return program;
 }

@@ -110,6 +110,14 @@ Status read_segments(JsonMap& map, const nlohmann::json& list, std::string_view 
 
 }  // namespace
 
+std::string_view to_string(ResultTo result_to) { return result_to == ResultTo::kNowhere ? "nowhere" : "source"; }
+
+Result<ResultTo> result_to_from(std::string_view word) {
+  for (const ResultTo known : {ResultTo::kSource, ResultTo::kNowhere})
+    if (word == to_string(known)) return known;
+  return Error{ErrorCode::kInvalidArgument, fmt::format("a result goes to 'source' or 'nowhere', not to '{}'", printable(word))};
+}
+
 std::string write_plan(const Plan& plan) {
   const bool has_route = !plan.route.empty();
   nlohmann::ordered_json segments = nlohmann::ordered_json::array();
@@ -128,6 +136,7 @@ std::string write_plan(const Plan& plan) {
   if (has_route) json["route"] = plan.route;
   if (has_route && !plan.codecs.empty()) json["codecs"] = plan.codecs;
   json["segments"] = std::move(segments);
+  if (plan.result_to != ResultTo::kSource) json["result_to"] = to_string(plan.result_to);
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -155,6 +164,12 @@ Result<Plan> parse_plan(std::string_view json, std::string_view name) {
       for (const std::string& codec : plan.codecs)
         if (const auto found = find_codec(codec); !found) return map.error("codecs", found.error().message);
     }
+  }
+  if (map.has("result_to")) {
+    TIDELINE_TRY(const std::string word, map.text("result_to"));
+    const auto result_to = result_to_from(word);
+    if (!result_to) return map.error("result_to", result_to.error().message);
+    plan.result_to = *result_to;
   }
   TIDELINE_CHECK_OK(map.finish());
   TIDELINE_CHECK_OK(read_segments(map, *list, name, plan));

@@ -28,6 +28,15 @@ struct PlanSegment {
   bool operator==(const PlanSegment&) const = default;
 };
 
+// Where the answer is wanted.
+enum class ResultTo : std::uint8_t {
+  kSource,   // it travels back along the calls
+  kNowhere,  // only word that the request is done does
+};
+std::string_view to_string(ResultTo result_to);
+// "source" or "nowhere"; kInvalidArgument with both otherwise.
+Result<ResultTo> result_to_from(std::string_view word);
+
 struct Plan {
   std::string planner;
   Sha256 model_sha256;
@@ -39,6 +48,7 @@ struct Plan {
   std::vector<std::string> codecs;  // one for each move of the route (codec/codec.h); empty: all "raw"
   // Ascending in `at`; together they cover every block once. A node that is visited twice may have two.
   std::vector<PlanSegment> segments;
+  ResultTo result_to = ResultTo::kSource;
   bool operator==(const Plan&) const = default;
 };
 

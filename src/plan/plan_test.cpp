@@ -46,6 +46,18 @@ struct Bad {
   const char* sentence;
 };
 
+TEST(Plan, SaysWhereTheResultIsWanted) {
+  Plan plan = walk();
+  EXPECT_EQ(write_plan(plan).find("result_to"), std::string::npos);
+  plan.result_to = ResultTo::kNowhere;
+  const auto back = parse_plan(write_plan(plan), "p.plan.json");
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(*back, plan);
+  std::string text = write_plan(plan);
+  text.replace(text.find("nowhere"), 7, "server");
+  EXPECT_THAT(parse_plan(text, "p.plan.json").error().message, HasSubstr("'source' or 'nowhere', not to 'server'"));
+}
+
 class PlanRefuses : public testing::TestWithParam<Bad> {};
 
 TEST_P(PlanRefuses, WithPlaceAndSentence) {

@@ -51,6 +51,8 @@ struct ProgramStage {
 
 struct Program {
   std::vector<ProgramStage> stages;  // stages[i].id == i
+  // Where the result is wanted nowhere, nothing leaves the stage that runs the last block, nor arrives or leaves behind it.
+  ResultTo result_to = ResultTo::kSource;
   bool operator==(const Program&) const = default;
 };
 

@@ -80,6 +80,22 @@ TEST(Program, AChainIsCallsUpAndAnswersBack) {
   EXPECT_EQ(program->stages[4], home);
 }
 
+TEST(Program, WhatIsWantedNowhereDoesNotTravel) {
+  Plan plan = plan_of({"camera", "gateway", "server", "gateway", "camera"}, {{0, "camera", 0, 1}, {2, "server", 2, 3}});
+  plan.result_to = ResultTo::kNowhere;
+  auto program = lower(plan, chain_cluster(), chain_of(4));
+  ASSERT_TRUE(program) << program.error().message;
+  EXPECT_EQ(program->stages[1].outputs, (Names{"t2", "skip"}));
+  EXPECT_EQ(program->stages[2].inputs, (Names{"t2", "skip"}));
+  EXPECT_EQ(program->stages[2].outputs, Names{});
+  EXPECT_EQ(program->stages[3].inputs, Names{});
+  EXPECT_EQ(program->stages[4].outputs, Names{});
+  const Chain chain = chain_of(4);
+  EXPECT_TRUE(verify(*program, chain_cluster(), shape_of(chain)));
+  program->stages[3].outputs = {"t4"};
+  EXPECT_THAT(verify(*program, chain_cluster(), shape_of(chain)).error().message, HasSubstr("wanted nowhere"));
+}
+
 TEST(Program, OneNodeIsOneStage) {
   const auto program = lower(plan_of({"camera"}, {{0, "camera", 0, 3}}), chain_cluster(), chain_of(4));
   ASSERT_TRUE(program) << program.error().message;

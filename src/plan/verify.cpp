@@ -14,7 +14,7 @@ using Then = ProgramStage::Then;
 class Verifier {
  public:
   Verifier(const Program& program, const Cluster& cluster, const ProgramShape& shape)
-      : stages_(program.stages), cluster_(cluster), shape_(shape) {}
+      : stages_(program.stages), result_to_(program.result_to), cluster_(cluster), shape_(shape) {}
 
   Status run() {
     if (stages_.empty() || stages_.size() > limits::kPlanStagesMax)
@@ -73,8 +73,10 @@ class Verifier {
     return check_names(i, stage.outputs, done);
   }
 
-  // What arrives and leaves is the cut that is in force.
+  // What arrives and leaves is the cut that is in force; of the last one nothing where nobody wants the result.
   Status check_names(std::uint32_t i, const std::vector<std::string>& names, std::uint32_t cut) const {
+    if (cut == shape_.block_count && result_to_ == ResultTo::kNowhere)
+      return names.empty() ? Status() : Status(wrong(i, "tensors of a result that is wanted nowhere are under way"));
     bool same = true;
     if (shape_.chain != nullptr) {
       const std::vector<TensorSpec>& tensors = shape_.chain->cuts[cut].tensors;
@@ -110,6 +112,7 @@ class Verifier {
   }
 
   const std::vector<ProgramStage>& stages_;
+  const ResultTo result_to_;
   const Cluster& cluster_;
   const ProgramShape& shape_;
   std::vector<std::uint32_t> calls_;  // stages whose call waits for its answer

@@ -75,6 +75,7 @@ class ModelProblem {
     PlanResult result{
         .plan = {.planner = std::string(planner), .model_sha256 = profile.model_sha256, .chain_sha256 = profile.chain_sha256},
         .stats = std::move(solution.stats)};
+    result.plan.result_to = request_.cost.result_to;
     const Walk walk = walk_of(problem_.places, solution.places);
     for (const std::uint32_t place : walk.positions) result.plan.route.push_back(name(place));
     for (std::uint32_t block = 0; block < solution.places.size(); ++block) {

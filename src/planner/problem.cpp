@@ -69,7 +69,7 @@ Result<Problem> make_problem(const PlanRequest& request) {
   Problem problem{.blocks = cost.profiles[0]->blocks.size(), .places = std::move(routes.places)};
   renumber(cluster.nodes.size(), problem);
   for (const CutProfile& cut : cuts) problem.cut_bytes.push_back(static_cast<double>(cut.bytes));
-  problem.result_bytes = problem.cut_bytes.back();
+  problem.result_bytes = cost.result_to == ResultTo::kNowhere ? 0 : problem.cut_bytes.back();
   problem.moves.resize(problem.places.size());
   for (std::size_t place = 1; place < problem.places.size(); ++place) {
     const Link& link = cluster.links[problem.places[place].link];

@@ -103,6 +103,11 @@ Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArgument
   if (given) {
     TIDELINE_TRY(given, complete_plan(*given, cluster));
     TIDELINE_CHECK_OK(put_codecs(choice.codecs, *given));
+    chosen.inputs.result_to = given->result_to;
+  }
+  if (!choice.result_to.empty()) {
+    TIDELINE_TRY(chosen.inputs.result_to, result_to_from(choice.result_to));
+    if (given) given->result_to = chosen.inputs.result_to;
   }
   // With a plan in hand nothing needs to be measured; without profiles there is then nothing to predict from.
   if (given && arguments.profiles.empty()) {
@@ -111,7 +116,9 @@ Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArgument
   }
   PlanInputArguments wanted = arguments;
   wanted.codecs.insert(wanted.codecs.end(), choice.codecs.begin(), choice.codecs.end());
+  const ResultTo result_to = chosen.inputs.result_to;
   TIDELINE_TRY(chosen.inputs, load_plan_inputs(cluster, wanted, loaded, control));
+  chosen.inputs.result_to = result_to;
   const PlanRequest request{.cost = chosen.inputs.cost(cluster), .cancel = control.cancel};
   if (given) {
     TIDELINE_TRY(chosen.estimate, estimate_given(request, *given, chosen.inputs));

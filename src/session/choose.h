@@ -18,6 +18,7 @@ struct PlanChoice {
   // of those moves, or one for each move of the route. Empty: as the plan says.
   std::vector<std::string> codecs;
   std::string planner = "auto";
+  std::string result_to;         // "source" or "nowhere"; empty: what `plan` says, else the source
   bool split = false;            // the best plan over two nodes or more, even when a native one would win
   bool with_candidates = false;  // what a table for people shows beside it
 };

@@ -30,8 +30,10 @@ struct PlanInputs {
   std::vector<std::string> notes;           // for people: what was assumed
   std::vector<std::string> made_up_inputs;  // inputs with made-up numbers when the profiles were measured
 
+  ResultTo result_to = ResultTo::kSource;  // what is planned for
+
   // Refers to this and to `cluster`.
-  CostInput cost(const Cluster& cluster) const { return {.cluster = &cluster, .profiles = by_node}; }
+  CostInput cost(const Cluster& cluster) const { return {.cluster = &cluster, .profiles = by_node, .result_to = result_to}; }
 };
 
 // For each node: a profile given as NODE=FILE, else the cluster file's, else the FILE for all, else the model is measured on this

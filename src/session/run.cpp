@@ -193,7 +193,11 @@ Bottleneck bottleneck_of(const std::vector<RunAnswer>& answers) {
 Result<RunReport> run_requests(const RunSettings& settings, const std::string& input, const LoadedModel& loaded,
                                const Cluster& cluster, Transport& transport, const ChosenPlan& chosen, const Control& control) {
   TIDELINE_CHECK_OK(check(settings));
-  RunReport report{.predicted = chosen.estimate, .planner = chosen.plan.planner, .settings = settings};
+  if (chosen.plan.result_to == ResultTo::kNowhere && (settings.verify || !settings.save_output.empty()))
+    return Error{ErrorCode::kInvalidArgument,
+                 "--verify and --save-output need the answer here: leave out --result-to nowhere (or the plan's result_to)"};
+  RunReport report{
+      .predicted = chosen.estimate, .planner = chosen.plan.planner, .result_to = chosen.plan.result_to, .settings = settings};
   TIDELINE_TRY(std::vector<Request> requests, read_requests(input, loaded));
   report.verification.narrowest = narrowest_float(loaded.model.graph());
   report.verification.allowed = settings.tolerance;

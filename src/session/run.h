@@ -53,6 +53,7 @@ struct RunReport {
   std::optional<Estimate> predicted;
   Verification verification;
   std::string planner;
+  ResultTo result_to = ResultTo::kSource;
   DeployReport deployed;
   RunSettings settings;
   // Why it ended before all requests were answered; what had been measured until then stands.

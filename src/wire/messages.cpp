@@ -133,7 +133,7 @@ void visit(Codec& codec, Ref<Codec, InstallProgram> message) {
     }
     visit_names<Codec>(c, stage.inputs);
     visit_names<Codec>(c, stage.outputs);
-    c.require(!stage.inputs.empty() && !stage.outputs.empty(), "has a stage without tensors");
+    c.require(!stage.inputs.empty(), "has a stage without tensors");
     c.flag(stage.on_answer);
     c.number(stage.after);
     c.require(stage.on_answer ? stage.after < stage.id : stage.after == 0, "has a stage that fires before what it waits for");
@@ -143,6 +143,7 @@ void visit(Codec& codec, Ref<Codec, InstallProgram> message) {
     c.number(flags);
     c.require(flags <= 3, "has a stage with unknown flags");
     if constexpr (Codec::kReading) stage.calls = (flags & 1) != 0;
+    c.require(!stage.outputs.empty() || !stage.calls, "has a stage that calls without tensors");
     c.number(stage.next);
     c.name(stage.next_node, true);
     c.message(stage.next_address, limits::kWireMessageBytesMax);

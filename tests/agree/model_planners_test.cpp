@@ -15,9 +15,11 @@ namespace {
 struct Problem {
   Cluster cluster;
   std::vector<Profile> profiles;
+  ResultTo result_to = ResultTo::kSource;
 
   PlanRequest request() const {
-    PlanRequest request{.cost = {.cluster = &cluster, .hop_overhead = Millis{0.25}}, .walks = Walks::kUpOnly};
+    PlanRequest request{.cost = {.cluster = &cluster, .result_to = result_to, .hop_overhead = Millis{0.25}},
+                        .walks = Walks::kUpOnly};
     for (const Profile& profile : profiles) request.cost.profiles.push_back(&profile);
     return request;
   }
@@ -50,6 +52,7 @@ struct Generator {
   // `correction` scales what it costs or saves to cut; `limits`: nodes have little memory.
   Problem problem(double correction, bool limits) {
     Problem problem;
+    if (below(4) == 0) problem.result_to = ResultTo::kNowhere;
     const std::uint32_t nodes = 1 + below(4);
     const std::uint32_t blocks = 1 + below(7);
     const std::uint32_t spread = 1 + below(12);
