@@ -101,14 +101,14 @@ Status check_input_types(const Model& model) {
   return {};
 }
 
-Result<std::vector<Tensor>> seeded_inputs(const Model& model, std::uint64_t seed) {
+Result<std::vector<Tensor>> seeded_inputs(const Model& model, std::uint64_t seed, std::string_view except) {
   TIDELINE_CHECK_OK(check_input_types(model));
   std::vector<Tensor> inputs;
   std::string unknown;
   for (const TensorId id : model.graph().inputs) {
     const TensorSpec& spec = model.graph().tensor(id).spec;
     for (const std::int64_t dim : spec.shape) {
-      if (dim != kUnknownDim) continue;
+      if (dim != kUnknownDim || spec.name == except) continue;
       unknown += (unknown.empty() ? "" : ", ") + printable(spec.name) + " is " + describe(spec);
       break;
     }
@@ -120,6 +120,10 @@ Result<std::vector<Tensor>> seeded_inputs(const Model& model, std::uint64_t seed
   for (const TensorId id : model.graph().inputs) {
     Tensor tensor;
     tensor.spec = model.graph().tensor(id).spec;
+    if (tensor.spec.name == except) {
+      ++seed;
+      continue;
+    }
     TIDELINE_TRY(const Bytes bytes, byte_size(tensor.spec.dtype, tensor.spec.shape));
     if (bytes > limits::kEngineMemoryBytesDefault) {
       return Error{ErrorCode::kOverloaded, "[engine] input " + describe(tensor.spec) + " is over " +

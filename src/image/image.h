@@ -53,9 +53,17 @@ struct ImageInfo {
 Result<ImageInfo> image_info(std::span<const std::byte> file);
 
 // Grey files become colour and the other way round (ITU-R BT.601 luma); an alpha channel is dropped and 16 bits become 8, as
-// OpenCV and Pillow do; the orientation in EXIF data is not applied. kCorrupt for damaged or truncated files; kUnsupported for
-// CMYK.
+// OpenCV and Pillow do; the orientation in EXIF data is not applied (orient_image() does that). kCorrupt for damaged or truncated
+// files; kUnsupported for CMYK.
 Result<Image> decode_image(std::span<const std::byte> file, PixelOrder order);
+
+// How a camera was held, as the EXIF data of a JPEG says (tag 0x0112 of JEITA CP-3451, "Orientation"): 1 to 8; 1, as it is
+// stored, where there is none (PNG too). Reads markers and one directory, whatever the size of the file. kCorrupt where there is
+// EXIF data that contradicts itself.
+Result<int> exif_orientation(std::span<const std::byte> file);
+// The picture as it is to be seen: 2 mirrored, 3 upside down, 4 both, 5 to 8 with width and height exchanged.
+// REQUIRES: 1 <= orientation <= 8.
+Image orient_image(Image image, int orientation);
 
 // Bilinear with half-pixel centres; where it shrinks, each new pixel is the triangle-weighted mean of all old ones it covers, so
 // that nothing aliases (as Pillow's BILINEAR does). Cost: O(pixels read + pixels made x (1 + ratio)).

@@ -19,6 +19,7 @@ constexpr std::array<std::string_view, 3> kEncodings{"jpeg", "png", "image"};
 constexpr std::array<std::string_view, 3> kResizes{"stretch", "crop", "letterbox"};
 constexpr std::array<std::string_view, 2> kAligns{"centre", "start"};
 constexpr std::array<DType, 3> kTypes{DType::kFloat32, DType::kFloat16, DType::kUint8};
+constexpr std::array<std::string_view, 2> kOrientations{"none", "exif"};
 constexpr std::array<std::string_view, 3> kChannels{"rgb", "bgr", "grey"};
 constexpr std::array<std::string_view, 2> kLayouts{"nchw", "nhwc"};
 constexpr std::array<std::string_view, 3> kSteps{"decode", "resize", "normalize"};
@@ -66,10 +67,42 @@ Status read_pad(const YamlNode& node, InputSection& section) {
   return {};
 }
 
+Result<std::uint32_t> read_side(const YamlNode& node) {
+  TIDELINE_TRY(const std::int64_t side, node.integer());
+  if (side < 1 || side > limits::kImageSideMax) return node.error(fmt::format("expected 1 to {}", limits::kImageSideMax));
+  return static_cast<std::uint32_t>(side);
+}
+
+// [width, height], or what follows the picture.
+Status read_size(const YamlNode& node, InputSection& section) {
+  if (auto map = node.map()) {
+    FollowSize follow;
+    TIDELINE_TRY(follow.shortest, read_side(map->required("shortest")));
+    if (const YamlNode multiple = map->optional("multiple"); multiple.present()) {
+      TIDELINE_TRY(follow.multiple, read_side(multiple));
+    }
+    TIDELINE_TRY(follow.longest, read_side(map->required("longest")));
+    TIDELINE_CHECK_OK(map->finish());
+    section.follow = follow;
+    return {};
+  }
+  TIDELINE_TRY(const std::vector<YamlNode> sides, node.list());
+  if (sides.size() != 2) return node.error(fmt::format("expected [width, height], found {} numbers", sides.size()));
+  TIDELINE_TRY(section.width, read_side(sides[0]));
+  TIDELINE_TRY(section.height, read_side(sides[1]));
+  return {};
+}
+
 // What both formats must satisfy; the message is put behind the place where it was found.
 Result<std::string> find_problem(const InputSection& section) {
   const auto side_is_wrong = [](std::int64_t side) { return side < 1 || side > limits::kImageSideMax; };
-  if (side_is_wrong(section.width) || side_is_wrong(section.height))
+  if (section.follow) {
+    const FollowSize& follow = *section.follow;
+    if (side_is_wrong(follow.shortest) || side_is_wrong(follow.longest) || side_is_wrong(follow.multiple))
+      return fmt::format("sizes must be from 1 to {}", limits::kImageSideMax);
+    if (follow.longest < follow.shortest || follow.longest % follow.multiple != 0)
+      return std::string("size.longest must be at least size.shortest and a multiple of size.multiple");
+  } else if (side_is_wrong(section.width) || side_is_wrong(section.height))
     return fmt::format("size must be [width, height], each from 1 to {}", limits::kImageSideMax);
   for (std::uint32_t c = 0; c < section.channel_count(); ++c) {
     if (!std::isfinite(section.mean[c]) || std::abs(section.mean[c]) > 1e6f) return std::string("mean must lie within +-1e6");
@@ -89,11 +122,24 @@ std::string_view to_string(InputStep step) {
   return index < kSteps.size() ? kSteps[index] : "unknown";
 }
 
+InputSection::Size InputSection::size_for(std::uint32_t picture_width, std::uint32_t picture_height) const {
+  if (!follow) return {width, height};
+  const std::uint32_t shorter = std::min(picture_width, picture_height);
+  const std::uint32_t longer = std::max(picture_width, picture_height);
+  const double scale = std::min(static_cast<double>(follow->shortest) / shorter, static_cast<double>(follow->longest) / longer);
+  const auto side = [&](std::uint32_t old) {
+    const double multiples = std::round(old * scale / follow->multiple);
+    return static_cast<std::uint32_t>(std::clamp(multiples * follow->multiple, 1.0 * follow->multiple, 1.0 * follow->longest));
+  };
+  return {side(picture_width), side(picture_height)};
+}
+
 Result<InputSection> read_input_section(const YamlNode& node) {
   TIDELINE_TRY(YamlMap map, node.map());
   InputSection section;
   TIDELINE_TRY(section.tensor, map.optional("tensor").text_or(""));
   TIDELINE_TRY(section.encoding, read_word(map.optional("encoding"), kEncodings, ImageEncoding::kAny));
+  TIDELINE_TRY(section.orientation, read_word(map.optional("orientation"), kOrientations, Orientation::kAsStored));
   const YamlNode size = map.required("size");
   TIDELINE_TRY(section.resize, read_word(map.optional("resize"), kResizes, ResizeMode::kStretch));
   TIDELINE_TRY(section.channels, read_word(map.optional("channels"), kChannels, ChannelOrder::kRgb));
@@ -106,16 +152,7 @@ Result<InputSection> read_input_section(const YamlNode& node) {
   if (align.present() && section.resize != ResizeMode::kLetterbox) return align.error("only 'resize: letterbox' aligns");
   TIDELINE_CHECK_OK(map.finish());
 
-  TIDELINE_TRY(const std::vector<YamlNode> sides, size.list());
-  if (sides.size() != 2) return size.error(fmt::format("expected [width, height], found {} numbers", sides.size()));
-  std::array<std::uint32_t, 2> numbers{};
-  for (std::size_t i = 0; i < 2; ++i) {
-    TIDELINE_TRY(const std::int64_t side, sides[i].integer());
-    if (side < 1 || side > limits::kImageSideMax) return sides[i].error(fmt::format("expected 1 to {}", limits::kImageSideMax));
-    numbers[i] = static_cast<std::uint32_t>(side);
-  }
-  section.width = numbers[0];
-  section.height = numbers[1];
+  TIDELINE_CHECK_OK(read_size(size, section));
   TIDELINE_TRY(const std::string problem, find_problem(section));
   if (!problem.empty()) return node.error(problem);
   return section;
@@ -136,6 +173,10 @@ std::string write_input_section(const InputSection& section) {
     json["pad"] = std::vector<int>(section.pad.begin(), section.pad.begin() + channels);
     json["align"] = kAligns[static_cast<std::size_t>(section.align)];
   }
+  if (section.orientation == Orientation::kExif) json["orientation"] = kOrientations[1];
+  if (section.follow)
+    json["size"] = {
+        {"shortest", section.follow->shortest}, {"multiple", section.follow->multiple}, {"longest", section.follow->longest}};
   if (section.dtype != DType::kFloat32) json["dtype"] = to_string(section.dtype);
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -159,6 +200,28 @@ Status read_json_numbers(JsonMap& map, std::string_view key, std::uint32_t chann
   return {};
 }
 
+Status read_json_size(JsonMap& map, const nlohmann::json& json, InputSection& section) {
+  if (json.contains("size") && json["size"].is_object()) {
+    TIDELINE_TRY(const nlohmann::json* object, map.object("size"));
+    JsonMap sizes(*object, "input section", "size");
+    FollowSize follow;
+    for (const auto& [key, value] :
+         {std::pair{"shortest", &follow.shortest}, {"multiple", &follow.multiple}, {"longest", &follow.longest}}) {
+      TIDELINE_TRY(const std::int64_t side, sizes.integer(key, 1, limits::kImageSideMax));
+      *value = static_cast<std::uint32_t>(side);
+    }
+    TIDELINE_CHECK_OK(sizes.finish());
+    section.follow = follow;
+    return {};
+  }
+  TIDELINE_TRY(const std::vector<double> size, map.numbers("size", {.min = 1, .max = limits::kImageSideMax}));
+  if (size.size() != 2 || size[0] != std::floor(size[0]) || size[1] != std::floor(size[1]))
+    return map.error("size", "expected [width, height]");
+  section.width = static_cast<std::uint32_t>(size[0]);
+  section.height = static_cast<std::uint32_t>(size[1]);
+  return {};
+}
+
 }  // namespace
 
 Result<InputSection> parse_input_section_json(std::string_view text) {
@@ -171,11 +234,8 @@ Result<InputSection> parse_input_section_json(std::string_view text) {
   TIDELINE_CHECK_OK(read_json_word(map, "resize", kResizes, section.resize));
   TIDELINE_CHECK_OK(read_json_word(map, "channels", kChannels, section.channels));
   TIDELINE_CHECK_OK(read_json_word(map, "layout", kLayouts, section.layout));
-  TIDELINE_TRY(const std::vector<double> size, map.numbers("size", {.min = 1, .max = limits::kImageSideMax}));
-  if (size.size() != 2 || size[0] != std::floor(size[0]) || size[1] != std::floor(size[1]))
-    return map.error("size", "expected [width, height]");
-  section.width = static_cast<std::uint32_t>(size[0]);
-  section.height = static_cast<std::uint32_t>(size[1]);
+  if (map.has("orientation")) TIDELINE_CHECK_OK(read_json_word(map, "orientation", kOrientations, section.orientation));
+  TIDELINE_CHECK_OK(read_json_size(map, json, section));
   TIDELINE_CHECK_OK(read_json_numbers(map, "mean", section.channel_count(), section.mean));
   TIDELINE_CHECK_OK(read_json_numbers(map, "std", section.channel_count(), section.std));
   if (section.resize == ResizeMode::kLetterbox) {

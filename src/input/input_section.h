@@ -6,7 +6,8 @@
 //   input:
 //     tensor: x                     # the model's input; may be left out when there is one
 //     encoding: jpeg                # jpeg | png | image (the default: either, told apart by its first bytes)
-//     size: [224, 224]              # width, height
+//     orientation: none             # none | exif: turned as the EXIF data of a JPEG says
+//     size: [224, 224]              # width, height; or {shortest: 736, multiple: 32, longest: 1600}: as the picture has it
 //     resize: stretch               # stretch | crop | letterbox
 //     pad: [114, 114, 114]          # of letterbox
 //     align: centre                 # of letterbox: centre | start
@@ -31,14 +32,27 @@ namespace tideline {
 enum class ImageEncoding { kJpeg, kPng, kAny };
 enum class ResizeMode { kStretch, kCrop, kLetterbox };
 enum class Align { kCentre, kStart };
+enum class Orientation { kAsStored, kExif };
 enum class ChannelOrder { kRgb, kBgr, kGrey };
 enum class ImageLayout { kNchw, kNhwc };
+
+// Sizes that follow the picture: both sides scaled by the same number, so that the shorter one is `shortest` or the longer one
+// `longest`, whichever is smaller; then each to the nearest multiple, at least one of it and at most `longest`.
+struct FollowSize {
+  std::uint32_t shortest = 0;
+  std::uint32_t multiple = 1;
+  std::uint32_t longest = 0;  // a multiple of `multiple`
+  bool operator==(const FollowSize&) const = default;
+};
 
 struct InputSection {
   std::string tensor;
   ImageEncoding encoding = ImageEncoding::kAny;
+  Orientation orientation = Orientation::kAsStored;
+  // What the model sees; 0 where it follows the picture.
   std::uint32_t width = 0;
   std::uint32_t height = 0;
+  std::optional<FollowSize> follow;
   ResizeMode resize = ResizeMode::kStretch;
   ChannelOrder channels = ChannelOrder::kRgb;
   std::array<float, 3> mean{0, 0, 0};
@@ -50,6 +64,13 @@ struct InputSection {
   DType dtype = DType::kFloat32;
   bool operator==(const InputSection&) const = default;
 
+  struct Size {
+    std::uint32_t width = 0;
+    std::uint32_t height = 0;
+    bool operator==(const Size&) const = default;
+  };
+  // Of what the model sees of a picture of this size, none of whose sides is 0.
+  Size size_for(std::uint32_t picture_width, std::uint32_t picture_height) const;
   std::uint32_t channel_count() const { return channels == ChannelOrder::kGrey ? 1 : 3; }
 };
 

@@ -68,37 +68,53 @@ Result<Tensor> decode(const InputSection& section, const TensorView& in) {
                  fmt::format("[input] the model's input section expects {}, the file is {}; set 'encoding: image' to take both",
                              to_string(section.encoding == ImageEncoding::kJpeg ? ImageFormat::kJpeg : ImageFormat::kPng),
                              to_string(format))};
+  int orientation = 1;
+  if (section.orientation == Orientation::kExif) {
+    TIDELINE_TRY(orientation, exif_orientation(in.bytes));
+  }
   TIDELINE_TRY(Image image, decode_image(in.bytes, pixel_order(section.channels)));
-  return tensor_of(std::move(image));
+  return tensor_of(orient_image(std::move(image), orientation));
 }
 
-// The whole picture in its own proportions, and padding around it or behind it.
-Result<Tensor> letterbox(const InputSection& section, const ImageView& image) {
-  const double scale =
-      std::min(static_cast<double>(section.width) / image.width, static_cast<double>(section.height) / image.height);
+// Where letterbox puts the picture.
+struct Inner {
+  InputSection::Size size;
+  std::uint32_t left = 0;
+  std::uint32_t top = 0;
+};
+Inner inner_of(const InputSection& section, InputSection::Size size, std::uint32_t width, std::uint32_t height) {
+  const double scale = std::min(static_cast<double>(size.width) / width, static_cast<double>(size.height) / height);
   const auto side = [&](std::uint32_t old, std::uint32_t max) {
     return std::clamp(static_cast<std::uint32_t>(std::lround(old * scale)), 1u, max);
   };
-  TIDELINE_TRY(const Image inner,
-               resize_image(image, side(image.width, section.width), side(image.height, section.height), Fit::kStretch));
-  Image made{section.width, section.height, image.channels, {}};
+  Inner inner{.size = {side(width, size.width), side(height, size.height)}};
+  if (section.align == Align::kStart) return inner;
+  inner.left = (size.width - inner.size.width) / 2;
+  inner.top = (size.height - inner.size.height) / 2;
+  return inner;
+}
+
+// The whole picture in its own proportions, and padding around it or behind it.
+Result<Tensor> letterbox(const InputSection& section, InputSection::Size size, const ImageView& image) {
+  const Inner place = inner_of(section, size, image.width, image.height);
+  TIDELINE_TRY(const Image inner, resize_image(image, place.size.width, place.size.height, Fit::kStretch));
+  Image made{size.width, size.height, image.channels, {}};
   made.pixels = Buffer(std::size_t{made.width} * made.height * made.channels);
   auto* const pixels = reinterpret_cast<std::uint8_t*>(made.pixels.data());
   for (std::size_t i = 0; i < made.pixels.size(); ++i) pixels[i] = section.pad[i % image.channels];
-  const bool centred = section.align == Align::kCentre;
-  const std::size_t left = centred ? (made.width - inner.width) / 2 : 0;
-  const std::size_t top = centred ? (made.height - inner.height) / 2 : 0;
   const std::size_t row_bytes = std::size_t{inner.width} * inner.channels;
   for (std::size_t y = 0; y < inner.height; ++y)
-    std::memcpy(pixels + ((top + y) * made.width + left) * made.channels, inner.view().pixels + y * row_bytes, row_bytes);
+    std::memcpy(pixels + ((place.top + y) * made.width + place.left) * made.channels, inner.view().pixels + y * row_bytes,
+                row_bytes);
   return tensor_of(std::move(made));
 }
 
 Result<Tensor> resize(const InputSection& section, const TensorView& in) {
   TIDELINE_TRY(const ImageView image, pixels_of(InputStep::kResize, section, in));
-  if (section.resize == ResizeMode::kLetterbox) return letterbox(section, image);
+  const InputSection::Size size = section.size_for(image.width, image.height);
+  if (section.resize == ResizeMode::kLetterbox) return letterbox(section, size, image);
   const Fit fit = section.resize == ResizeMode::kCrop ? Fit::kCrop : Fit::kStretch;
-  TIDELINE_TRY(Image resized, resize_image(image, section.width, section.height, fit));
+  TIDELINE_TRY(Image resized, resize_image(image, size.width, size.height, fit));
   return tensor_of(std::move(resized));
 }
 
@@ -118,7 +134,13 @@ void spread(const InputSection& section, const ImageView& image, const std::arra
 
 Result<Tensor> normalize(const InputSection& section, const TensorView& in) {
   TIDELINE_TRY(const ImageView image, pixels_of(InputStep::kNormalize, section, in));
-  if (image.width != section.width || image.height != section.height)
+  const auto may_be = [&](std::uint32_t side) { return side % section.follow->multiple == 0 && side <= section.follow->longest; };
+  if (section.follow && (!may_be(image.width) || !may_be(image.height)))
+    return unexpected(
+        InputStep::kNormalize,
+        fmt::format("pixels with sides that are multiples of {} up to {}", section.follow->multiple, section.follow->longest),
+        *in.spec);
+  if (!section.follow && (image.width != section.width || image.height != section.height))
     return unexpected(InputStep::kNormalize, fmt::format("uint8[{},{},{}]", section.height, section.width, image.channels),
                       *in.spec);
   Tensor out;
@@ -142,6 +164,21 @@ Result<Tensor> normalize(const InputSection& section, const TensorView& in) {
 }
 
 }  // namespace
+
+PictureFrame picture_frame(const InputSection& section, std::uint32_t width, std::uint32_t height) {
+  const InputSection::Size size = section.size_for(width, height);
+  if (section.resize == ResizeMode::kLetterbox) {
+    const Inner inner = inner_of(section, size, width, height);
+    return {1.0 * inner.size.width / width, 1.0 * inner.size.height / height, 1.0 * inner.left, 1.0 * inner.top};
+  }
+  PictureFrame frame{.scale_x = 1.0 * size.width / width, .scale_y = 1.0 * size.height / height};
+  if (section.resize == ResizeMode::kStretch) return frame;
+  // The rectangle that is kept lies around the centre.
+  frame.scale_x = frame.scale_y = std::max(frame.scale_x, frame.scale_y);
+  frame.offset_x = (size.width - width * frame.scale_x) / 2;
+  frame.offset_y = (size.height - height * frame.scale_y) / 2;
+  return frame;
+}
 
 Result<Tensor> run_input_step(InputStep step, const InputSection& section, const TensorView& in) {
   switch (step) {

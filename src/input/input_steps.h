@@ -13,6 +13,17 @@
 
 namespace tideline {
 
+// Where a picture comes to lie in what the model sees of it: x there = x in the picture * scale_x + offset_x, in pixels, and so
+// on.
+struct PictureFrame {
+  double scale_x = 1;
+  double scale_y = 1;
+  double offset_x = 0;
+  double offset_y = 0;
+};
+// Of a picture of this size, as it is to be seen (after its orientation), none of whose sides is 0.
+PictureFrame picture_frame(const InputSection& section, std::uint32_t width, std::uint32_t height);
+
 // `in` is what the step before made (for kDecode: uint8[n], a file's bytes), from wherever it came. The name of the answer's spec
 // is empty for the first two steps and section.tensor for the last. kInvalidArgument when dtype, shape or encoding are not what
 // the section says, or a limit is passed; kCorrupt for a damaged image.

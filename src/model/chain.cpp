@@ -176,22 +176,36 @@ class Maker {
     return name;
   }
 
+  Status check_follow(const InputSection& section, const TensorSpec& declared) const {
+    if (options_.sample_width == 0 || options_.sample_height == 0)
+      return chain_error(ErrorCode::kInvalidArgument, "the sizes of the model follow the picture: give one with --input FILE");
+    const std::size_t side = section.layout == ImageLayout::kNchw ? 2 : 1;
+    if (declared.shape.size() == 4 && declared.shape[side] == kUnknownDim && declared.shape[side + 1] == kUnknownDim) return {};
+    return chain_error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("size follows the picture, but the model's input '{}' is {}: set size to [width, height], or export "
+                    "the model with a dynamic width and height (and give no --shape)",
+                    printable(declared.name), describe(declared)));
+  }
+
   Status add_input_steps() {
     const InputSection& section = *options_.input;
     TIDELINE_TRY(const std::size_t image, image_input());
     const TensorSpec model_input = chain_.cuts.front().tensors[image];
+    if (section.follow) TIDELINE_CHECK_OK(check_follow(section, graph_.tensor(graph_.inputs[image]).spec));
+    const InputSection::Size size = section.size_for(options_.sample_width, options_.sample_height);
     const std::int64_t channels = section.channel_count();
     const std::vector<std::int64_t> shape = section.layout == ImageLayout::kNchw
-                                                ? std::vector<std::int64_t>{1, channels, section.height, section.width}
-                                                : std::vector<std::int64_t>{1, section.height, section.width, channels};
+                                                ? std::vector<std::int64_t>{1, channels, size.height, size.width}
+                                                : std::vector<std::int64_t>{1, size.height, size.width, channels};
     TIDELINE_CHECK_OK(check_image(section, shape, model_input));
     chain_.input->dtype = model_input.dtype;
-    const std::int64_t width = options_.sample_width > 0 ? options_.sample_width : section.width;
-    const std::int64_t height = options_.sample_height > 0 ? options_.sample_height : section.height;
+    const std::int64_t width = options_.sample_width > 0 ? options_.sample_width : size.width;
+    const std::int64_t height = options_.sample_height > 0 ? options_.sample_height : size.height;
     const std::array<TensorSpec, kInputSteps> before{
         TensorSpec{free_name("image"), DType::kUint8, {static_cast<std::int64_t>(options_.sample_file_bytes)}},
         TensorSpec{free_name("image.pixels"), DType::kUint8, {height, width, channels}},
-        TensorSpec{free_name("image.resized"), DType::kUint8, {section.height, section.width, channels}}};
+        TensorSpec{free_name("image.resized"), DType::kUint8, {size.height, size.width, channels}}};
     const Cut last = std::move(chain_.cuts.front());
     chain_.cuts.clear();
     for (const TensorSpec& spec : before) {
@@ -215,7 +229,7 @@ class Maker {
       const auto size = byte_size(spec.dtype, spec.shape);
       return size ? *size : Bytes{0};
     };
-    const std::uint64_t values = std::uint64_t{options_.input->width} * options_.input->height * options_.input->channel_count();
+    const std::uint64_t values = bytes(2);  // one of each pixel's channel
     chain_.blocks.push_back({.name = std::string(to_string(step)),
                              .step = step,
                              .flops = step == InputStep::kDecode   ? 0

@@ -82,8 +82,12 @@ void apply_section(onnx::GraphProto& graph, const InputSection& section, Symbols
     const std::array<std::int64_t, 4> sizes{1, channels_first ? channels : section.height,
                                             channels_first ? section.height : section.width,
                                             channels_first ? section.width : channels};
-    for (int i = 0; i < 4; ++i)
+    const int sides_from = channels_first ? 2 : 1;
+    for (int i = 0; i < 4; ++i) {
+      // A side that follows the picture is left to the run.
+      if (section.follow && (i == sides_from || i == sides_from + 1)) continue;
       if (!shape.dim(i).has_dim_value()) set_dimension(*shape.mutable_dim(i), sizes[static_cast<std::size_t>(i)], symbols);
+    }
   }
 }
 

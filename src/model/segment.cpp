@@ -112,6 +112,10 @@ class Collector {
   TensorSpec step_spec(std::size_t cut) const {
     TensorSpec spec = chain_.cuts[cut].tensors[image_place()];
     if (cut == 0) spec.shape = {kUnknownDim};
+    if (cut == 2 && chain_.input->follow) spec.shape = {kUnknownDim, kUnknownDim, spec.shape.back()};
+    // The sides of the model's input follow the picture too: behind the batch, behind its channels or before them.
+    const std::size_t side = chain_.input->layout == ImageLayout::kNchw ? 2 : 1;
+    if (cut == kInputSteps && chain_.input->follow) spec.shape[side] = spec.shape[side + 1] = kUnknownDim;
     if (cut == 1) spec.shape = {kUnknownDim, kUnknownDim, spec.shape.back()};
     return spec;
   }

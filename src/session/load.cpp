@@ -101,11 +101,21 @@ std::optional<std::size_t> encoded_tensor(const Chain& chain) {
 // A value for each of the model's inputs: what was given, the picture through its steps, numbers from a seed for the rest.
 Result<std::vector<Tensor>> probe_inputs(const Model& model, const GivenInputs& given, const std::optional<InputSection>& section,
                                          const std::optional<Sample>& image, std::vector<std::string>& made_up) {
-  TIDELINE_TRY(std::vector<Tensor> values, seeded_inputs(model, 1));
+  const bool follows = section && section->follow && image;
+  TIDELINE_TRY(std::vector<Tensor> values, seeded_inputs(model, 1, follows ? section->tensor : std::string_view()));
+  if (follows) {
+    const std::vector<TensorId>& inputs = model.graph().inputs;
+    const auto place = std::find_if(inputs.begin(), inputs.end(),
+                                    [&](TensorId id) { return model.graph().tensor(id).spec.name == section->tensor; });
+    TIDELINE_TRY(Tensor picture, picture_value(*section, *image, model.graph().tensor(*place).spec.dtype));
+    values.insert(values.begin() + (place - inputs.begin()), std::move(picture));
+  }
   for (Tensor& value : values) {
     const std::string& name = value.spec.name;
     if (const auto found = given.values.find(name); found != given.values.end()) {
       value = copy_of(found->second);
+    } else if (follows && section->tensor == name) {
+      continue;
     } else if (section && section->tensor == name && image) {
       TIDELINE_TRY(Tensor picture, picture_value(*section, *image, value.spec.dtype));
       // A section that does not fit the input is make_chain's to explain.
@@ -212,6 +222,9 @@ Result<LoadedModel> load(Model model, Configured configured, const ModelArgument
   TIDELINE_TRY(const GivenInputs given, gather_inputs(arguments, model, section ? &*section : nullptr));
   TIDELINE_CHECK_OK(settle(model, given));
   std::optional<Sample> image;
+  // Before anything is run: what the model sees has no size yet.
+  if (section && section->follow && given.picture.empty() && !given.values.contains(section->tensor))
+    return Error{ErrorCode::kInvalidArgument, "the sizes of the model follow the picture: give one with --input FILE"};
   // An input that is given as .npy replaces the whole section.
   if (section && !given.values.contains(section->tensor)) {
     options.input = section;

@@ -166,7 +166,7 @@ TEST(ModelPlanners, BestSplit) {
     std::vector<std::uint32_t> placement(blocks, 0);
     for (bool more = true; more;) {
       if (std::is_sorted(placement.begin(), placement.end()) && placement.front() != placement.back()) {
-        Plan plan{.model_sha256 = sha256("m"), .chain_sha256 = sha256("c")};
+        Plan plan{.model_sha256 = sha256("m"), .chain_sha256 = sha256("c"), .result_to = problem.result_to};
         for (std::uint32_t i = 0; i < blocks; ++i) {
           if (i > 0 && placement[i] == placement[i - 1])
             plan.segments.back().last_block = i;
