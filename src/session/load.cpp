@@ -89,15 +89,6 @@ Result<Tensor> picture_value(InputSection section, const Sample& image, DType dt
   return run_input_step(InputStep::kNormalize, section, view(resized));
 }
 
-// The tensor of cut 0 that the first input step reads, if there is one: in its place the steps put the model's input.
-std::optional<std::size_t> encoded_tensor(const Chain& chain) {
-  if (chain.blocks.empty() || !chain.blocks[0].step) return std::nullopt;
-  for (std::size_t i = 0; i < chain.cuts[0].tensors.size(); ++i) {
-    if (chain.cuts[0].tensors[i].name != chain.cuts[kInputSteps].tensors[i].name) return i;
-  }
-  return std::nullopt;
-}
-
 // A value for each of the model's inputs: what was given, the picture through its steps, numbers from a seed for the rest.
 Result<std::vector<Tensor>> probe_inputs(const Model& model, const GivenInputs& given, const std::optional<InputSection>& section,
                                          const std::optional<Sample>& image, std::vector<std::string>& made_up) {
@@ -128,7 +119,7 @@ Result<std::vector<Tensor>> probe_inputs(const Model& model, const GivenInputs& 
 }
 
 Result<std::vector<Tensor>> sample_of(const Chain& chain, const std::vector<Tensor>& values, std::optional<Sample> image) {
-  const auto encoded = encoded_tensor(chain);
+  const auto encoded = picture_tensor(chain);
   std::vector<Tensor> sample;
   for (std::size_t i = 0; i < chain.cuts[0].tensors.size(); ++i) {
     const TensorSpec& spec = chain.cuts[0].tensors[i];
@@ -256,6 +247,15 @@ Result<LoadedModel> load(Model model, Configured configured, const ModelArgument
 
 }  // namespace
 
+// In its place the steps put the model's input.
+std::optional<std::size_t> picture_tensor(const Chain& chain) {
+  if (chain.blocks.empty() || !chain.blocks[0].step) return std::nullopt;
+  for (std::size_t i = 0; i < chain.cuts[0].tensors.size(); ++i) {
+    if (chain.cuts[0].tensors[i].name != chain.cuts[kInputSteps].tensors[i].name) return i;
+  }
+  return std::nullopt;
+}
+
 Result<Model> read_model(const std::string& path, const ModelOptions& options) {
   if (path != "-") return Model::load(path, options);
   TIDELINE_TRY(const std::string onnx, read_source(path, limits::kModelFileBytesMax));
@@ -292,7 +292,7 @@ std::optional<std::string> width_hint(const LoadedModel& loaded, std::uint32_t c
 Result<std::vector<Tensor>> read_input(const LoadedModel& loaded, const std::string& path) {
   std::vector<Tensor> tensors;
   for (const Tensor& tensor : loaded.sample) tensors.push_back(copy_of(tensor));
-  if (const auto encoded = encoded_tensor(loaded.chain)) {
+  if (const auto encoded = picture_tensor(loaded.chain)) {
     TIDELINE_TRY(const std::string bytes, read_file(path, limits::kImageFileBytesMax));
     Tensor& image = tensors[*encoded];
     image.data = Buffer::copy_of(std::as_bytes(std::span(bytes)));
@@ -327,7 +327,7 @@ Result<std::vector<Tensor>> read_input(const LoadedModel& loaded, const std::str
 
 Result<std::vector<std::string>> input_files(const LoadedModel& loaded, const std::string& path) {
   if (!is_folder(path)) return std::vector<std::string>{path};
-  const bool has_pictures = encoded_tensor(loaded.chain).has_value();
+  const bool has_pictures = picture_tensor(loaded.chain).has_value();
   const std::vector<TensorSpec>& specs = loaded.chain.cuts[0].tensors;
   const auto open = static_cast<std::size_t>(std::count_if(specs.begin(), specs.end(), [&](const TensorSpec& spec) {
     return std::find(loaded.named_inputs.begin(), loaded.named_inputs.end(), spec.name) == loaded.named_inputs.end();

@@ -60,6 +60,9 @@ Result<LoadedModel> load_model_bytes(std::string_view onnx, std::string_view nam
 // Model::load() of a file that a person names: "-" is standard input, without external data.
 Result<Model> read_model(const std::string& path, const ModelOptions& options);
 
+// The tensor of cut 0 that is a picture's file, if there is one.
+std::optional<std::size_t> picture_tensor(const Chain& chain);
+
 // "--cut-width 4 gives 116 blocks instead of 17", or nothing when wider cuts give few more.
 std::optional<std::string> width_hint(const LoadedModel& loaded, std::uint32_t cut_width);
 

@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "platform/files.h"
+#include "session/answer_json.h"
 #include "session/inputs.h"
 #include "session/verdict.h"
 #include "tensor/npy.h"
@@ -17,6 +18,7 @@ namespace {
 struct Request {
   std::string name;  // of its file, in a folder of inputs; empty: the only one
   std::vector<Tensor> inputs;
+  std::optional<SeenPicture> picture;
   std::vector<Tensor> reference;  // the unsplit model's outputs; filled when verifying
 };
 
@@ -34,6 +36,7 @@ Result<std::vector<Request>> read_requests(const std::string& input, const Loade
       TIDELINE_TRY(request.inputs, read_input(loaded, file));
       if (files.size() > 1 || file != input) request.name = file.substr(file.rfind('/') + 1);
     }
+    request.picture = seen_picture(loaded, request.inputs);
     requests.push_back(std::move(request));
   }
   return requests;
@@ -46,12 +49,14 @@ void verify(const Request& request, const RunAnswer& answer, Verification& verif
   for (const Tensor& input : request.inputs) verification.culprit.push_back({input.spec, Buffer::copy_of(input.data.span())});
 }
 
-Status save_outputs(const std::string& folder, const RunAnswer& answer) {
+Status save_outputs(const std::string& folder, const LoadedModel& loaded, const Request& request, const RunAnswer& answer) {
   TIDELINE_CHECK_OK(make_folders(folder));
   for (std::size_t i = 0; i < answer.outputs.size(); ++i) {
     TIDELINE_TRY(const std::string bytes, write_npy(view(answer.outputs[i])));
     TIDELINE_CHECK_OK(write_file_atomic(fmt::format("{}/output{}.npy", folder, i), bytes));
   }
+  if (const auto json = answer_json(loaded, answer.outputs, request.picture))
+    TIDELINE_CHECK_OK(write_file_atomic(folder + "/answer.json", *json));
   return {};
 }
 
@@ -81,9 +86,14 @@ Nanos clamped(Millis time) { return std::chrono::duration_cast<Nanos>(std::min<M
 // One run_requests() under way.
 class Run {
  public:
-  Run(const RunSettings& settings, std::vector<Request> requests, ClusterClient& client, RunReport& report,
-      const Control& control)
-      : settings_(settings), requests_(std::move(requests)), client_(client), report_(report), control_(control) {}
+  Run(const RunSettings& settings, const LoadedModel& loaded, std::vector<Request> requests, ClusterClient& client,
+      RunReport& report, const Control& control)
+      : settings_(settings),
+        loaded_(loaded),
+        requests_(std::move(requests)),
+        client_(client),
+        report_(report),
+        control_(control) {}
 
   Status warm_up() {
     for (std::uint32_t i = 0; i < settings_.warmup; ++i) {
@@ -128,6 +138,15 @@ class Run {
   }
 
  private:
+  // Of the only request the folder itself; of a folder of inputs one for each file; of an input that is sent again and again one
+  // for each time from the second on, so that no answer writes over another.
+  std::string folder_of(const Request& asked, std::uint64_t number) const {
+    std::string folder = settings_.save_output;
+    if (!asked.name.empty()) folder += "/" + asked.name;
+    const std::uint64_t round = number / requests_.size();
+    return round == 0 ? folder : fmt::format("{}/again{}", folder, round);
+  }
+
   Request& request(std::uint64_t number) { return requests_[number % requests_.size()]; }
 
   Result<RunAnswer> send(std::uint64_t number, const CancelToken& cancel) {
@@ -138,8 +157,7 @@ class Run {
     const Request& asked = request(done.frame.number);
     if (settings_.verify) verify(asked, done.answer, report_.verification);
     if (!settings_.save_output.empty())
-      TIDELINE_CHECK_OK(
-          save_outputs(asked.name.empty() ? settings_.save_output : settings_.save_output + "/" + asked.name, done.answer));
+      TIDELINE_CHECK_OK(save_outputs(folder_of(asked, done.frame.number), loaded_, asked, done.answer));
     if (report_.answers.empty()) first_ = done.answered;
     last_ = std::max(last_, done.answered);
     done.answer.outputs.clear();
@@ -152,6 +170,7 @@ class Run {
   }
 
   const RunSettings& settings_;
+  const LoadedModel& loaded_;
   std::vector<Request> requests_;
   ClusterClient& client_;
   RunReport& report_;
@@ -217,7 +236,7 @@ Result<RunReport> run_requests(const RunSettings& settings, const std::string& i
           loaded.model, loaded.chain, chosen.plan, control.cancel, [&](const std::string& node, Bytes done, Bytes total) {
             control.report({"Pushing segments", static_cast<std::size_t>(100 * done / std::max<Bytes>(1, total)), 100, node});
           }));
-  Run run(settings, std::move(requests), client, report, control);
+  Run run(settings, loaded, std::move(requests), client, report, control);
   TIDELINE_CHECK_OK(run.warm_up());
   report.ended = settings.is_stream() ? run.as_stream() : run.in_turn();
   if (report.answers.empty())
