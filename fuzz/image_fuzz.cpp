@@ -49,16 +49,26 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   InputSection section;
   section.channels = static_cast<ChannelOrder>(size % 3);
-  section.resize = static_cast<ResizeMode>(size / 3 % 2);
+  section.resize = static_cast<ResizeMode>(size / 3 % 3);
   section.width = 1 + size % 67;
   section.height = 1 + size % 41;
+  section.orientation = static_cast<Orientation>(size / 9 % 2);
+  if (size / 18 % 2 == 0)
+    section.follow = FollowSize{static_cast<std::uint32_t>(1 + size % 67), static_cast<std::uint32_t>(1 + size % 5),
+                                static_cast<std::uint32_t>((1 + size % 5) * 30)};
+  if (section.follow) section.follow->longest = std::max(section.follow->longest, section.follow->multiple * 70);
   const TensorSpec spec{"", DType::kUint8, {static_cast<std::int64_t>(size)}};
   const auto pixels = run_input_step(InputStep::kDecode, section, {&spec, file});
   if (!pixels) return 0;
-  if (pixels->spec.shape[0] != info->height || pixels->spec.shape[1] != info->width) std::abort();
+  const auto orientation = section.orientation == Orientation::kExif ? exif_orientation(file) : Result<int>(1);
+  if (!orientation || *orientation < 1 || *orientation > 8) std::abort();
+  const bool turned = *orientation >= 5;
+  if (pixels->spec.shape[turned ? 1 : 0] != info->height || pixels->spec.shape[turned ? 0 : 1] != info->width) std::abort();
   const auto resized = run_input_step(InputStep::kResize, section, view(*pixels));
   // Only proportions beyond the limit may stop it here.
   if (!resized) return 0;
+  const auto frame = picture_frame(section, turned ? info->height : info->width, turned ? info->width : info->height);
+  if (!(frame.scale_x > 0) || !(frame.scale_y > 0)) std::abort();
   if (!run_input_step(InputStep::kNormalize, section, view(*resized))) std::abort();
   return 0;
 }

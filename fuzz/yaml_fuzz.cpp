@@ -14,6 +14,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = parse_input_section_json(write_input_section(*config->input));
     if (!again || *again != *config->input) std::abort();
   }
+  if (const auto config = parse_model_config(text, "model.yaml"); config && config->output) {
+    const auto again = parse_output_steps(write_output_steps(config->output->steps));
+    if (!again || *again != config->output->steps) std::abort();
+  }
   if (const auto section = parse_input_section_json(text)) {
     const auto again = parse_input_section_json(write_input_section(*section));
     if (!again || *again != *section) std::abort();

@@ -126,6 +126,66 @@ TEST(InputSteps, LetterboxKeepsTheWholePictureAndPadsTheRest) {
   EXPECT_TRUE(run_input_step(InputStep::kResize, section, view(pixels(500, 1, 3))));
 }
 
+// Shortest side 64, longest at most 96, multiples of 16.
+TEST(InputSteps, SizesFollowThePicture) {
+  InputSection section = imagenet();
+  section.width = section.height = 0;
+  section.follow = FollowSize{64, 16, 96};
+  using Size = InputSection::Size;
+  EXPECT_EQ(section.size_for(64, 64), (Size{64, 64}));
+  EXPECT_EQ(section.size_for(640, 480), (Size{80, 64}));  // 85.3 x 64
+  EXPECT_EQ(section.size_for(480, 640), (Size{64, 80}));
+  EXPECT_EQ(section.size_for(1000, 500), (Size{96, 48}));  // the longer side binds
+  EXPECT_EQ(section.size_for(1, 100'000), (Size{16, 96}));
+  EXPECT_EQ(section.size_for(30, 20), (Size{96, 64}));  // small ones grow
+  for (const ResizeMode mode : {ResizeMode::kStretch, ResizeMode::kLetterbox, ResizeMode::kCrop}) {
+    section.resize = mode;
+    const auto sized = run_input_step(InputStep::kResize, section, view(pixels(48, 64, 3)));
+    ASSERT_TRUE(sized) << sized.error().message;
+    EXPECT_EQ(sized->spec.shape, (std::vector<std::int64_t>{64, 80, 3}));
+    const auto normal = run_input_step(InputStep::kNormalize, section, view(*sized));
+    ASSERT_TRUE(normal) << normal.error().message;
+    EXPECT_EQ(normal->spec.shape, (std::vector<std::int64_t>{1, 3, 64, 80}));
+  }
+  expect_refused(InputStep::kNormalize, section, pixels(64, 81, 3), ErrorCode::kInvalidArgument);
+  expect_refused(InputStep::kNormalize, section, pixels(64, 112, 3), ErrorCode::kInvalidArgument);
+  // What does not follow is as it was: a fixed size is not looked at for multiples.
+  EXPECT_EQ(imagenet().size_for(7, 9), (Size{224, 160}));
+}
+
+// Where a mark in the picture comes to lie in what the model sees: a white block of the picture, found again by its centre.
+TEST(InputSteps, ThePicturesFrameIsWhereItsPixelsGo) {
+  for (const ResizeMode mode : {ResizeMode::kStretch, ResizeMode::kCrop, ResizeMode::kLetterbox})
+    for (const Align align : {Align::kCentre, Align::kStart})
+      for (const bool follows : {false, true}) {
+        InputSection section = imagenet();
+        section.resize = mode;
+        section.align = align;
+        section.pad = {0, 0, 0};
+        if (follows) section.follow = FollowSize{96, 32, 160};
+        const std::int64_t width = 300, height = 410, x = 120, y = 260, side = 40;
+        Tensor picture = pixels(height, width, 3);
+        std::memset(picture.data.data(), 0, picture.data.size());
+        for (std::int64_t row = y; row < y + side; ++row)
+          std::memset(picture.data.data() + (row * width + x) * 3, 255, static_cast<std::size_t>(side) * 3);
+        const auto seen = run_input_step(InputStep::kResize, section, view(picture));
+        ASSERT_TRUE(seen) << seen.error().message;
+        double sum = 0, sum_x = 0, sum_y = 0;
+        for (std::int64_t j = 0; j < seen->spec.shape[0]; ++j)
+          for (std::int64_t i = 0; i < seen->spec.shape[1]; ++i) {
+            const double value = std::to_integer<int>(seen->data.data()[(j * seen->spec.shape[1] + i) * 3]);
+            sum += value;
+            sum_x += value * (static_cast<double>(i) + 0.5);
+            sum_y += value * (static_cast<double>(j) + 0.5);
+          }
+        const PictureFrame frame = picture_frame(section, static_cast<std::uint32_t>(width), static_cast<std::uint32_t>(height));
+        EXPECT_NEAR(sum_x / sum, (x + side / 2.0) * frame.scale_x + frame.offset_x, 0.1);
+        EXPECT_NEAR(sum_y / sum, (y + side / 2.0) * frame.scale_y + frame.offset_y, 0.1);
+        // Its area too.
+        EXPECT_NEAR(sum / 255, side * side * frame.scale_x * frame.scale_y, 0.03 * sum / 255 + 1);
+      }
+}
+
 TEST(InputSteps, HalfFloatsAndBytesAreMadeWhereTheModelWantsThem) {
   InputSection section = imagenet();
   section.width = 5;

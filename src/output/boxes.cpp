@@ -206,7 +206,8 @@ void decode_map(const OutputStep& step, std::size_t t, const TensorSpec& spec, s
   const std::size_t cells = width * height;
   const double stride = step.strides[t];
   for (std::size_t a = 0; a < step.anchors[t].size(); ++a) {
-    const auto [anchor_width, anchor_height] = step.anchors[t][a];
+    const double anchor_width = step.anchors[t][a][0];
+    const double anchor_height = step.anchors[t][a][1];
     const float* const head = values.data() + a * (static_cast<std::size_t>(kRowHead) + classes) * cells;
     for (std::size_t cell = 0; cell < cells; ++cell) {
       const auto field = [&](std::size_t f) { return head[f * cells + cell]; };
