@@ -93,8 +93,8 @@ Result<HeadShape> rows_shape(const OutputStep& step, std::span<const TensorSpec>
   if (in[0].shape.size() != 3 || !fits(in[0].shape[0], 1)) return refused(step, in, expected);
   const std::int64_t depth = in[0].shape[columns ? 1 : 2];
   const std::int64_t head = columns ? kCorners : kRowHead;
+  if (depth != kUnknownDim && depth <= head) return refused(step, in, expected);
   const HeadShape heads{in[0].shape[columns ? 2 : 1], depth == kUnknownDim ? kUnknownDim : depth - head};
-  if (heads.classes != kUnknownDim && heads.classes < 1) return refused(step, in, expected);
   if (step.format == BoxFormat::kYolox && !fits(heads.rows, grid_cells(step))) return refused(step, in, expected);
   return heads;
 }

@@ -348,6 +348,8 @@ TEST(OutputSteps, WhatDoesNotFitIsRefusedInASentence) {
            {R"({"boxes": {"format": "rows", "score": 0}})", {f32({2, 10, 7})}, "[1, n, 5 + classes]"},
            {R"({"boxes": {"format": "rows", "score": 0}})", {f32({1, 10, 5})}, "[1, n, 5 + classes]"},
            {R"({"boxes": {"format": "yolov8", "score": 0}})", {f32({1, 4, 10})}, "[1, 4 + classes, n]"},
+           {R"({"boxes": {"format": "rows", "score": 0}})", {f32({1, 10, 4})}, "[1, n, 5 + classes]"},
+           {R"({"boxes": {"format": "yolov8", "score": 0}})", {f32({1, 3, 10})}, "[1, 4 + classes, n]"},
            {R"({"boxes": {"format": "yolov8", "score": 0}})", {f32({1, 20000, 10})}, "1 to 10000 classes"},
            {R"({"boxes": {"format": "yolox", "score": 0, "size": [64, 64], "strides": [32]}})",
             {f32({1, 5, 6})},
