@@ -13,7 +13,8 @@ namespace tideline::app {
 
 void add_model_options(CLI::App& command, ModelArguments& arguments) {
   command.add_option("model", arguments.model, "The model: an .onnx file")->required()->type_name("MODEL");
-  command.add_option("--config", arguments.config, "model.yaml: input section and shapes (docs/formats/model.md)")
+  command
+      .add_option("--config", arguments.config, "model.yaml: input section, output section and shapes (docs/formats/model.md)")
       ->type_name("FILE");
   command.add_option("--shape", arguments.shapes, "Size of an input that the model leaves open: NAME=1,3,224,224 (repeatable)")
       ->type_name("NAME=DIMS")
@@ -138,8 +139,9 @@ void add_run_options(CLI::App& command, RunArguments& arguments) {
       ->type_name("SHARE");
   command.add_flag("--verify", arguments.settings.verify, "Compare every output with the unsplit model's, run in this process");
   command
-      .add_option("--save-output", arguments.settings.save_output,
-                  "Folder for the answers (.npy); of a folder of inputs, a folder in it for each file")
+      .add_option(
+          "--save-output", arguments.settings.save_output,
+          "Folder for the answers (.npy; boxes and classes as JSON too); of a folder of inputs, a folder in it for each file")
       ->type_name("DIR");
 }
 

@@ -99,6 +99,32 @@ TEST_F(MeasureTest, AChainOfOneBlockIsMeasured) {
   EXPECT_EQ(check->segments.size(), 1U);
 }
 
+// Output steps are measured like other blocks, and the kernels' time is not laid at their door.
+TEST_F(MeasureTest, OutputStepsAreBlocksLikeOthers) {
+  auto steps = parse_output_steps(R"(["softmax", {"topk": {"k": 2}}])");
+  ASSERT_TRUE(steps) << steps.error().message;
+  auto chain = make_chain(model_->graph(), model_->sha256(), {.output_steps = std::move(*steps)});
+  ASSERT_TRUE(chain) << chain.error().message;
+  ASSERT_EQ(chain->block_count(), chain_.block_count() + 2);
+  const auto profile = measure_profile(*engine_, *model_, *chain, sample_, {.time = Millis(100)});
+  ASSERT_TRUE(profile) << profile.error().message;
+  ASSERT_EQ(profile->blocks.size(), chain->blocks.size());
+  for (std::uint32_t k = chain->output_cut(); k < chain->block_count(); ++k) {
+    EXPECT_GT(profile->blocks[k].spread.count(), 0);  // measured alone
+    // Two numbers, beside a network of a hundred million operations.
+    EXPECT_LT(profile->blocks[k].time.count(), profile->whole.count() / 4);
+    EXPECT_EQ(profile->cuts[k + 1].bytes, chain->cuts[k + 1].bytes);
+  }
+  EXPECT_EQ(profile->cuts.back().bytes, 2U * (4 + 8));
+  SegmentBench bench(*engine_, *model_, *chain, nullptr);
+  ASSERT_TRUE(bench.fill_cuts(sample_));
+  const auto kernels = bench.kernel_times(2);
+  ASSERT_TRUE(kernels) << kernels.error().message;
+  const std::vector<Millis> blocks = attribute_kernels(model_->graph(), *chain, *kernels);
+  EXPECT_EQ(blocks[chain->output_cut()], Millis(0));
+  EXPECT_EQ(blocks.back(), Millis(0));
+}
+
 TEST_F(MeasureTest, KernelTimesAreAttributedWithoutLoss) {
   SegmentBench bench(*engine_, *model_, chain_, nullptr);
   ASSERT_TRUE(bench.fill_cuts(sample_));
