@@ -1,5 +1,6 @@
 // Goal: a package runs as what it was cut from: input steps included, cut anywhere, and nothing else.
 // Method: the OCR classifier behind an input section, a photograph, and a comparison with its parts run by hand.
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -99,6 +100,78 @@ TEST_F(SegmentSessionTest, ACutBetweenInputStepsChangesNothing) {
     const auto tail = run(cut, last, *head);
     ASSERT_TRUE(tail) << tail.error().message;
     EXPECT_TRUE(same_bits(*whole, *tail)) << "cut " << cut;
+  }
+}
+
+TEST_F(SegmentSessionTest, OutputStepsFollowTheModelAndWriteIntoTheCallersBuffer) {
+  auto steps = parse_output_steps(R"(["softmax", {"topk": {"k": 2}}])");
+  ASSERT_TRUE(steps) << steps.error().message;
+  const auto plain = run(0, chain_.block_count() - 1, photo_);
+  ASSERT_TRUE(plain) << plain.error().message;
+  auto chain = make_chain(model_->graph(), model_->sha256(),
+                          {.input = section(),
+                           .output_steps = std::move(*steps),
+                           .sample_file_bytes = photo_.data.size(),
+                           .sample_width = 640,
+                           .sample_height = 427});
+  ASSERT_TRUE(chain) << chain.error().message;
+  // Picture, model and answer in one package.
+  const auto segment = extract_segment(*model_, *chain, 0, chain->block_count() - 1);
+  ASSERT_TRUE(segment) << segment.error().message;
+  auto session = engine_->load(segment->bytes, {});
+  ASSERT_TRUE(session) << session.error().message;
+  EXPECT_EQ((*session)->outputs(), segment->outputs);
+  std::vector<RunOutput> outputs(2);
+  Buffer buffer(2 * 8);
+  outputs[1].buffer = buffer.span();
+  const TensorView in = view(photo_);
+  ASSERT_TRUE((*session)->run({&in, 1}, outputs, {}));
+  EXPECT_EQ(outputs[1].bytes.data(), buffer.data());
+  EXPECT_EQ(outputs[0].spec.name, "topk.values");
+  // The better of the two that the model answers by itself, as the softmax of both.
+  float values[2];
+  std::memcpy(values, plain->data.data(), sizeof values);
+  std::int64_t best = 0;
+  float score = 0;
+  std::memcpy(&best, outputs[1].bytes.data(), sizeof best);
+  std::memcpy(&score, outputs[0].bytes.data(), sizeof score);
+  EXPECT_EQ(best, values[1] > values[0] ? 1 : 0);
+  EXPECT_NEAR(score, 1 / (1 + std::exp(-std::abs(values[0] - values[1]))), 1e-6);
+
+  const CancelToken token;
+  token.cancel();
+  EXPECT_EQ((*session)->run({&in, 1}, outputs, {.cancel = &token}).error().code, ErrorCode::kCancelled);
+}
+
+// A package whose output steps read what nothing makes, or that lists other outputs than they make, is no package.
+TEST_F(SegmentSessionTest, OutputStepsThatDoNotFitTheirModelAreRefused) {
+  auto steps = parse_output_steps(R"([{"topk": {"k": 2}}])");
+  ASSERT_TRUE(steps);
+  auto chain = make_chain(model_->graph(), model_->sha256(),
+                          {.input = section(),
+                           .output_steps = std::move(*steps),
+                           .sample_file_bytes = photo_.data.size(),
+                           .sample_width = 640,
+                           .sample_height = 427});
+  ASSERT_TRUE(chain) << chain.error().message;
+  for (const std::uint32_t first : {kInputSteps, chain->output_cut()}) {
+    const auto segment = extract_segment(*model_, *chain, first, chain->block_count() - 1);
+    ASSERT_TRUE(segment) << segment.error().message;
+    ASSERT_TRUE(engine_->load(segment->bytes, {}));
+    const auto refused = [&](const std::string& from, std::string to) {
+      std::string bytes = segment->bytes;
+      // The same length, so that only what is said is wrong.
+      to.resize(from.size(), ' ');
+      const std::size_t at = bytes.find(from);
+      ASSERT_NE(at, std::string::npos) << from;
+      bytes.replace(at, from.size(), to);
+      const auto loaded = engine_->load(bytes, {});
+      ASSERT_FALSE(loaded) << from;
+      EXPECT_EQ(loaded.error().code, ErrorCode::kCorrupt) << loaded.error().message;
+    };
+    const std::string name = chain->cuts[chain->output_cut()].tensors[0].name;
+    refused("\"output_inputs\":[\"" + name, "\"output_inputs\":[\"" + std::string(name.size(), 'z'));
+    refused("{\"topk\":{\"k\":2}}", "\"sigmoid\"");
   }
 }
 

@@ -236,7 +236,7 @@ struct ProgramStage {
   std::uint32_t id = 0;           // below kProgramStagesMax; unique and ascending in its message
   std::optional<Sha256> segment;  // none: pass tensors on
   std::vector<std::string> inputs;
-  std::vector<std::string> outputs;
+  std::vector<std::string> outputs;  // none: it answers with the word that the request is done, and no tensors
   // Fires with the caller's RUN, or with the answer to the call that stage `after` (before it in the message) has made.
   bool on_answer = false;
   std::uint32_t after = 0;  // 0 unless on_answer

@@ -261,6 +261,22 @@ TEST(Install, StagesAndNextNodeMustFit) {
   EXPECT_FALSE(encode(install, meta)) << "over the limit of a meta";
 }
 
+// An answer that is wanted nowhere: only a stage that answers may make nothing.
+TEST(InstallProgram, OnlyAStageThatAnswersMayMakeNothing) {
+  ProgramStage stage{.id = 0, .segment = Sha256{}, .inputs = {"x"}};
+  std::vector<std::byte> meta;
+  EXPECT_TRUE(encode(InstallProgram{1, {stage}}, meta));
+  stage.calls = true;
+  stage.next = 1;
+  stage.next_node = "edge";
+  stage.next_address = "a:1";
+  EXPECT_FALSE(encode(InstallProgram{1, {stage}}, meta));
+  stage.outputs = {"y"};
+  EXPECT_TRUE(encode(InstallProgram{1, {stage}}, meta));
+  stage.inputs.clear();
+  EXPECT_FALSE(encode(InstallProgram{1, {stage}}, meta));
+}
+
 // Frames and HELLO ----------------------------------------------------------------------------------------------------
 
 // System: CRC-32C. Expectation: the vectors of RFC 3720, B.4.
