@@ -1,5 +1,7 @@
 #include "base/units.h"
 
+#include "base/energy.h"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -71,6 +73,8 @@ constexpr std::array<Unit, 9> kByteUnits{{{"B", 1},
                                           {"GiB", 1073741824},
                                           {"", 1},
                                           {"TB", 1e12}}};
+constexpr std::array<Unit, 4> kWattUnits{{{"mW", 1e-3}, {"W", 1}, {"kW", 1e3}, {"uW", 1e-6}}};
+constexpr std::array<Unit, 6> kJouleUnits{{{"uJ", 1e-6}, {"mJ", 1e-3}, {"J", 1}, {"kJ", 1e3}, {"mWh", 3.6}, {"Wh", 3600}}};
 
 std::string format_scaled(double value, std::array<std::string_view, 4> units) {
   std::size_t i = 0;
@@ -80,6 +84,11 @@ std::string format_scaled(double value, std::array<std::string_view, 4> units) {
   }
   if (value == std::floor(value) && value < 1000) return fmt::format("{:.0f} {}", value, units[i]);
   return fmt::format("{:.3g} {}", value, units[i]);
+}
+
+// From a thousandth of the unit up: 0.42 J is 420 mJ.
+std::string format_from_milli(double value, std::array<std::string_view, 4> units) {
+  return value == 0 ? fmt::format("0 {}", units[1]) : format_scaled(value * 1e3, units);
 }
 
 }  // namespace
@@ -129,5 +138,10 @@ std::string format_count(double count) {
   if (!text.empty() && text.back() == ' ') text.pop_back();
   return text;
 }
+
+Result<double> parse_watts(std::string_view text) { return parse_unit(text, "power", kWattUnits); }
+Result<double> parse_joules(std::string_view text) { return parse_unit(text, "amount of energy", kJouleUnits); }
+std::string format_joules(double joules) { return format_from_milli(joules, {"mJ", "J", "kJ", "MJ"}); }
+std::string format_watts(double watts) { return format_from_milli(watts, {"mW", "W", "kW", "MW"}); }
 
 }  // namespace tideline

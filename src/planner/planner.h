@@ -21,11 +21,10 @@
 #include "base/result.h"
 #include "cost/cost.h"
 #include "plan/plan.h"
+#include "planner/question.h"
 
 namespace tideline {
 
-// What a planner minimises.
-enum class Objective : std::uint8_t { kLatency };
 // Which walks a request may take.
 enum class Walks : std::uint8_t {
   kAny,     // back down with blocks left to run, and up other branches

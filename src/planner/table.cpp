@@ -20,23 +20,167 @@ constexpr double kTimeMsMax = 1e15;
 constexpr double kBytesMax = 1e18;
 constexpr double kBytesPerSecondMin = 1e-6;
 constexpr double kBytesPerSecondMax = 1e18;
+constexpr double kWattsMax = 1e9;
+constexpr double kRatioMax = 1e3;
+// Every two of some hundred devices; every codec multiplies the hops of a search.
+constexpr std::size_t kTableLinksMax = 20'000;
+constexpr std::size_t kCodecsMax = 64;
 constexpr std::size_t kEdgesMax = 4 * limits::kOpsMax;
+
+// A device of version 2: its name, its memory and its power.
+Result<std::string> read_device(const nlohmann::json& json, const std::string& file, const std::string& key, Table& table) {
+  JsonMap entry(json, file, key);
+  TIDELINE_TRY(std::string name, entry.text("name"));
+  std::optional<double>& memory = table.device_memory_bytes.emplace_back();
+  if (entry.has("memory_bytes")) {
+    TIDELINE_TRY(memory, entry.number("memory_bytes", {.min = 0, .max = kBytesMax}));
+  }
+  TablePower power;
+  bool has_power = false;
+  for (const auto& [number, to] : {std::pair{"compute_w", &power.compute_w}, std::pair{"transmit_w", &power.transmit_w},
+                                   std::pair{"receive_w", &power.receive_w}, std::pair{"idle_w", &power.idle_w}}) {
+    has_power = has_power || entry.has(number);
+    TIDELINE_TRY(*to, entry.number_or(number, 0, {.min = 0, .max = kWattsMax}));
+  }
+  table.power.emplace_back(has_power ? std::optional(power) : std::nullopt);
+  TIDELINE_CHECK_OK(entry.finish());
+  return name;
+}
 
 Status read_devices(JsonMap& map, Table& table) {
   TIDELINE_TRY(const nlohmann::json* list, map.array("devices"));
   if (list->empty()) return map.error("devices", "at least one device is needed");
-  if (list->size() > limits::kPlanHopsMax)
-    return map.error("devices", fmt::format("at most {} devices, found {}", limits::kPlanHopsMax, list->size()));
+  const std::size_t most = table.version == 2 ? limits::kClusterNodesMax : limits::kPlanHopsMax;
+  if (list->size() > most) return map.error("devices", fmt::format("at most {} devices, found {}", most, list->size()));
   for (std::size_t i = 0; i < list->size(); ++i) {
     const std::string key = fmt::format("devices[{}]", i);
-    if (!(*list)[i].is_string()) return map.error(key, "expected a name");
-    std::string name = (*list)[i].get<std::string>();
+    std::string name;
+    if (table.version == 2) {
+      TIDELINE_TRY(name, read_device((*list)[i], map.file(), key, table));
+    } else {
+      if (!(*list)[i].is_string()) return map.error(key, "expected a name");
+      name = (*list)[i].get<std::string>();
+    }
     if (name.empty() || name.size() > limits::kNameBytesMax) return map.error(key, "a name is not empty");
     if (std::find(table.devices.begin(), table.devices.end(), name) != table.devices.end())
       return map.error(key, fmt::format("the name '{}' appears twice", printable(name)));
     table.devices.push_back(std::move(name));
   }
   return {};
+}
+
+Result<double> read_bandwidth(JsonMap& entry, const char* key) {
+  TIDELINE_TRY(const double bandwidth, entry.number(key, {.min = 0, .max = kBytesPerSecondMax, .min_is_excluded = true}));
+  if (bandwidth < kBytesPerSecondMin) return entry.error(key, fmt::format("expected {} or more", kBytesPerSecondMin));
+  return bandwidth;
+}
+
+// Links of version 2 join any two devices.
+Status read_site(JsonMap& map, Table& table) {
+  const auto m = static_cast<std::int64_t>(table.devices.size());
+  TIDELINE_TRY(const std::int64_t source, map.integer_or("source", 0, 0, m - 1));
+  table.source = static_cast<std::uint32_t>(source);
+  if (m == 1 && !map.has("links")) return {};
+  TIDELINE_TRY(const nlohmann::json* list, map.array("links"));
+  if (list->size() > kTableLinksMax)
+    return map.error("links", fmt::format("at most {} links, found {}", kTableLinksMax, list->size()));
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    JsonMap entry((*list)[i], map.file(), fmt::format("links[{}]", i));
+    TableLink link;
+    TIDELINE_TRY(const std::int64_t from, entry.integer("from", 0, m - 1));
+    TIDELINE_TRY(const std::int64_t to, entry.integer("to", 0, m - 1));
+    if (from == to) return entry.error("to", "a link joins two different devices");
+    link.from = static_cast<std::uint32_t>(from);
+    link.to = static_cast<std::uint32_t>(to);
+    TIDELINE_TRY(link.bytes_per_s, read_bandwidth(entry, "bytes_per_s"));
+    link.back_bytes_per_s = link.bytes_per_s;
+    if (entry.has("back_bytes_per_s")) {
+      TIDELINE_TRY(link.back_bytes_per_s, read_bandwidth(entry, "back_bytes_per_s"));
+    }
+    TIDELINE_TRY(link.rtt_ms, entry.number_or("rtt_ms", 0, {.min = 0, .max = kTimeMsMax}));
+    TIDELINE_TRY(link.metered, entry.boolean_or("metered", true));
+    TIDELINE_CHECK_OK(entry.finish());
+    table.links.push_back(link);
+  }
+  std::vector<bool> reached(table.devices.size(), false);
+  std::vector<std::uint32_t> waiting{table.source};
+  reached[table.source] = true;
+  std::vector<std::vector<std::uint32_t>> next(table.devices.size());
+  for (const TableLink& link : table.links) {
+    next[link.from].push_back(link.to);
+    next[link.to].push_back(link.from);
+  }
+  while (!waiting.empty()) {
+    const std::uint32_t at = waiting.back();
+    waiting.pop_back();
+    for (const std::uint32_t to : next[at]) {
+      if (!reached[to]) waiting.push_back(to);
+      reached[to] = true;
+    }
+  }
+  const auto lost = std::find(reached.begin(), reached.end(), false);
+  if (lost == reached.end()) return {};
+  return map.error("links", fmt::format("no way leads from '{}' to '{}': add a link, or leave the device out",
+                                        printable(table.devices[table.source]),
+                                        printable(table.devices[static_cast<std::size_t>(lost - reached.begin())])));
+}
+
+Result<std::vector<double>> read_each(JsonMap& entry, const char* key, const Table& table) {
+  TIDELINE_TRY(std::vector<double> numbers, entry.numbers(key, {.min = 0, .max = kTimeMsMax}));
+  if (numbers.size() != table.devices.size())
+    return entry.error(key,
+                       fmt::format("expected one number for each of {} devices, found {}", table.devices.size(), numbers.size()));
+  return numbers;
+}
+
+Status read_codecs(JsonMap& map, Table& table) {
+  if (!map.has("codecs")) return {};
+  TIDELINE_TRY(const nlohmann::json* list, map.array("codecs"));
+  if (list->size() > kCodecsMax) return map.error("codecs", fmt::format("at most {} codecs, found {}", kCodecsMax, list->size()));
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    JsonMap entry((*list)[i], map.file(), fmt::format("codecs[{}]", i));
+    TableCodec codec;
+    TIDELINE_TRY(codec.name, entry.text("name"));
+    if (codec.name.empty() || codec.name.size() > limits::kNameBytesMax) return entry.error("name", "a name is not empty");
+    const auto is_known = [&](const TableCodec& other) { return other.name == codec.name; };
+    if (codec.name == "raw" || std::any_of(table.codecs.begin(), table.codecs.end(), is_known))
+      return entry.error("name", fmt::format("there is a codec '{}' already", printable(codec.name)));
+    TIDELINE_TRY(codec.ratio, entry.number("ratio", {.min = 0, .max = kRatioMax}));
+    TIDELINE_TRY(codec.encode_ms_per_mb, read_each(entry, "encode_ms_per_mb", table));
+    TIDELINE_TRY(codec.decode_ms_per_mb, read_each(entry, "decode_ms_per_mb", table));
+    TIDELINE_TRY(codec.accuracy_loss, entry.number_or("accuracy_loss", 0, {.min = 0, .max = 1}));
+    TIDELINE_CHECK_OK(entry.finish());
+    table.codecs.push_back(std::move(codec));
+  }
+  return {};
+}
+
+Status read_exits(JsonMap& map, Table& table) {
+  if (!map.has("exits")) return {};
+  TIDELINE_TRY(const nlohmann::json* list, map.array("exits"));
+  if (list->size() > table.op_names.size())
+    return map.error("exits", fmt::format("at most one for each of {} ops, found {}", table.op_names.size(), list->size()));
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    JsonMap entry((*list)[i], map.file(), fmt::format("exits[{}]", i));
+    TableExit exit;
+    TIDELINE_TRY(const std::int64_t after, entry.integer("after_op", 0, static_cast<std::int64_t>(table.op_names.size()) - 1));
+    exit.after_op = static_cast<std::uint32_t>(after);
+    TIDELINE_TRY(exit.runtime_ms, read_each(entry, "runtime_ms", table));
+    TIDELINE_TRY(exit.accuracy, entry.number("accuracy", {.min = 0, .max = 1}));
+    TIDELINE_TRY(exit.result_bytes, entry.number_or("result_bytes", table.result_bytes, {.min = 0, .max = kBytesMax}));
+    TIDELINE_CHECK_OK(entry.finish());
+    table.exits.push_back(std::move(exit));
+  }
+  return {};
+}
+
+// What version 2 has beside devices, links and ops.
+Status read_rest(JsonMap& map, Table& table) {
+  TIDELINE_TRY(table.accuracy, map.number_or("accuracy", 1, {.min = 0, .max = 1}));
+  TIDELINE_TRY(const std::int64_t keep, map.integer_or("keep_on_source", 0, 0, static_cast<std::int64_t>(table.op_names.size())));
+  table.keep_on_source = static_cast<std::uint32_t>(keep);
+  TIDELINE_CHECK_OK(read_codecs(map, table));
+  return read_exits(map, table);
 }
 
 Status read_links(JsonMap& map, Table& table) {
@@ -48,9 +192,7 @@ Status read_links(JsonMap& map, Table& table) {
   for (std::size_t i = 0; i < list->size(); ++i) {
     JsonMap entry((*list)[i], map.file(), fmt::format("links[{}]", i));
     TableLink link;
-    TIDELINE_TRY(link.bytes_per_s, entry.number("bytes_per_s", {.min = 0, .max = kBytesPerSecondMax, .min_is_excluded = true}));
-    if (link.bytes_per_s < kBytesPerSecondMin)
-      return entry.error("bytes_per_s", fmt::format("expected {} or more", kBytesPerSecondMin));
+    TIDELINE_TRY(link.bytes_per_s, read_bandwidth(entry, "bytes_per_s"));
     TIDELINE_TRY(link.rtt_ms, entry.number_or("rtt_ms", 0, {.min = 0, .max = kTimeMsMax}));
     TIDELINE_CHECK_OK(entry.finish());
     table.links.push_back(link);
@@ -143,12 +285,15 @@ Result<Table> parse_table(std::string_view json, std::string_view name) {
   TIDELINE_TRY(const nlohmann::json document, parse_json(json, name));
   JsonMap map(document, std::string(name), "");
   Table table;
+  TIDELINE_TRY(const std::int64_t version, map.integer_or("version", 1, 1, 2));
+  table.version = static_cast<int>(version);
   TIDELINE_CHECK_OK(read_devices(map, table));
-  TIDELINE_CHECK_OK(read_links(map, table));
+  TIDELINE_CHECK_OK(table.version == 2 ? read_site(map, table) : read_links(map, table));
   TIDELINE_CHECK_OK(read_ops(map, table));
   TIDELINE_CHECK_OK(read_edges(map, table));
   TIDELINE_TRY(table.input_bytes, map.number("input_bytes", {.min = 0, .max = kBytesMax}));
   TIDELINE_TRY(table.result_bytes, map.number_or("result_bytes", table.output_bytes.back(), {.min = 0, .max = kBytesMax}));
+  if (table.version == 2) TIDELINE_CHECK_OK(read_rest(map, table));
   TIDELINE_CHECK_OK(map.finish());
   TIDELINE_CHECK_OK(set_order(map, table));
   return table;

@@ -18,6 +18,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,9 +31,42 @@
 namespace tideline {
 
 struct TableLink {
-  double bytes_per_s = 0;  // above 0
+  double bytes_per_s = 0;  // above 0; from -> to
   double rtt_ms = 0;
+  // Of version 2; version 1 has links[j] from device j to j+1, as fast back, see version_2().
+  std::uint32_t from = 0;
+  std::uint32_t to = 0;
+  double back_bytes_per_s = 0;
+  bool metered = true;
   bool operator==(const TableLink&) const = default;
+};
+
+// Watts; what a file leaves out is 0.
+struct TablePower {
+  double compute_w = 0;
+  double transmit_w = 0;
+  double receive_w = 0;
+  double idle_w = 0;
+  bool operator==(const TablePower&) const = default;
+};
+
+// A way to write down what crosses a link.
+struct TableCodec {
+  std::string name;
+  double ratio = 1;                      // sent bytes for each byte
+  std::vector<double> encode_ms_per_mb;  // [device], for a million bytes before the codec
+  std::vector<double> decode_ms_per_mb;
+  double accuracy_loss = 0;
+  bool operator==(const TableCodec&) const = default;
+};
+
+// A way to leave a chain early: its head, which runs where op `after_op` ran, and what it answers.
+struct TableExit {
+  std::uint32_t after_op = 0;
+  std::vector<double> runtime_ms;  // [device], of the head
+  double accuracy = 1;
+  double result_bytes = 0;
+  bool operator==(const TableExit&) const = default;
 };
 
 struct Table {
@@ -49,6 +83,15 @@ struct Table {
   bool is_chain = true;
   double input_bytes = 0;
   double result_bytes = 0;
+  // The rest is of version 2; planner/walk.h has its definition.
+  int version = 1;
+  std::uint32_t source = 0;
+  std::vector<std::optional<double>> device_memory_bytes;  // [device]
+  std::vector<std::optional<TablePower>> power;            // [device]; empty: its energy is not counted
+  double accuracy = 1;                                     // of the last op's answer
+  std::uint32_t keep_on_source = 0;                        // how many first ops must run on the source
+  std::vector<TableCodec> codecs;                          // beside raw
+  std::vector<TableExit> exits;
   bool operator==(const Table&) const = default;
 
   std::uint32_t device_count() const { return static_cast<std::uint32_t>(devices.size()); }

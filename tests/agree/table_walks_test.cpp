@@ -1,0 +1,251 @@
+// Goal: the label search answers every question about a table of version 2 as the definition does. Method: 10,000 random tables -
+// chains, trees, rings, double links, slow ways back, codecs, exits, ops that stay, memory, power - whose every walk is judged one
+// by one; objectives, limits and trade-offs are then looked up in that list by rules written down here again. Half of the tables
+// have binary fractions, so that sums are exact in any order and the placements must be the same too. Then what must hold
+// without a referee.
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "planner/table_walks.h"
+
+namespace tideline {
+namespace {
+
+constexpr int kTables = 10'000;
+constexpr std::size_t kWalksMax = 3'000;
+constexpr double kClose = 1e-9;
+
+struct Generator {
+  std::mt19937_64 random;
+  bool whole = true;
+  std::uint32_t below(std::uint32_t limit) { return static_cast<std::uint32_t>(random() % limit); }
+  double real(double low, double high) { return low + (high - low) * static_cast<double>(random() >> 11) * 0x1.0p-53; }
+  double number(std::uint32_t limit, double scale = 1) { return scale * (whole ? below(limit) : real(0, limit)); }
+
+  void link(Table& table, std::uint32_t from, std::uint32_t to) {
+    constexpr double kExact[] = {250e6, 500e6, 1000e6, 2000e6, 4000e6};
+    if (below(2) == 0) std::swap(from, to);
+    table.links.push_back({.bytes_per_s = whole ? kExact[below(5)] : real(1e8, 5e9),
+                           .rtt_ms = number(4),
+                           .from = from,
+                           .to = to,
+                           .back_bytes_per_s = whole ? kExact[below(5)] : real(1e8, 5e9),
+                           .metered = below(3) > 0});
+  }
+
+  std::vector<double> each(const Table& table, std::uint32_t limit) {
+    std::vector<double> numbers;
+    for (std::size_t i = 0; i < table.devices.size(); ++i) numbers.push_back(number(limit));
+    return numbers;
+  }
+
+  Table table() {
+    Table table{.version = 2};
+    const std::uint32_t m = 1 + below(4);
+    const std::uint32_t n = 1 + below(m > 2 ? 3 : 5);
+    const std::uint32_t spread = 1 + below(16);
+    for (std::uint32_t j = 0; j < m; ++j) {
+      table.devices.push_back("d" + std::to_string(j));
+      table.device_memory_bytes.push_back(below(2) == 0 ? std::optional<double>(below(12)) : std::nullopt);
+      table.power.emplace_back();
+      if (below(3) > 0) table.power.back() = TablePower{number(8), number(4), number(4), number(3)};
+      if (j > 0) link(table, below(2) == 0 ? j - 1 : below(j), j);
+    }
+    if (m > 1 && below(3) == 0) {
+      const std::uint32_t from = below(m - 1);
+      link(table, from, m - 1);
+    }
+    if (std::none_of(table.power.begin(), table.power.end(), [](const auto& power) { return power.has_value(); }))
+      table.power[below(m)] = TablePower{number(8), number(4), number(4), number(3)};
+    table.source = below(m);
+    for (std::uint32_t i = 0; i < n; ++i) {
+      table.op_names.push_back("op" + std::to_string(i));
+      table.output_bytes.push_back(number(spread, 1e6));
+      table.memory_bytes.push_back(below(8));
+      table.order.push_back(i);
+      if (i > 0) table.edges.emplace_back(i - 1, i);
+      for (const double time : each(table, spread)) table.runtime_ms.push_back(time);
+    }
+    table.input_bytes = number(2 * spread, 1e6);
+    table.result_bytes = number(3, 1e6);
+    table.accuracy = 0.5 + 0.0625 * below(6);
+    if (below(3) == 0) table.keep_on_source = below(n + 1);
+    for (std::uint32_t i = below(3); i-- > 0;) {
+      constexpr double kRatios[] = {0.25, 0.5, 1.5};
+      table.codecs.push_back({.name = "c" + std::to_string(i),
+                              .ratio = whole ? kRatios[below(3)] : real(0.05, 1.2),
+                              .encode_ms_per_mb = each(table, 3),
+                              .decode_ms_per_mb = each(table, 3),
+                              .accuracy_loss = below(3) == 0 ? 0 : 0.0078125 * below(8)});
+    }
+    for (std::uint32_t i = below(3); i-- > 0;)
+      table.exits.push_back({.after_op = below(n),
+                             .runtime_ms = each(table, 3),
+                             .accuracy = 0.375 + 0.0625 * below(8),
+                             .result_bytes = number(3, 1e6)});
+    return table;
+  }
+
+  // A limit near what some walk has.
+  void limit(Objective objective, const WalkPlan& walk, Limits& limits) {
+    const double factor = whole ? 1 : real(0.9, 1.3);
+    limits.by[static_cast<std::size_t>(objective)] =
+        objective == Objective::kAccuracy ? walk.value.total.accuracy : factor * walk.value.total.of(objective);
+  }
+};
+
+// The rules once more: nothing lossy unless accuracy is asked for, and every limit kept.
+bool answers(const Table& table, const Question& question, const WalkPlan& plan) {
+  const bool asks = question.limits.of(Objective::kAccuracy) || question.objective == Objective::kAccuracy ||
+                    std::count(question.pareto.begin(), question.pareto.end(), Objective::kAccuracy) > 0;
+  if (!asks) {
+    if (plan.walk.exit && table.exits[*plan.walk.exit].accuracy < table.accuracy) return false;
+    for (const std::uint32_t codec : plan.walk.codecs)
+      if (codec > 0 && table.codecs[codec - 1].accuracy_loss > 0) return false;
+  }
+  for (const Objective objective : kObjectives) {
+    const auto limit = question.limits.of(objective);
+    if (!limit) continue;
+    const double value = plan.value.total.of(objective);
+    if (objective == Objective::kAccuracy ? value < *limit - kClose : value > *limit * (1 + kClose)) return false;
+  }
+  if (!question.limits.memory) return true;
+  std::vector<double> used(table.devices.size());
+  for (std::size_t i = 0; i < plan.walk.devices.size(); ++i) used[plan.walk.devices[i]] += table.memory_bytes[table.order[i]];
+  for (std::size_t device = 0; device < used.size(); ++device)
+    if (table.device_memory_bytes[device] && used[device] > *table.device_memory_bytes[device]) return false;
+  return true;
+}
+
+double cost(Objective objective, const WalkPlan& plan) {
+  return (objective == Objective::kAccuracy ? -1 : 1) * plan.value.total.of(objective);
+}
+
+bool is_close(double left, double right) { return std::abs(left - right) <= kClose * (1 + std::abs(left)); }
+
+// Less latency, the whole model, the first exit, the lower device on the last op, ...
+bool comes_first(const WalkPlan& left, const WalkPlan& right) {
+  const double ms = left.value.total.latency_ms - right.value.total.latency_ms;
+  if (ms != 0) return ms < 0;
+  const auto leave = [](const WalkPlan& plan) { return plan.walk.exit ? 1 + static_cast<int>(*plan.walk.exit) : 0; };
+  if (leave(left) != leave(right)) return leave(left) < leave(right);
+  return std::lexicographical_compare(left.walk.devices.rbegin(), left.walk.devices.rend(), right.walk.devices.rbegin(),
+                                      right.walk.devices.rend());
+}
+
+struct Counts {
+  int splits = 0;
+  int back = 0;
+  int coded = 0;
+  int exits = 0;
+  int infeasible = 0;
+  int fronts = 0;
+  int combined = 0;  // a codec, an exit and ops that stay
+};
+
+void count(const Table& table, const WalkPlan& plan, Counts& counts) {
+  const auto& devices = plan.walk.devices;
+  counts.splits += std::any_of(devices.begin(), devices.end(), [&](std::uint32_t device) { return device != devices[0]; });
+  const auto home = std::adjacent_find(devices.begin(), devices.end(), [&](std::uint32_t left, std::uint32_t right) {
+    return left != table.source && right == table.source;
+  });
+  counts.back += home != devices.end();
+  const bool coded = std::any_of(plan.walk.codecs.begin(), plan.walk.codecs.end(), [](std::uint32_t codec) { return codec > 0; });
+  counts.coded += coded;
+  counts.exits += plan.walk.exit.has_value();
+  counts.combined += coded && plan.walk.exit && table.keep_on_source > 0;
+}
+
+void check_best(const Table& table, const Question& question, const std::vector<WalkPlan>& walks, bool whole, Counts& counts) {
+  const WalkPlan* best = nullptr;
+  for (const WalkPlan& walk : walks) {
+    if (!answers(table, question, walk)) continue;
+    const double goal = cost(question.objective, walk);
+    if (best == nullptr || goal < cost(question.objective, *best) ||
+        (goal == cost(question.objective, *best) && comes_first(walk, *best)))
+      best = &walk;
+  }
+  const auto plan = plan_walk(table, question, "auto", {});
+  ASSERT_EQ(plan.has_value(), best != nullptr) << (plan ? "" : plan.error().message);
+  if (best == nullptr) {
+    ++counts.infeasible;
+    ASSERT_EQ(plan.error().code, ErrorCode::kInfeasible) << plan.error().message;
+    return;
+  }
+  count(table, *plan, counts);
+  ASSERT_TRUE(answers(table, question, *plan));
+  ASSERT_TRUE(is_close(cost(question.objective, *best), cost(question.objective, *plan)))
+      << cost(question.objective, *best) << " " << cost(question.objective, *plan);
+  if (!whole) return;
+  ASSERT_EQ(plan->value.total.latency_ms, best->value.total.latency_ms);
+  ASSERT_EQ(plan->walk.exit, best->walk.exit);
+  ASSERT_EQ(plan->walk.devices, best->walk.devices);
+}
+
+void check_front(const Table& table, const Question& question, const std::vector<WalkPlan>& walks, Counts& counts) {
+  const auto is_no_worse = [&](const WalkPlan& left, const WalkPlan& right) {
+    return std::all_of(question.pareto.begin(), question.pareto.end(), [&](Objective objective) {
+      return cost(objective, left) <= cost(objective, right) + kClose * (1 + std::abs(cost(objective, right)));
+    });
+  };
+  const auto front = walk_front(table, question, "auto", {});
+  std::vector<const WalkPlan*> allowed;
+  for (const WalkPlan& walk : walks)
+    if (answers(table, question, walk)) allowed.push_back(&walk);
+  ASSERT_EQ(front.has_value(), !allowed.empty()) << (front ? "" : front.error().message);
+  if (allowed.empty()) return;
+  // Everything that can be is no better than some of the front; every one of the front can be; none beats another.
+  for (const WalkPlan* walk : allowed)
+    ASSERT_TRUE(std::any_of(front->begin(), front->end(), [&](const WalkPlan& plan) { return is_no_worse(plan, *walk); }));
+  for (const WalkPlan& plan : *front) {
+    ASSERT_TRUE(answers(table, question, plan));
+    for (const WalkPlan& other : *front) ASSERT_TRUE(&plan == &other || !is_no_worse(other, plan));
+  }
+  counts.fronts += front->size() > 1;
+}
+
+TEST(TableWalksAgree, WithEveryWalk) {
+  Generator generator{.random = std::mt19937_64(20260101)};
+  Counts counts;
+  for (int round = 0; round < kTables; ++round) {
+    generator.whole = round % 2 == 0;
+    Table table;
+    Result<std::vector<WalkPlan>> walks = std::vector<WalkPlan>{};
+    do {
+      table = generator.table();
+      walks = all_walks(table, kWalksMax, {});
+    } while (!walks);
+    SCOPED_TRACE("round " + std::to_string(round));
+    const auto any = [&]() -> const WalkPlan& { return (*walks)[generator.below(static_cast<std::uint32_t>(walks->size()))]; };
+    for (int question_number = 0; question_number < 3; ++question_number) {
+      Question question{.objective = kObjectives[generator.below(5)]};
+      if (question_number > 0) {
+        const WalkPlan& aim = any();
+        for (const Objective objective : kObjectives)
+          if (generator.below(3) == 0) generator.limit(objective, generator.below(4) == 0 ? any() : aim, question.limits);
+        question.limits.memory = generator.below(3) == 0;
+      }
+      ASSERT_NO_FATAL_FAILURE(check_best(table, question, *walks, generator.whole, counts));
+    }
+    Question question;
+    question.pareto.assign(kObjectives.begin(), kObjectives.end());
+    std::shuffle(question.pareto.begin(), question.pareto.end(), generator.random);
+    question.pareto.resize(2 + generator.below(2));
+    if (generator.below(3) == 0) generator.limit(kObjectives[generator.below(5)], any(), question.limits);
+    ASSERT_NO_FATAL_FAILURE(check_front(table, question, *walks, counts));
+  }
+  // The tables are not all trivial.
+  EXPECT_GT(counts.splits, kTables / 10);
+  EXPECT_GT(counts.back, kTables / 50);
+  EXPECT_GT(counts.coded, kTables / 20);
+  EXPECT_GT(counts.exits, kTables / 10);
+  EXPECT_GT(counts.infeasible, kTables / 50);
+  EXPECT_GT(counts.fronts, kTables / 10);
+  EXPECT_GT(counts.combined, 20);
+}
+
+}  // namespace
+}  // namespace tideline
