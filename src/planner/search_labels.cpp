@@ -226,14 +226,15 @@ class Search {
 
   // False when a load or a memory is over its limit. What can break none any more becomes nothing.
   bool clamp(double* row, std::size_t cut, bool is_going_home) const {
-    if (!growth_.empty()) {
+    if (question_.period) {
       const double limit = above(*question_.period);
       const std::size_t loads = problem_.devices + problem_.ways;
-      const double* const growth = &growth_[(is_going_home ? problem_.blocks : cut) * loads];
       for (std::size_t i = 0; i < loads; ++i) {
         double& load = row[loads_from_ + i];
         if (load > limit) return false;
-        if (load + growth[i] <= *question_.period) load = 0;
+        if (growth_.empty()) continue;  // loads are minimised
+        const double growth = growth_[(is_going_home ? problem_.blocks : cut) * loads + i];
+        if (load + growth <= *question_.period) load = 0;
       }
     }
     for (std::size_t i = 0; i < memory_of_.size(); ++i) {

@@ -165,7 +165,10 @@ void keep_front(const Question& question, std::vector<WalkPlan>& plans) {
     const bool is_beaten = std::any_of(kept.begin(), kept.end(), [&](const WalkPlan& other) {
       return is_worse_or_same(question, plan.value.total, other.value.total);
     });
-    if (!is_beaten) kept.push_back(std::move(plan));
+    if (is_beaten) continue;
+    // One that was better by its last digits alone.
+    std::erase_if(kept, [&](const WalkPlan& other) { return is_worse_or_same(question, other.value.total, plan.value.total); });
+    kept.push_back(std::move(plan));
   }
   plans = std::move(kept);
 }

@@ -104,6 +104,7 @@ class Judge {
     total.latency_ms = value_.compute_ms + value_.transfer_ms;
     for (const auto* loads : {&value_.busy_ms, &forth_ms_, &back_ms_})
       for (const double load : *loads) total.period_ms = std::max(total.period_ms, load);
+    double all = 0;
     for (std::size_t device = 0; device < devices_; ++device) {
       double millijoules = 0;
       if (const auto& power = table_.power[device])
@@ -111,8 +112,9 @@ class Judge {
                       (power->transmit_w - power->idle_w) * sends_ms_[device] +
                       (power->receive_w - power->idle_w) * receives_ms_[device] + power->idle_w * total.latency_ms;
       value_.device_energy_j.push_back(millijoules / 1000);
-      total.energy_j += millijoules / 1000;
+      all += millijoules;
     }
+    total.energy_j = all / 1000;
   }
 
   const Table& table_;

@@ -15,7 +15,7 @@ namespace tideline {
 namespace {
 
 constexpr int kTables = 10'000;
-constexpr std::size_t kWalksMax = 3'000;
+constexpr std::size_t kWalksMax = 12'000;
 constexpr double kClose = 1e-9;
 
 struct Generator {
@@ -23,16 +23,17 @@ struct Generator {
   bool whole = true;
   std::uint32_t below(std::uint32_t limit) { return static_cast<std::uint32_t>(random() % limit); }
   double real(double low, double high) { return low + (high - low) * static_cast<double>(random() >> 11) * 0x1.0p-53; }
-  double number(std::uint32_t limit, double scale = 1) { return scale * (whole ? below(limit) : real(0, limit)); }
+  // Megabytes in bytes and milliseconds of the links above: everything in millions.
+  double number(std::uint32_t limit, double scale = 1e6) { return scale * (whole ? below(limit) : real(0, limit)); }
 
   void link(Table& table, std::uint32_t from, std::uint32_t to) {
-    constexpr double kExact[] = {250e6, 500e6, 1000e6, 2000e6, 4000e6};
+    constexpr double kExact[] = {250, 500, 1000, 2000, 4000};  // 1000 / these is exact
     if (below(2) == 0) std::swap(from, to);
-    table.links.push_back({.bytes_per_s = whole ? kExact[below(5)] : real(1e8, 5e9),
+    table.links.push_back({.bytes_per_s = whole ? kExact[below(5)] : real(100, 5000),
                            .rtt_ms = number(4),
                            .from = from,
                            .to = to,
-                           .back_bytes_per_s = whole ? kExact[below(5)] : real(1e8, 5e9),
+                           .back_bytes_per_s = whole ? kExact[below(5)] : real(100, 5000),
                            .metered = below(3) > 0});
   }
 
@@ -51,7 +52,7 @@ struct Generator {
       table.devices.push_back("d" + std::to_string(j));
       table.device_memory_bytes.push_back(below(2) == 0 ? std::optional<double>(below(12)) : std::nullopt);
       table.power.emplace_back();
-      if (below(3) > 0) table.power.back() = TablePower{number(8), number(4), number(4), number(3)};
+      if (below(3) > 0) table.power.back() = TablePower{number(8, 1), number(4, 1), number(4, 1), number(3, 1)};
       if (j > 0) link(table, below(2) == 0 ? j - 1 : below(j), j);
     }
     if (m > 1 && below(3) == 0) {
@@ -59,33 +60,34 @@ struct Generator {
       link(table, from, m - 1);
     }
     if (std::none_of(table.power.begin(), table.power.end(), [](const auto& power) { return power.has_value(); }))
-      table.power[below(m)] = TablePower{number(8), number(4), number(4), number(3)};
+      table.power[below(m)] = TablePower{number(8, 1), number(4, 1), number(4, 1), number(3, 1)};
     table.source = below(m);
     for (std::uint32_t i = 0; i < n; ++i) {
       table.op_names.push_back("op" + std::to_string(i));
-      table.output_bytes.push_back(number(spread, 1e6));
+      table.output_bytes.push_back(number(spread));
       table.memory_bytes.push_back(below(8));
       table.order.push_back(i);
       if (i > 0) table.edges.emplace_back(i - 1, i);
       for (const double time : each(table, spread)) table.runtime_ms.push_back(time);
     }
-    table.input_bytes = number(2 * spread, 1e6);
-    table.result_bytes = number(3, 1e6);
+    for (std::uint32_t i = 0; below(2) == 0 && i < n; ++i) table.runtime_ms[std::size_t{i} * m + table.source] *= 8;
+    table.input_bytes = number(2 * spread);
+    table.result_bytes = number(3);
     table.accuracy = 0.5 + 0.0625 * below(6);
     if (below(3) == 0) table.keep_on_source = below(n + 1);
     for (std::uint32_t i = below(3); i-- > 0;) {
-      constexpr double kRatios[] = {0.25, 0.5, 1.5};
+      constexpr double kRatios[] = {0.125, 0.25, 1.5};
       table.codecs.push_back({.name = "c" + std::to_string(i),
                               .ratio = whole ? kRatios[below(3)] : real(0.05, 1.2),
-                              .encode_ms_per_mb = each(table, 3),
-                              .decode_ms_per_mb = each(table, 3),
+                              .encode_ms_per_mb = each(table, 2),
+                              .decode_ms_per_mb = each(table, 2),
                               .accuracy_loss = below(3) == 0 ? 0 : 0.0078125 * below(8)});
     }
     for (std::uint32_t i = below(3); i-- > 0;)
       table.exits.push_back({.after_op = below(n),
                              .runtime_ms = each(table, 3),
                              .accuracy = 0.375 + 0.0625 * below(8),
-                             .result_bytes = number(3, 1e6)});
+                             .result_bytes = number(3)});
     return table;
   }
 
@@ -245,6 +247,109 @@ TEST(TableWalksAgree, WithEveryWalk) {
   EXPECT_GT(counts.infeasible, kTables / 50);
   EXPECT_GT(counts.fronts, kTables / 10);
   EXPECT_GT(counts.combined, 20);
+}
+
+// On a chain of devices, going up and home is worth what version 1 says.
+TEST(TableWalksAgree, WithVersionOneOnChains) {
+  Generator generator{.random = std::mt19937_64(3), .whole = false};
+  for (int round = 0; round < 2'000; ++round) {
+    Table first;
+    const std::uint32_t m = 1 + generator.below(4);
+    const std::uint32_t n = 1 + generator.below(6);
+    for (std::uint32_t j = 0; j < m; ++j) {
+      first.devices.push_back("d" + std::to_string(j));
+      if (j > 0) first.links.push_back({generator.real(10, 1e5), generator.number(20, 1)});
+    }
+    std::vector<std::uint32_t> devices;
+    for (std::uint32_t i = 0; i < n; ++i) {
+      first.op_names.push_back("op");
+      first.output_bytes.push_back(generator.number(2000, 1));
+      first.memory_bytes.push_back(0);
+      first.order.push_back(i);
+      if (i > 0) first.edges.emplace_back(i - 1, i);
+      for (std::uint32_t j = 0; j < m; ++j) first.runtime_ms.push_back(generator.number(100, 1) / (j + 1));
+      devices.push_back(generator.below(m));
+    }
+    first.input_bytes = generator.number(4000, 1);
+    first.result_bytes = generator.number(100, 1);
+    std::sort(devices.begin(), devices.end());
+    TableWalk walk{.route = {0}, .devices = devices};
+    for (const std::uint32_t device : devices) {
+      for (std::uint32_t at = walk.route.back(); at < device; ++at) {
+        walk.links.push_back(at);
+        walk.route.push_back(at + 1);
+      }
+      walk.at.push_back(device);
+    }
+    for (std::uint32_t at = devices.back(); at-- > 0;) {
+      walk.links.push_back(at);
+      walk.route.push_back(at);
+    }
+    walk.codecs.assign(walk.links.size(), kRawCodec);
+    const Table second = version_2(first);
+    const auto value = walk_value(second, walk);
+    ASSERT_TRUE(value) << value.error().message;
+    ASSERT_TRUE(is_close(table_value(first, devices)->latency_ms, value->total.latency_ms)) << "round " << round;
+    // More walks are never worse than AAIoT's.
+    const auto best = plan_walk(second, {}, "auto", {});
+    ASSERT_TRUE(best);
+    ASSERT_LE(best->value.total.latency_ms, plan_table(first, "aaiot")->value.latency_ms * (1 + kClose)) << "round " << round;
+  }
+}
+
+// No referee: what must hold of any exact answer. Larger tables than a referee could take.
+TEST(TableWalksAgree, Metamorphic) {
+  Generator generator{.random = std::mt19937_64(5)};
+  for (int round = 0; round < 1'000; ++round) {
+    SCOPED_TRACE("round " + std::to_string(round));
+    const Table table = generator.table();
+    for (const Objective objective : kObjectives) {
+      Question question{.objective = objective};
+      const auto free = plan_walk(table, question, "auto", {});
+      ASSERT_TRUE(free) << free.error().message;
+      const double value = cost(objective, *free);
+      // A limit never helps, and a looser one never hurts.
+      const auto quickest = plan_walk(table, {}, "auto", {});
+      double before = std::numeric_limits<double>::infinity();
+      for (const double factor : {1.0, 1.5, 4.0}) {
+        question.limits = {};
+        question.limits.by[std::size_t(Objective::kLatency)] = quickest->value.total.latency_ms * factor;
+        const auto limited = plan_walk(table, question, "auto", {});
+        ASSERT_TRUE(limited);
+        ASSERT_GE(cost(objective, *limited), value - kClose * (1 + std::abs(value)));
+        ASSERT_LE(cost(objective, *limited), before + kClose * (1 + std::abs(before)));
+        before = cost(objective, *limited);
+      }
+    }
+    // A faster link never makes the best latency worse.
+    const double latency = plan_walk(table, {}, "auto", {})->value.total.latency_ms;
+    for (std::size_t i = 0; i < table.links.size(); ++i) {
+      Table faster = table;
+      faster.links[i].bytes_per_s *= 1.5;
+      faster.links[i].back_bytes_per_s *= 3;
+      ASSERT_LE(plan_walk(faster, {}, "auto", {})->value.total.latency_ms, latency * (1 + kClose));
+    }
+    // All times twice as long: the same plan, everything twice as long.
+    Table slower = table;
+    for (double& time : slower.runtime_ms) time *= 2;
+    for (TableLink& link : slower.links) {
+      link.bytes_per_s /= 2;
+      link.back_bytes_per_s /= 2;
+      link.rtt_ms *= 2;
+    }
+    for (TableCodec& codec : slower.codecs)
+      for (auto* times : {&codec.encode_ms_per_mb, &codec.decode_ms_per_mb})
+        for (double& time : *times) time *= 2;
+    for (TableExit& exit : slower.exits)
+      for (double& time : exit.runtime_ms) time *= 2;
+    for (const Objective objective : {Objective::kLatency, Objective::kEnergy, Objective::kPeriod}) {
+      const auto once = plan_walk(table, {.objective = objective}, "auto", {});
+      const auto twice = plan_walk(slower, {.objective = objective}, "auto", {});
+      ASSERT_TRUE(once && twice);
+      ASSERT_TRUE(is_close(2 * cost(objective, *once), cost(objective, *twice)));
+      ASSERT_EQ(once->walk.devices, twice->walk.devices);
+    }
+  }
 }
 
 }  // namespace
