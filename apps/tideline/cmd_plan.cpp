@@ -7,7 +7,9 @@
 #include "commands.h"
 #include "model_options.h"
 #include "plan_print.h"
+#include "plan_question.h"
 #include "plan_table.h"
+#include "plan_walks.h"
 #include "platform/files.h"
 #include "session/source.h"
 
@@ -22,9 +24,13 @@ struct Options {
   std::string plan_out;
   std::string result_to;  // empty: the source
   bool pairs = false;
+  QuestionArguments question;
 };
 
 Status plan_model(const Context& context, const Options& options) {
+  if (options.question.is_given)
+    return Error{ErrorCode::kUnsupported,
+                 "--objective, --limit, --keep-on-source and --pareto are answered for a --table; for a MODEL plan without them"};
   if (options.cluster.empty())
     return Error{ErrorCode::kInvalidArgument, "say where the model can run: --cluster FILE (docs/formats/cluster.md)"};
   TIDELINE_TRY(const Cluster cluster, read_cluster(options.cluster));
@@ -50,14 +56,23 @@ Status plan_model(const Context& context, const Options& options) {
   return {};
 }
 
-Status plan(const Context& context, const Options& options) {
+Status plan_table(Context& context, const Options& options) {
+  TIDELINE_TRY(const Table table, read_table(options.table));
+  if (table.version == 1 && !options.question.is_given) return plan_table_file(context, table, options.planner, options.pairs);
+  if (options.pairs)
+    return Error{ErrorCode::kUnsupported,
+                 "--pairs lists the best cuts of a table of version 1, planned for latency; leave it out here"};
+  return plan_walks(context, table, options.question, options.planner);
+}
+
+Status plan(Context& context, const Options& options) {
   const bool has_model = !options.inputs.model.model.empty() || !options.inputs.profiles.empty() || !options.cluster.empty();
   if (options.table.empty()) return plan_model(context, options);
   if (has_model) return Error{ErrorCode::kInvalidArgument, "plan either a MODEL or a --table, not both"};
   if (!options.result_to.empty())
     return Error{ErrorCode::kInvalidArgument, "--result-to needs a MODEL: a table has its result_bytes, which may be 0"};
   if (!options.plan_out.empty()) return Error{ErrorCode::kInvalidArgument, "--plan-out needs a MODEL: a table has no plan file"};
-  return plan_table_file(context, options.table, options.planner, options.pairs);
+  return plan_table(context, options);
 }
 
 }  // namespace
@@ -75,6 +90,7 @@ void add_plan_command(CLI::App& app, Context& context) {
   command->add_option("--plan-out", options->plan_out, "Write the plan, for `tideline run --plan`")->type_name("FILE");
   command->add_option("--table", options->table, "Plan a table of measured times instead of a model (docs/formats/table.md)")
       ->type_name("FILE");
+  add_question_options(*command, options->question);
   add_output_option(*command, context, true);
   command->footer(
       "Every candidate is shown with its terms; the answer is \"do not split\" when one node running everything is best.\n"
@@ -83,7 +99,9 @@ void add_plan_command(CLI::App& app, Context& context) {
       "  tideline plan det.onnx --config ocr.yaml --input photo.jpg --cluster home.yaml --plan-out det.plan.json\n"
       "  tideline plan --profile det.profile.json --cluster home.yaml -o json\n"
       "  tideline plan det.onnx --profile camera=pi.profile.json --profile server=xeon.profile.json --cluster home.yaml\n"
-      "  tideline plan --table examples/tables/alexnet.json");
+      "  tideline plan --table examples/tables/alexnet.json\n"
+      "  tideline plan --table examples/tables/site.json --objective energy --limit latency=200ms\n"
+      "  tideline plan --table examples/tables/site.json --pareto latency,energy,accuracy");
   on_run(*command, context, [&context, options] { return plan(context, *options); });
 }
 

@@ -9,7 +9,6 @@
 #include "plan_print.h"
 #include "planner/table.h"
 #include "report/table.h"
-#include "session/source.h"
 
 namespace tideline::app {
 namespace {
@@ -168,8 +167,7 @@ void print_answer(const Context& context, const Table& table, const Answer& answ
 
 }  // namespace
 
-Status plan_table_file(const Context& context, const std::string& path, const std::string& planner, bool with_pairs) {
-  TIDELINE_TRY(const Table table, read_table(path));
+Status plan_table_file(const Context& context, const Table& table, const std::string& planner, bool with_pairs) {
   TIDELINE_TRY(TablePlan chosen, plan_table(table, planner));
   Answer answer{.chosen = std::move(chosen), .split = best_table_split(table)};
   for (std::uint32_t device = 0; device < table.device_count(); ++device)

@@ -38,6 +38,8 @@ TablePlan native_table_plan(const Table& table, std::uint32_t device) {
 }
 
 Result<TablePlan> plan_table(const Table& table, std::string_view planner) {
+  if (table.version != 1)
+    return Error{ErrorCode::kUnsupported, "[plan] a table of version 2 is planned over walks (planner/table_walks.h)"};
   std::string_view used = planner;
   TIDELINE_TRY(const Solution solution, run_solver(make_problem(table), context_of(table), planner, used));
   return finish(table, solution.by.empty() ? used : solution.by, solution);

@@ -329,10 +329,11 @@ Result<std::vector<WalkCandidate>> walk_candidates(const Table& given, const Que
   if (question.may_lose_accuracy()) as_asked.limits.by[std::size_t(Objective::kAccuracy)] = kAnyAccuracy;
   const WalkProblem problem = make_walk_problem(table, as_asked);
   std::vector<WalkCandidate> list;
-  const auto add = [&](WalkCandidate::Kind kind, std::uint32_t index, const Result<std::vector<FoundWalk>>& found) -> Status {
+  const auto add = [&](WalkCandidate::Kind kind, std::uint32_t index, const WalkProblem& searched,
+                       const Result<std::vector<FoundWalk>>& found) -> Status {
     if (!found && (found.error().code == ErrorCode::kInfeasible || found.error().code == ErrorCode::kUnsupported)) return {};
     if (!found) return found.error();
-    TIDELINE_TRY(WalkPlan plan, judged(anywhere, free, problem, (*found)[0]));
+    TIDELINE_TRY(WalkPlan plan, judged(anywhere, free, searched, (*found)[0]));
     WalkCandidate candidate{.kind = kind, .index = index, .plan = std::move(plan)};
     std::vector<std::string> why;
     for (std::uint32_t op = 0; op < std::min<std::size_t>(table.keep_on_source, candidate.plan.walk.devices.size()); ++op)
@@ -361,18 +362,18 @@ Result<std::vector<WalkCandidate>> walk_candidates(const Table& given, const Que
     std::erase_if(native.leaves, [](const WalkProblem::Leave& leave) { return leave.exit.has_value(); });
     native.keep = native.blocks;
     native.source = device;
-    TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kNative, device, search(native, free, cancel)));
+    TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kNative, device, native, search(native, free, cancel)));
   }
   for (const WalkProblem::Leave& leave : problem.leaves) {
     if (!leave.exit) continue;
     WalkProblem one = problem;
     one.leaves = {leave};
-    TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kExit, *leave.exit, search(one, free, cancel)));
+    TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kExit, *leave.exit, one, search(one, free, cancel)));
   }
   if (const auto amount = amount_of(free.objective)) {
     LabelQuestion labels{.minimise = {*amount}};
     labels.two_devices = true;
-    TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kSplit, 0, search_labels(problem, labels, cancel)));
+    TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kSplit, 0, problem, search_labels(problem, labels, cancel)));
   }
   return list;
 }

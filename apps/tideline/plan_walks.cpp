@@ -1,0 +1,247 @@
+#include "plan_walks.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "plan_print.h"
+#include "planner/table_walks.h"
+
+namespace tideline::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string codec_name(const Table& table, std::uint32_t codec) {
+  return codec == kRawCodec ? "raw" : table.codecs[codec - 1].name;
+}
+
+bool is_split(const TableWalk& walk) {
+  return std::any_of(walk.devices.begin(), walk.devices.end(), [&](std::uint32_t device) { return device != walk.devices[0]; });
+}
+
+// In the order of the file; ops behind an exit are left out at the end, and null where others follow them in the file.
+Json in_file_order(const Table& table, const std::vector<std::uint32_t>& of_ops) {
+  std::vector<Json> list(table.order.size());
+  for (std::size_t i = 0; i < of_ops.size(); ++i) list[table.order[i]] = of_ops[i];
+  while (!list.empty() && list.back().is_null()) list.pop_back();
+  return list;
+}
+
+Json plan_json(const Table& table, const WalkPlan& plan) {
+  Json codecs = Json::array();
+  for (const std::uint32_t codec : plan.walk.codecs) codecs.push_back(codec_name(table, codec));
+  const Values& total = plan.value.total;
+  return {{"planner", plan.planner},
+          {"device", in_file_order(table, plan.walk.devices)},
+          {"route", plan.walk.route},
+          {"codec", std::move(codecs)},
+          {"exit", plan.walk.exit ? Json(*plan.walk.exit) : Json(nullptr)},
+          {"latency_ms", total.latency_ms},
+          {"energy_j", total.energy_j},
+          {"period_ms", total.period_ms},
+          {"upload_bytes", total.upload_bytes},
+          {"accuracy", total.accuracy},
+          {"compute_ms", plan.value.compute_ms},
+          {"transfer_ms", plan.value.transfer_ms},
+          {"at", in_file_order(table, plan.walk.at)},
+          {"link", plan.walk.links},
+          {"device_energy_j", plan.value.device_energy_j},
+          {"do_not_split", !is_split(plan.walk)}};
+}
+
+bool is_chosen(const WalkPlan& chosen, const WalkCandidate& candidate) { return candidate.plan.walk == chosen.walk; }
+
+bool is_tie(const Question& question, const WalkPlan& chosen, const WalkCandidate& candidate) {
+  const auto shown = [&](const WalkPlan& plan) {
+    return format_value(question.objective, plan.value.total.of(question.objective));
+  };
+  return !is_chosen(chosen, candidate) && candidate.infeasible.empty() && shown(candidate.plan) == shown(chosen);
+}
+
+constexpr std::array kKinds{"native", "split", "exit"};
+
+std::string name_of(const Table& table, const WalkCandidate& candidate) {
+  switch (candidate.kind) {
+    case WalkCandidate::Kind::kNative: return "everything on " + table.devices[candidate.index];
+    case WalkCandidate::Kind::kSplit: return "best split";
+    case WalkCandidate::Kind::kExit:
+      return fmt::format("leave by exit {} after {}", candidate.index, table.op_names[table.exits[candidate.index].after_op]);
+  }
+  return "";
+}
+
+void print_json(const Table& table, const Question& question, const WalkPlan& plan,
+                const std::vector<WalkCandidate>& candidates) {
+  Json json = plan_json(table, plan);
+  json["objective"] = to_string(question.objective);
+  json["energy_of"] = energy_of(table);
+  json["note"] = plan.note;
+  json["candidates"] = Json::array();
+  for (const WalkCandidate& candidate : candidates) {
+    Json entry{{"kind", kKinds[static_cast<std::size_t>(candidate.kind)]}, {"name", name_of(table, candidate)}};
+    entry.update(plan_json(table, candidate.plan));
+    entry["infeasible"] = candidate.infeasible.empty() ? Json(nullptr) : Json(candidate.infeasible);
+    entry["chosen"] = is_chosen(plan, candidate);
+    entry["ties"] = is_tie(question, plan, candidate);
+    json["candidates"].push_back(std::move(entry));
+  }
+  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+// "cam c1 .. c3 > server fc1 .. fc2 > cam": the route, with what runs where.
+std::string describe_walk(const Table& table, const TableWalk& walk) {
+  std::string text;
+  for (std::size_t position = 0; position < walk.route.size(); ++position) {
+    if (position > 0)
+      text +=
+          walk.codecs[position - 1] == kRawCodec ? " > " : fmt::format(" >[{}]> ", codec_name(table, walk.codecs[position - 1]));
+    text += table.devices[walk.route[position]];
+    const auto [first, last] = std::equal_range(walk.at.begin(), walk.at.end(), static_cast<std::uint32_t>(position));
+    if (first == last) continue;
+    const std::string& from = table.op_names[table.order[static_cast<std::size_t>(first - walk.at.begin())]];
+    const std::string& to = table.op_names[table.order[static_cast<std::size_t>(last - walk.at.begin() - 1)]];
+    text += last - first == 1 ? fmt::format(" ({})", from) : fmt::format(" ({} .. {})", from, to);
+    if (walk.exit && last == walk.at.end()) text += fmt::format(" (exit {})", *walk.exit);
+  }
+  return text;
+}
+
+// What the numbers are of: energy is shown where somebody has power numbers, accuracy where it can differ.
+std::vector<Objective> shown_of(const Table& table) {
+  std::vector<Objective> list{Objective::kLatency};
+  if (!energy_of(table).empty()) list.push_back(Objective::kEnergy);
+  list.push_back(Objective::kPeriod);
+  list.push_back(Objective::kUpload);
+  if (!table.exits.empty() || !table.codecs.empty()) list.push_back(Objective::kAccuracy);
+  return list;
+}
+
+std::string key_of(Objective objective) {
+  switch (objective) {
+    case Objective::kLatency: return "latency_ms";
+    case Objective::kEnergy: return "energy_j";
+    case Objective::kPeriod: return "period_ms";
+    case Objective::kUpload: return "upload_bytes";
+    case Objective::kAccuracy: return "accuracy";
+  }
+  return "";
+}
+
+class WalkTable {
+ public:
+  WalkTable(const Table& table, std::string title, bool has_verdict)
+      : shown_(shown_of(table)), table_(columns(shown_, std::move(title), has_verdict)) {}
+
+  void add(char mark, const std::string& name, const Values& values, const std::string& infeasible) {
+    std::vector<report::Table::Cell> cells{std::string(1, mark), name};
+    for (const Objective objective : shown_)
+      cells.emplace_back(format_value(objective, values.of(objective)), values.of(objective));
+    cells.emplace_back(infeasible.empty() ? "" : "not possible: " + infeasible, infeasible);
+    table_.add(std::move(cells));
+  }
+  const report::Table& table() const { return table_; }
+
+ private:
+  static std::vector<report::Table::Column> columns(const std::vector<Objective>& shown, std::string title, bool has_verdict) {
+    std::vector<report::Table::Column> list{{"", "mark", report::Table::kLeft}, {std::move(title), "plan", report::Table::kLeft}};
+    for (const Objective objective : shown) list.push_back({std::string(to_string(objective)), key_of(objective)});
+    list.push_back({"", has_verdict ? "not_possible" : "note", report::Table::kLeft});
+    return list;
+  }
+  std::vector<Objective> shown_;
+  report::Table table_;
+};
+
+report::Table candidates_of(const Table& table, const Question& question, const WalkPlan& plan,
+                            const std::vector<WalkCandidate>& candidates) {
+  WalkTable rows(table, "candidate", true);
+  for (const WalkCandidate& candidate : candidates) {
+    const char mark = is_chosen(plan, candidate) ? '*' : is_tie(question, plan, candidate) ? '=' : ' ';
+    rows.add(mark, name_of(table, candidate), candidate.plan.value.total, candidate.infeasible);
+  }
+  return rows.table();
+}
+
+void print_answer(const Context& context, const Table& table, const Question& question, const WalkPlan& plan,
+                  const std::vector<WalkCandidate>& candidates) {
+  const report::Table rows = candidates_of(table, question, plan, candidates);
+  if (is_csv(context)) return print_table(context, rows);
+  const Values& total = plan.value.total;
+  std::vector<std::string> values;
+  for (const Objective objective : shown_of(table))
+    values.push_back(fmt::format("{} {}", to_string(objective), format_value(objective, total.of(objective))));
+  fmt::print("{}; planned for {} by {}\n", fmt::join(values, ", "), to_string(question.objective), plan.planner);
+  if (!plan.note.empty()) fmt::print("({})\n", plan.note);
+  fmt::print("  {}\n", describe_walk(table, plan.walk));
+  if (const auto names = energy_of(table); !names.empty()) fmt::print("  energy of {}\n", fmt::join(names, ", "));
+  fmt::print("\n");
+  print_table(context, rows);
+  if (!is_split(plan.walk)) fmt::print("\nDo not split: everything on {} is best.\n", table.devices[plan.walk.devices[0]]);
+}
+
+void print_front(const Context& context, const Table& table, const Question& question, const std::vector<WalkPlan>& front) {
+  if (context.output == Output::kJson) {
+    Json json{
+        {"planner", front[0].planner}, {"pareto", Json::array()}, {"energy_of", energy_of(table)}, {"front", Json::array()}};
+    for (const Objective objective : question.pareto) json["pareto"].push_back(to_string(objective));
+    for (const WalkPlan& plan : front) json["front"].push_back(plan_json(table, plan));
+    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+    return;
+  }
+  WalkTable rows(table, "plan", false);
+  for (const WalkPlan& plan : front) rows.add(' ', describe_walk(table, plan.walk), plan.value.total, "");
+  print_table(context, rows.table());
+  if (!is_prose(context)) return;
+  std::vector<std::string_view> names;
+  for (const Objective objective : question.pareto) names.push_back(to_string(objective));
+  fmt::print("\n{} plan{} that no other beats in {}\n", front.size(), front.size() == 1 ? "" : "s", fmt::join(names, ", "));
+}
+
+// Exit code 4, and what to relax.
+Status print_why_not(Context& context, const Table& table, const Question& question) {
+  TIDELINE_TRY(const std::vector<LimitReport> report, why_not(table, question, context.interrupted));
+  const std::string message = describe(report);
+  context.exit_code = kExitInfeasible;
+  if (context.output != Output::kJson) return Error{ErrorCode::kInfeasible, message};
+  fmt::print(stderr, "tideline: {}\n", printable(message, kMessageBytesMax));
+  const std::string_view code = to_string(ErrorCode::kInfeasible);
+  Json json{{"ok", false}, {"code", code}, {"message", message}, {"error", {{"code", code}, {"message", message}}}};
+  json["limits"] = Json::array();
+  for (const LimitReport& entry : report)
+    json["limits"].push_back({{"quantity", entry.quantity},
+                              {"limit", entry.quantity == "memory" ? Json(nullptr) : Json(entry.limit)},
+                              {"alone", entry.alone ? Json(*entry.alone) : Json(nullptr)},
+                              {"clashes", entry.clashes}});
+  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  return {};
+}
+
+}  // namespace
+
+Status plan_walks(Context& context, const Table& given, const QuestionArguments& arguments, const std::string& planner) {
+  const Table table = version_2(given);
+  Question question = arguments.question;
+  std::vector<std::string> names;
+  for (const std::uint32_t op : table.order) names.push_back(table.op_names[op]);
+  TIDELINE_TRY(question.keep_on_source, blocks_to_keep(arguments.keep_on_source, names));
+  if (!question.pareto.empty()) {
+    const auto front = walk_front(table, question, planner, context.interrupted);
+    if (!front && front.error().code == ErrorCode::kInfeasible) return print_why_not(context, table, question);
+    if (!front) return front.error();
+    print_front(context, table, question, *front);
+    return {};
+  }
+  const auto plan = plan_walk(table, question, planner, context.interrupted);
+  if (!plan && plan.error().code == ErrorCode::kInfeasible) return print_why_not(context, table, question);
+  if (!plan) return plan.error();
+  TIDELINE_TRY(const std::vector<WalkCandidate> candidates, walk_candidates(table, question, context.interrupted));
+  context.output == Output::kJson ? print_json(table, question, *plan, candidates)
+                                  : print_answer(context, table, question, *plan, candidates);
+  return {};
+}
+
+}  // namespace tideline::app
