@@ -27,7 +27,6 @@ constexpr std::uint32_t kNone = 0xffffffffu;
 constexpr std::uint32_t kMixed = 0xfffffffeu;
 // 600 MB of numbers in one layer.
 constexpr std::size_t kNumbersMax = 75'000'000;
-constexpr std::uint64_t kComparisonsMax = 3'000'000'000;
 
 double above(double limit) { return limit + kSlack * std::abs(limit); }
 
@@ -42,6 +41,7 @@ struct Origin {
 struct Label {
   std::uint32_t origin = 0;
   std::uint32_t only = kNone;  // the one device that has computed, kNone or kMixed; where it matters
+  std::uint64_t seen = 0;      // devices visited, where none may be visited twice
   bool dead = false;
 };
 
@@ -82,7 +82,7 @@ class Search {
     Layer next(problem_.stations.size());
     homes_.assign(problem_.leaves.size(), Layer(problem_.stations.size()));
     std::fill(row_.begin(), row_.end(), 0.0);
-    keep(now, problem_.start, row_, {}, kNone);
+    keep(now, problem_.start, row_, {}, kNone, question_.no_return ? bit(problem_.stations[problem_.start].device) : 0);
     for (std::size_t block = 0; block < problem_.blocks; ++block) {
       if (cancel.cancelled()) return Error{ErrorCode::kCancelled, "[plan] interrupted"};
       make_hops(now, block, std::nullopt);
@@ -107,42 +107,98 @@ class Search {
     loads_from_ = amounts_.size();
   }
 
+  // Loads, when the period is limited: every device's and every direction's. Where no device is visited twice, one number does
+  // for the device under way, and directions count only where what went out and the result could be too much together.
   void choose_loads() {
-    has_loads_ = question_.period.has_value() || question_.minimise_period;
-    memory_from_ = loads_from_ + (has_loads_ ? problem_.devices + problem_.ways : 0);
-    if (!question_.period || question_.minimise_period) return;
-    // What each load can still grow by: a cut is carried along a simple path, so it passes a device and a direction once.
-    const std::size_t loads = problem_.devices + problem_.ways;
-    growth_.assign((problem_.blocks + 1) * loads, 0);
-    std::vector<double> most_encode(problem_.devices);
-    std::vector<double> most_decode(problem_.devices);
-    std::vector<double> most_way(problem_.ways);
-    for (const WalkProblem::Hop& hop : problem_.hops) {
-      const std::size_t from = problem_.stations[hop.from].device;
-      const std::size_t to = problem_.stations[hop.to].device;
-      most_encode[from] = std::max(most_encode[from], hop.encode_ms_per_mb);
-      most_decode[to] = std::max(most_decode[to], hop.decode_ms_per_mb);
-      most_way[hop.way] = std::max(most_way[hop.way], hop.way_ms_per_byte);
-    }
-    double result = 0;
-    for (const WalkProblem::Leave& leave : problem_.leaves) result = std::max(result, leave.bytes);
-    for (std::size_t cut = problem_.blocks + 1; cut-- > 0;) {
-      double* const row = &growth_[cut * loads];
-      const double bytes = cut == problem_.blocks ? result : problem_.cut_bytes[cut];
-      for (std::size_t device = 0; device < problem_.devices; ++device) {
-        row[device] = cut == problem_.blocks ? 0 : row[loads + device] + problem_.time_of(cut, device);
-        if (cut < problem_.blocks) {
-          row[device] += bytes / 1e6 * (most_encode[device] + most_decode[device]);
-          row[device] += std::abs(problem_.begin(cut, device)) + std::abs(problem_.end(cut + 1, device));
+    has_loads_ = question_.period.has_value();
+    memory_from_ = loads_from_;
+    if (!has_loads_) return;
+    devices_kept_ = question_.no_return ? 1 : problem_.devices;
+    result_bytes_ = 0;
+    for (const WalkProblem::Leave& leave : problem_.leaves) result_bytes_ = std::max(result_bytes_, leave.bytes);
+    most_way_.assign(problem_.ways, 0);
+    for (const WalkProblem::Hop& hop : problem_.hops) most_way_[hop.way] = std::max(most_way_[hop.way], hop.way_ms_per_byte);
+    way_slot_.assign(problem_.ways, kNone);
+    std::uint32_t slot = static_cast<std::uint32_t>(loads_from_ + devices_kept_);
+    if (!question_.no_return) {
+      for (std::uint32_t& way : way_slot_) way = slot++;
+    } else {
+      for (const WalkProblem::Hop& hop : problem_.hops)
+        for (const double bytes : problem_.cut_bytes) {
+          const double load = bytes * hop.way_ms_per_byte;
+          const double both = load + result_bytes_ * most_way_[hop.way];
+          if (way_slot_[hop.way] == kNone && load <= above(*question_.period) && both > *question_.period)
+            way_slot_[hop.way] = slot++;
         }
+    }
+    memory_from_ = slot;
+    set_growth();
+    set_capacity();
+  }
+
+  // What each load can still grow by with a cut to be carried on: along a simple path, so it passes a device and a direction
+  // once.
+  void set_growth() {
+    std::vector<double> most_code(problem_.devices);
+    std::vector<double> most_decode(problem_.devices);
+    for (const WalkProblem::Hop& hop : problem_.hops) {
+      double& encode = most_code[problem_.stations[hop.from].device];
+      double& decode = most_decode[problem_.stations[hop.to].device];
+      encode = std::max(encode, hop.encode_ms_per_mb);
+      decode = std::max(decode, hop.decode_ms_per_mb);
+    }
+    for (std::size_t device = 0; device < problem_.devices; ++device) most_code[device] += most_decode[device];
+    device_growth_.assign((problem_.blocks + 1) * problem_.devices, 0);
+    bytes_left_.assign(problem_.blocks + 1, result_bytes_);
+    for (std::size_t cut = problem_.blocks; cut-- > 0;) {
+      bytes_left_[cut] = bytes_left_[cut + 1] + problem_.cut_bytes[cut];
+      for (std::size_t device = 0; device < problem_.devices; ++device) {
+        double& growth = device_growth_[cut * problem_.devices + device];
+        growth = device_growth_[(cut + 1) * problem_.devices + device] + problem_.time_of(cut, device) +
+                 problem_.cut_bytes[cut] / 1e6 * most_code[device] + std::abs(problem_.begin(cut, device)) +
+                 std::abs(problem_.end(cut + 1, device));
         double head = 0;
         for (const WalkProblem::Leave& leave : problem_.leaves)
           if (leave.after == cut + 1 && !leave.head_ms.empty()) head = std::max(head, leave.head_ms[device]);
-        row[device] += head;
+        growth += head;
       }
-      for (std::size_t way = 0; way < problem_.ways; ++way)
-        row[problem_.devices + way] = (cut == problem_.blocks ? 0 : row[loads + problem_.devices + way]) + bytes * most_way[way];
     }
+  }
+
+  // The blocks that are left, each at its quickest, must go into what the devices have left: a device that is never less than r
+  // times slower than the quickest does 1/r of that work in its time.
+  void set_capacity() {
+    rest_.assign(problem_.blocks + 1, 0);
+    speed_.assign(problem_.devices, 1);
+    if (!problem_.begins.empty()) return;  // corrections may be negative
+    std::vector<double> slowest(problem_.devices, kNever);
+    for (std::size_t block = problem_.blocks; block-- > 0;) {
+      double quickest = kNever;
+      for (std::size_t device = 0; device < problem_.devices; ++device)
+        if (problem_.may_run(block, device)) quickest = std::min(quickest, problem_.time_of(block, device));
+      const bool may_leave = std::any_of(problem_.leaves.begin(), problem_.leaves.end(),
+                                         [&](const WalkProblem::Leave& leave) { return leave.after == block + 1; });
+      rest_[block] = quickest + (may_leave ? 0 : rest_[block + 1]);
+      for (std::size_t device = 0; device < problem_.devices; ++device)
+        if (problem_.may_run(block, device) && quickest > 0)
+          slowest[device] = std::min(slowest[device], problem_.time_of(block, device) / quickest);
+    }
+    for (std::size_t device = 0; device < problem_.devices; ++device)
+      speed_[device] = slowest[device] == kNever ? 1 : 1 / slowest[device];
+  }
+
+  bool has_room(const double* row, std::size_t cut, std::size_t device, std::uint64_t seen) const {
+    if (rest_[cut] == 0) return true;
+    const double limit = above(*question_.period);
+    double room = 0;
+    if (question_.no_return) {
+      room = (limit - row[loads_from_]) * speed_[device];
+      for (std::size_t other = 0; other < problem_.devices; ++other)
+        if ((seen >> other & 1) == 0) room += limit * speed_[other];
+    } else {
+      for (std::size_t other = 0; other < problem_.devices; ++other) room += (limit - row[loads_from_ + other]) * speed_[other];
+    }
+    return room >= rest_[cut] * (1 - kSlack);
   }
 
   void choose_memory() {
@@ -175,6 +231,7 @@ class Search {
     for (std::size_t amount = 0; amount < kAmounts; ++amount)
       if (question_.limits[amount] && amounts.sums[amount] > *question_.limits[amount]) return false;
     if (question_.period && amounts.period > *question_.period) return false;
+    if (question_.no_return && amounts.returns) return false;
     for (const std::uint32_t device : memory_of_)
       if (amounts.memory[device] > *problem_.memory[device]) return false;
     return !question_.two_devices;
@@ -182,7 +239,7 @@ class Search {
 
   // A walk within the limits: the best for one amount, or for a mix of what is minimised and what is limited.
   void set_known() {
-    if (question_.minimise.size() != 1 || question_.minimise_period) return;
+    if (question_.minimise.size() != 1) return;
     const std::size_t goal = question_.minimise[0];
     const auto try_walk = [&](const ToGo& to_go) -> WalkAmounts {
       const Steps steps = to_go.walk();
@@ -225,17 +282,24 @@ class Search {
   }
 
   // False when a load or a memory is over its limit. What can break none any more becomes nothing.
-  bool clamp(double* row, std::size_t cut, bool is_going_home) const {
-    if (question_.period) {
+  bool clamp(double* row, std::size_t cut, std::size_t station, bool is_going_home, std::uint64_t seen) const {
+    if (has_loads_) {
       const double limit = above(*question_.period);
-      const std::size_t loads = problem_.devices + problem_.ways;
-      for (std::size_t i = 0; i < loads; ++i) {
+      const std::size_t at = problem_.stations[station].device;
+      for (std::size_t i = 0; i < devices_kept_; ++i) {
         double& load = row[loads_from_ + i];
         if (load > limit) return false;
-        if (growth_.empty()) continue;  // loads are minimised
-        const double growth = growth_[(is_going_home ? problem_.blocks : cut) * loads + i];
+        const double growth = is_going_home ? 0 : device_growth_[cut * problem_.devices + (question_.no_return ? at : i)];
         if (load + growth <= *question_.period) load = 0;
       }
+      for (std::size_t way = 0; way < problem_.ways; ++way) {
+        if (way_slot_[way] == kNone) continue;
+        double& load = row[way_slot_[way]];
+        if (load > limit) return false;
+        const double left = question_.no_return || is_going_home ? result_bytes_ : bytes_left_[cut];
+        if (load + left * most_way_[way] <= *question_.period) load = 0;
+      }
+      if (!is_going_home && !has_room(row, cut, at, seen)) return false;
     }
     for (std::size_t i = 0; i < memory_of_.size(); ++i) {
       double& used = row[memory_from_ + i];
@@ -259,8 +323,9 @@ class Search {
     return 0;
   }
 
-  bool beats(const Layer& layer, std::uint32_t left, const double* right, std::uint32_t right_origin,
-             std::uint32_t right_only) const {
+  bool beats(const Layer& layer, std::uint32_t left, const double* right, std::uint32_t right_origin, std::uint32_t right_only,
+             std::uint64_t right_seen) const {
+    if ((layer.labels[left].seen & ~right_seen) != 0) return false;
     if (question_.two_devices && layer.labels[left].only != kMixed && layer.labels[left].only != right_only) return false;
     const double* const row = &layer.numbers[left * width_];
     bool is_equal = true;
@@ -268,38 +333,38 @@ class Search {
       if (row[i] > right[i]) return false;
       if (i < limited_from_ && row[i] < right[i]) is_equal = false;
     }
-    if (!is_equal && !question_.minimise_period) return true;
-    if (question_.minimise.empty() && !question_.minimise_period) return true;
+    if (!is_equal || question_.minimise.empty()) return true;
     if (row[0] != right[0]) return row[0] < right[0];
     return compare_devices(layer.labels[left].origin, right_origin) <= 0;
   }
 
   // --- Labels.
   // REQUIRES: `row` clamped.
-  bool keep(Layer& layer, std::uint32_t station, const std::vector<double>& row, const Origin& origin, std::uint32_t only) {
+  bool keep(Layer& layer, std::uint32_t station, const std::vector<double>& row, const Origin& origin, std::uint32_t only,
+            std::uint64_t seen) {
     const auto number = static_cast<std::uint32_t>(origins_.size());
     std::vector<std::uint32_t>& list = layer.at[station];
     origins_.push_back(origin);
     if (origin.step == kComputes) origins_.back().computed = number;
     comparisons_ += list.size();
     for (const std::uint32_t other : list)
-      if (beats(layer, other, row.data(), number, only)) {
+      if (beats(layer, other, row.data(), number, only, seen)) {
         origins_.pop_back();
         return false;
       }
     const auto label = static_cast<std::uint32_t>(layer.labels.size());
-    layer.labels.push_back({.origin = number, .only = only});
+    layer.labels.push_back({.origin = number, .only = only, .seen = seen});
     layer.station.push_back(station);
     layer.numbers.insert(layer.numbers.end(), row.begin(), row.end());
     std::erase_if(list, [&](std::uint32_t other) {
-      const bool beaten =
-          beats(layer, label, &layer.numbers[other * width_], layer.labels[other].origin, layer.labels[other].only);
+      const bool beaten = beats(layer, label, &layer.numbers[other * width_], layer.labels[other].origin,
+                                layer.labels[other].only, layer.labels[other].seen);
       layer.labels[other].dead = layer.labels[other].dead || beaten;
       return beaten;
     });
     list.push_back(label);
     layer.order.push_back(label);
-    if (origins_.size() > question_.labels_max || layer.numbers.size() > kNumbersMax || comparisons_ > kComparisonsMax)
+    if (origins_.size() > question_.labels_max || layer.numbers.size() > kNumbersMax || comparisons_ > question_.comparisons_max)
       too_many_ = true;
     return true;
   }
@@ -313,7 +378,34 @@ class Search {
     amounts[kTime] = ms;
     amounts[kEnergy] = ms * problem_.millijoules_per_ms[device];
     add(row, amounts);
-    if (has_loads_) row[loads_from_ + device] += ms;
+    if (has_loads_) row[loads_from_ + (question_.no_return ? 0 : device)] += ms;
+  }
+
+  static std::uint64_t bit(std::size_t device) { return std::uint64_t{1} << device; }
+  std::uint64_t seen_with(std::size_t device, bool is_going_home) const {
+    return question_.no_return && !is_going_home ? bit(device) : 0;
+  }
+
+  // A hop's loads. False when one that is not kept is over the limit.
+  bool load(double* row, const WalkProblem::Hop& hop, double bytes) const {
+    const double way_ms = bytes * hop.way_ms_per_byte;
+    if (way_slot_[hop.way] != kNone) row[way_slot_[hop.way]] += way_ms;
+    if (way_ms > above(*question_.period)) return false;
+    if (question_.no_return) {
+      row[loads_from_] += bytes / 1e6 * hop.encode_ms_per_mb;
+      return true;
+    }
+    row[loads_from_ + problem_.stations[hop.from].device] += bytes / 1e6 * hop.encode_ms_per_mb;
+    row[loads_from_ + problem_.stations[hop.to].device] += bytes / 1e6 * hop.decode_ms_per_mb;
+    return true;
+  }
+
+  // The device that is left is done, and the next one begins.
+  bool arrive(double* row, const WalkProblem::Hop& hop, double bytes) const {
+    double& load = row[loads_from_];
+    if (load > above(*question_.period)) return false;
+    load = bytes / 1e6 * hop.decode_ms_per_mb;
+    return true;
   }
 
   const double* row_of(const Layer& layer, std::uint32_t label) const { return &layer.numbers[label * width_]; }
@@ -326,28 +418,30 @@ class Search {
       if (layer.labels[label].dead) continue;
       for (const std::uint32_t number : problem_.hops_from[layer.station[label]]) {
         const WalkProblem::Hop& hop = problem_.hops[number];
+        const std::size_t to = problem_.stations[hop.to].device;
         if (leave && hop.codec != kRawCodec) continue;
+        if (!leave && question_.no_return && (layer.labels[label].seen >> to & 1) != 0) continue;
         std::copy_n(row_of(layer, label), width_, next_row_.begin());
         double* const row = next_row_.data();
         for (std::size_t i = 0; i < loads_from_; ++i) {
           const std::size_t amount = amounts_[i];
           row[i] += hop.fixed[amount] + bytes / 1e6 * hop.per_mb[amount] + bytes * hop.per_byte[amount];
         }
-        if (has_loads_) {
-          row[loads_from_ + problem_.stations[hop.from].device] += bytes / 1e6 * hop.encode_ms_per_mb;
-          row[loads_from_ + problem_.stations[hop.to].device] += bytes / 1e6 * hop.decode_ms_per_mb;
-          row[loads_from_ + problem_.devices + hop.way] += bytes * hop.way_ms_per_byte;
-        }
+        if (has_loads_ && !load(row, hop, bytes)) continue;
         if (!leave && problem_.is_running(hop.from)) {
           const std::size_t device = problem_.stations[hop.from].device;
           if (const double end = problem_.end(cut, device); end != 0) run(row, device, end);
         }
+        if (has_loads_ && question_.no_return && !arrive(row, hop, bytes)) continue;
         if (carries_need_) row[width_ - 1] = 0;
-        if (is_hopeless(row, cut, hop.to, home) || !clamp(row, cut, leave.has_value())) continue;
+        if (is_hopeless(row, cut, hop.to, home) ||
+            !clamp(row, cut, hop.to, leave.has_value(), layer.labels[label].seen | seen_with(to, leave.has_value())))
+          continue;
         Origin origin = origins_[layer.labels[label].origin];
         origin.parent = layer.labels[label].origin;
         origin.step = number;
-        keep(layer, hop.to, next_row_, origin, layer.labels[label].only);
+        keep(layer, hop.to, next_row_, origin, layer.labels[label].only,
+             layer.labels[label].seen | seen_with(to, leave.has_value()));
       }
     }
   }
@@ -379,8 +473,8 @@ class Search {
     for (std::uint32_t i = 0; i < problem_.leaves.size(); ++i)
       if (problem_.leaves[i].after == block + 1) leave(i, block + 1, runs, row_, origin, only);
     if (block + 1 == problem_.blocks || is_hopeless(row_.data(), block + 1, runs, nullptr)) return;
-    if (!clamp(row_.data(), block + 1, false)) return;
-    keep(next, runs, row_, origin, only);
+    if (!clamp(row_.data(), block + 1, runs, false, layer.labels[label].seen)) return;
+    keep(next, runs, row_, origin, only, layer.labels[label].seen);
   }
 
   void leave(std::uint32_t number, std::size_t cut, std::uint32_t station, const std::vector<double>& row, const Origin& computed,
@@ -394,12 +488,13 @@ class Search {
     lost[kLoss] = leave.loss;
     add(next_row_.data(), lost);
     if (carries_need_) next_row_[width_ - 1] = 0;
-    if (is_hopeless(next_row_.data(), cut, station, &number) || !clamp(next_row_.data(), cut, true)) return;
+    if (is_hopeless(next_row_.data(), cut, station, &number) || !clamp(next_row_.data(), cut, station, true, 0)) return;
     // Two origins: the block, and the leave behind it.
     const auto block = static_cast<std::uint32_t>(origins_.size());
     origins_.push_back(computed);
     origins_.back().computed = block;
-    if (!keep(homes_[number], station, next_row_, {block, kLeaves | number, block, computed.device}, only)) origins_.pop_back();
+    if (!keep(homes_[number], station, next_row_, {block, kLeaves | number, block, computed.device}, only, 0))
+      origins_.pop_back();
   }
 
   // --- The end.
@@ -434,7 +529,7 @@ class Search {
           for (const std::uint32_t label : homes_[leave].at[station]) ends.push_back({leave, label});
     }
     if (ends.empty()) return Error{ErrorCode::kInfeasible, ""};
-    const bool is_front = question_.minimise.size() + (question_.minimise_period ? 1 : 0) > 1;
+    const bool is_front = question_.minimise.size() > 1;
     std::vector<FoundWalk> found;
     if (is_front) {
       for (const End& end : ends) found.push_back(walk_of(end));
@@ -466,8 +561,15 @@ class Search {
   bool has_loads_ = false;
   bool carries_need_ = false;
   std::vector<std::uint32_t> memory_of_;  // devices whose memory can be too little, ascending
-  std::vector<double> growth_;            // [cut][load]
-  std::vector<double> held_;              // [cut * devices + device]: the most that the blocks from there on hold
+  std::size_t devices_kept_ = 0;
+  double result_bytes_ = 0;              // the most that any leave has
+  std::vector<std::uint32_t> way_slot_;  // [way]: its number in a row
+  std::vector<double> most_way_;         // [way], ms per byte
+  std::vector<double> device_growth_;    // [cut * devices + device]
+  std::vector<double> bytes_left_;       // [cut]: of all cuts from there on and the result
+  std::vector<double> rest_;             // [cut]: the least work from there on
+  std::vector<double> speed_;            // [device]: how much of the least work it can do in its time
+  std::vector<double> held_;             // [cut * devices + device]: the most that the blocks from there on hold
   std::vector<std::unique_ptr<ToGo>> to_go_;
   double known_ = kNever;
   std::vector<Origin> origins_;
@@ -483,6 +585,7 @@ class Search {
 Result<std::vector<FoundWalk>> search_labels(const WalkProblem& problem, const LabelQuestion& question,
                                              const CancelToken& cancel) {
   TIDELINE_CHECK(!problem.leaves.empty() && problem.blocks > 0);
+  if (question.no_return && problem.devices > 64) return Error{ErrorCode::kUnsupported, ""};
   return Search(problem, question).solve(cancel);
 }
 

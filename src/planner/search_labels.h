@@ -16,13 +16,16 @@ namespace tideline {
 struct LabelQuestion {
   // What to minimise: the walks that no other beats in all of it. Empty: any walk within the limits will do.
   std::vector<std::size_t> minimise;  // amounts
-  bool minimise_period = false;
   // What a walk may amount to at the most, in the search's units.
   std::array<std::optional<double>, kAmounts> limits;
   std::optional<double> period;
   bool two_devices = false;  // only walks in which at least two devices compute
-  // Labels at once and in all; above it kUnsupported.
+  // Only walks that visit no device twice before the result goes home. Then a device's load is over when it is left, and the search is
+  // much smaller. For up to 64 devices.
+  bool no_return = false;
+  // Above it kUnsupported. Half a minute at the most.
   std::size_t labels_max = 4'000'000;
+  std::uint64_t comparisons_max = 3'000'000'000;
 };
 
 struct FoundWalk {

@@ -100,46 +100,114 @@ Result<WalkPlan> judged(const Table& table, const Question& question, const Walk
   return plan;
 }
 
-// The least period, and of the walks that have it the one that the tie rule prefers. Any walk gives an upper bound; then
-// decisions "is there one with at most this?" close in, and the last search takes the shortest walk within the best.
-Result<std::vector<FoundWalk>> least_period(const WalkProblem& problem, LabelQuestion labels, const CancelToken& cancel) {
-  const std::optional<double> limit = labels.period;
-  LabelQuestion decide = labels;
-  decide.minimise = {};
-  TIDELINE_TRY(std::vector<FoundWalk> found, search_labels(problem, decide, cancel));
-  double high = found[0].period;
+// How much is looked at before the walks are narrowed to those that visit no device twice: about a second.
+constexpr std::size_t kLabelsAtFirst = 200'000;
+constexpr std::uint64_t kComparisonsAtFirst = 200'000'000;
+constexpr const char* kNoReturn =
+    "among the routes that visit no device twice before the result goes home: all routes are too many";
+
+struct Narrowed {
+  std::vector<FoundWalk> walks;
+  std::string note;
+};
+
+// A search with loads: over all walks where these are few enough, else over those that visit no device twice.
+Result<Narrowed> search_loads(const WalkProblem& problem, LabelQuestion labels, const CancelToken& cancel) {
+  if (!labels.period) {
+    TIDELINE_TRY(std::vector<FoundWalk> walks, search_labels(problem, labels, cancel));
+    return Narrowed{std::move(walks), ""};
+  }
+  LabelQuestion first = labels;
+  first.labels_max = kLabelsAtFirst;
+  first.comparisons_max = kComparisonsAtFirst;
+  auto all = search_labels(problem, first, cancel);
+  if (all) return Narrowed{std::move(*all), ""};
+  if (all.error().code != ErrorCode::kUnsupported) return all.error();
+  labels.no_return = true;
+  TIDELINE_TRY(std::vector<FoundWalk> walks, search_labels(problem, labels, cancel));
+  return Narrowed{std::move(walks), kNoReturn};
+}
+
+// Closes in on the least period of the walks that `labels` lets through, from a walk that is known. The search's own tolerance is
+// taken off each goal; at the end, only just below the best there is none.
+Status close_in(const WalkProblem& problem, LabelQuestion labels, FoundWalk& best, const CancelToken& cancel) {
+  labels.minimise = {};
   double low = 0;
+  while (best.period > 0) {
+    const bool is_last = best.period - low <= best.period * kPeriodGap;
+    const double goal = is_last ? best.period : (low + best.period) / 2;
+    labels.period = goal * (1 - 3e-9);
+    const auto better = search_labels(problem, labels, cancel);
+    if (!better && better.error().code != ErrorCode::kInfeasible) return better.error();
+    if (better)
+      best = (*better)[0];
+    else if (is_last)
+      return {};
+    else
+      low = goal;
+  }
+  return {};
+}
+
+// The least period, and of the walks that have it the one that the tie rule prefers. Any walk gives an upper bound; then
+// decisions "is there one with at most this?" close in - first over the walks that visit no device twice, which are few, then
+// over all - and the last search takes the shortest walk within the best.
+Result<Narrowed> least_period(const WalkProblem& problem, LabelQuestion labels, const CancelToken& cancel) {
+  const std::optional<double> limit = labels.period;
+  LabelQuestion any = labels;
+  any.minimise = {};
+  TIDELINE_TRY(Narrowed start, search_loads(problem, any, cancel));
+  FoundWalk best = start.walks[0];
   // The shortest walk is often close.
   LabelQuestion shortest = labels;
   shortest.period = std::nullopt;
   shortest.minimise = {kTime};
-  if (const auto walk = search_labels(problem, shortest, cancel); walk && (*walk)[0].period < high) high = (*walk)[0].period;
-  while (high > 0) {
-    // At the end only just below the best: when there is none, it is the least. The search's own tolerance is taken off.
-    const bool is_last = high - low <= high * kPeriodGap;
-    const double goal = is_last ? high : (low + high) / 2;
-    decide.period = goal * (1 - 3e-9);
-    const auto better = search_labels(problem, decide, cancel);
-    if (!better && better.error().code != ErrorCode::kInfeasible) return better.error();
-    if (better) {
-      high = (*better)[0].period;
-    } else {
-      if (is_last) break;
-      low = goal;
-    }
-  }
-  LabelQuestion last = labels;
-  last.minimise = {kTime};
-  last.period = limit ? std::min(*limit, high + kSame * high) : high + kSame * high;
-  return search_labels(problem, last, cancel);
+  if (const auto walk = search_labels(problem, shortest, cancel); walk && (*walk)[0].period < best.period) best = (*walk)[0];
+  labels.no_return = true;
+  const Status narrow = close_in(problem, labels, best, cancel);
+  if (!narrow && narrow.error().code != ErrorCode::kUnsupported) return narrow.error();
+  LabelQuestion all = labels;
+  all.no_return = false;
+  all.labels_max = kLabelsAtFirst;
+  all.comparisons_max = kComparisonsAtFirst;
+  const Status wide = close_in(problem, all, best, cancel);
+  if (!wide && wide.error().code != ErrorCode::kUnsupported) return wide.error();
+  if (!wide && !narrow) return narrow.error();
+  labels.no_return = false;
+  labels.minimise = {kTime};
+  labels.period = best.period * (1 + kSame);
+  if (limit) labels.period = std::min(*labels.period, *limit);
+  auto found = search_loads(problem, labels, cancel);
+  if (!found && found.error().code == ErrorCode::kCancelled) return found.error();
+  // A walk that comes back was found on the way, and no search that is small enough finds it again.
+  if (!found) found = Narrowed{{best}, kNoReturn};
+  if (!wide) found->note = kNoReturn;
+  return found;
 }
 
-Result<std::vector<FoundWalk>> search(const WalkProblem& problem, const Question& question, const CancelToken& cancel) {
+// All trade-offs with the period: those of the other quantities within a limit on it, again and again with the limit just below
+// the largest period that was found. Whatever is best at some period is among them.
+Result<Narrowed> front_with_period(const WalkProblem& problem, LabelQuestion labels, const CancelToken& cancel) {
+  Narrowed front;
+  while (true) {
+    auto found = search_loads(problem, labels, cancel);
+    if (!found && found.error().code == ErrorCode::kInfeasible && !front.walks.empty()) return front;
+    if (!found) return found.error();
+    double largest = 0;
+    for (const FoundWalk& walk : found->walks) largest = std::max(largest, walk.period);
+    front.walks.insert(front.walks.end(), found->walks.begin(), found->walks.end());
+    if (!found->note.empty()) front.note = found->note;
+    if (largest == 0) return front;
+    labels.period = largest * (1 - 3e-9);
+  }
+}
+
+Result<Narrowed> search(const WalkProblem& problem, const Question& question, const CancelToken& cancel) {
   LabelQuestion labels;
   set_limits(problem, question, labels);
   if (question.objective == Objective::kPeriod) return least_period(problem, labels, cancel);
   labels.minimise = {*amount_of(question.objective)};
-  return search_labels(problem, labels, cancel);
+  return search_loads(problem, labels, cancel);
 }
 
 bool is_worse_or_same(const Question& question, const Values& left, const Values& right) {
@@ -178,7 +246,9 @@ Result<WalkPlan> best_of(const Table& table, const Question& question, const Wal
   if (!found && found.error().code == ErrorCode::kUnsupported) return too_many(question);
   if (!found && found.error().code == ErrorCode::kInfeasible) return infeasible();
   if (!found) return found.error();
-  return judged(table, question, problem, (*found)[0]);
+  TIDELINE_TRY(WalkPlan plan, judged(table, question, problem, found->walks[0]));
+  plan.note = found->note;
+  return plan;
 }
 
 // The table with what the question says of keep_on_source.
@@ -224,18 +294,16 @@ Result<std::vector<WalkPlan>> walk_front(const Table& given, const Question& que
     const WalkProblem problem = make_walk_problem(table, question);
     LabelQuestion labels;
     set_limits(problem, question, labels);
-    for (const Objective objective : question.pareto) {
-      if (const auto amount = amount_of(objective))
-        labels.minimise.push_back(*amount);
-      else
-        labels.minimise_period = true;
-    }
-    const auto found = search_labels(problem, labels, cancel);
+    for (const Objective objective : question.pareto)
+      if (const auto amount = amount_of(objective)) labels.minimise.push_back(*amount);
+    const bool has_period = labels.minimise.size() < question.pareto.size();
+    const auto found = (has_period ? front_with_period : search_loads)(problem, labels, cancel);
     if (!found && found.error().code == ErrorCode::kUnsupported) return too_many(question);
     if (!found && found.error().code == ErrorCode::kInfeasible) return infeasible();
     if (!found) return found.error();
-    for (const FoundWalk& walk : *found) {
+    for (const FoundWalk& walk : found->walks) {
       TIDELINE_TRY(WalkPlan plan, judged(table, question, problem, walk));
+      plan.note = found->note;
       plans.push_back(std::move(plan));
     }
   }
@@ -330,10 +398,10 @@ Result<std::vector<WalkCandidate>> walk_candidates(const Table& given, const Que
   const WalkProblem problem = make_walk_problem(table, as_asked);
   std::vector<WalkCandidate> list;
   const auto add = [&](WalkCandidate::Kind kind, std::uint32_t index, const WalkProblem& searched,
-                       const Result<std::vector<FoundWalk>>& found) -> Status {
+                       const Result<Narrowed>& found) -> Status {
     if (!found && (found.error().code == ErrorCode::kInfeasible || found.error().code == ErrorCode::kUnsupported)) return {};
     if (!found) return found.error();
-    TIDELINE_TRY(WalkPlan plan, judged(anywhere, free, searched, (*found)[0]));
+    TIDELINE_TRY(WalkPlan plan, judged(anywhere, free, searched, found->walks[0]));
     WalkCandidate candidate{.kind = kind, .index = index, .plan = std::move(plan)};
     std::vector<std::string> why;
     for (std::uint32_t op = 0; op < std::min<std::size_t>(table.keep_on_source, candidate.plan.walk.devices.size()); ++op)
@@ -373,7 +441,7 @@ Result<std::vector<WalkCandidate>> walk_candidates(const Table& given, const Que
   if (const auto amount = amount_of(free.objective)) {
     LabelQuestion labels{.minimise = {*amount}};
     labels.two_devices = true;
-    TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kSplit, 0, problem, search_labels(problem, labels, cancel)));
+    TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kSplit, 0, problem, search_loads(problem, labels, cancel)));
   }
   return list;
 }

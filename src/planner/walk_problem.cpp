@@ -180,6 +180,8 @@ WalkAmounts measure(const WalkProblem& problem, const Steps& steps) {
   double bytes = problem.cut_bytes[0];
   double most_needed = 0;  // by the segment under way
   bool has_left = false;
+  std::vector<bool> seen(problem.devices);
+  seen[problem.stations[at].device] = true;
   for (const std::uint32_t step : steps) {
     const std::size_t device = problem.stations[at].device;
     if (step == kComputes) {
@@ -208,6 +210,9 @@ WalkAmounts measure(const WalkProblem& problem, const Steps& steps) {
       ways[hop.way] += bytes * hop.way_ms_per_byte;
       if (problem.is_running(at) && !has_left) run(device, problem.end(done, device));
       at = hop.to;
+      if (has_left) continue;
+      amounts.returns = amounts.returns || seen[problem.stations[at].device];
+      seen[problem.stations[at].device] = true;
     }
   }
   for (const double load : busy) amounts.period = std::max(amounts.period, load);

@@ -98,6 +98,7 @@ struct WalkAmounts {
   Amounts sums{};
   double period = 0;
   std::vector<double> memory;  // [device]
+  bool returns = false;        // visits a device twice before the result goes home
 };
 WalkAmounts measure(const WalkProblem& problem, const Steps& steps);
 
