@@ -100,9 +100,9 @@ Result<WalkPlan> judged(const Table& table, const Question& question, const Walk
   return plan;
 }
 
-// How much is looked at before the walks are narrowed to those that visit no device twice: about a second.
-constexpr std::size_t kLabelsAtFirst = 200'000;
-constexpr std::uint64_t kComparisonsAtFirst = 200'000'000;
+// How much is looked at before the walks are narrowed to those that visit no device twice: some tenths of a second.
+constexpr std::size_t kLabelsAtFirst = 150'000;
+constexpr std::uint64_t kComparisonsAtFirst = 50'000'000;
 constexpr const char* kNoReturn =
     "among the routes that visit no device twice before the result goes home: all routes are too many";
 
@@ -117,13 +117,15 @@ Result<Narrowed> search_loads(const WalkProblem& problem, LabelQuestion labels, 
     TIDELINE_TRY(std::vector<FoundWalk> walks, search_labels(problem, labels, cancel));
     return Narrowed{std::move(walks), ""};
   }
-  LabelQuestion first = labels;
-  first.labels_max = kLabelsAtFirst;
-  first.comparisons_max = kComparisonsAtFirst;
-  auto all = search_labels(problem, first, cancel);
-  if (all) return Narrowed{std::move(*all), ""};
-  if (all.error().code != ErrorCode::kUnsupported) return all.error();
-  labels.no_return = true;
+  if (!labels.no_return) {
+    LabelQuestion first = labels;
+    first.labels_max = kLabelsAtFirst;
+    first.comparisons_max = kComparisonsAtFirst;
+    auto all = search_labels(problem, first, cancel);
+    if (all) return Narrowed{std::move(*all), ""};
+    if (all.error().code != ErrorCode::kUnsupported) return all.error();
+    labels.no_return = true;
+  }
   TIDELINE_TRY(std::vector<FoundWalk> walks, search_labels(problem, labels, cancel));
   return Narrowed{std::move(walks), kNoReturn};
 }
@@ -197,6 +199,7 @@ Result<Narrowed> front_with_period(const WalkProblem& problem, LabelQuestion lab
     for (const FoundWalk& walk : found->walks) largest = std::max(largest, walk.period);
     front.walks.insert(front.walks.end(), found->walks.begin(), found->walks.end());
     if (!found->note.empty()) front.note = found->note;
+    labels.no_return = !front.note.empty();
     if (largest == 0) return front;
     labels.period = largest * (1 - 3e-9);
   }
