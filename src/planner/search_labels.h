@@ -20,8 +20,8 @@ struct LabelQuestion {
   std::array<std::optional<double>, kAmounts> limits;
   std::optional<double> period;
   bool two_devices = false;  // only walks in which at least two devices compute
-  // Only walks that visit no device twice before the result goes home. Then a device's load is over when it is left, and the search is
-  // much smaller. For up to 64 devices.
+  // Only walks that visit no device twice before the result goes home. Then a device's load is over when it is left, and the
+  // search is much smaller. For up to 64 devices.
   bool no_return = false;
   // Above it kUnsupported. Half a minute at the most.
   std::size_t labels_max = 4'000'000;

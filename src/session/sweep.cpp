@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "planner/table_walks.h"
 #include "report/table.h"
 
 namespace tideline {
@@ -24,6 +25,20 @@ std::vector<std::uint32_t> nodes_of(const Cluster& cluster, const Estimate& esti
   return nodes;
 }
 
+// A point of a table of version 2.
+Result<report::SweepPoint> walk_point(const Table& table, const std::string& planner, const Control& control, std::string& used) {
+  report::SweepPoint point{.single_ms = std::vector<double>(table.devices.size(), std::nan(""))};
+  TIDELINE_TRY(const WalkPlan plan, plan_walk(table, {}, planner, control.cancel));
+  used = plan.planner;
+  point.device = plan.walk.devices;
+  point.latency_ms = plan.value.total.latency_ms;
+  TIDELINE_TRY(const std::vector<WalkCandidate> list, walk_candidates(table, {}, control.cancel));
+  for (const WalkCandidate& candidate : list)
+    if (candidate.kind == WalkCandidate::Kind::kNative && candidate.infeasible.empty())
+      point.single_ms[candidate.index] = candidate.plan.value.total.latency_ms;
+  return point;
+}
+
 }  // namespace
 
 Result<std::vector<double>> sweep_bandwidths(const SweepRange& range) {
@@ -41,9 +56,17 @@ Result<Sweep> sweep_table(Table table, const SweepRange& range, const std::strin
   TIDELINE_TRY(const std::vector<double> bandwidths, sweep_bandwidths(range));
   Sweep sweep{.devices = table.devices};
   for (const std::uint32_t op : table.order) sweep.layers.push_back(table.op_names[op]);
+  table.exits.clear();  // every layer has a device
   for (const double bandwidth : bandwidths) {
     TIDELINE_CHECK_OK(control.check());
-    for (TableLink& link : table.links) link.bytes_per_s = bandwidth;
+    for (TableLink& link : table.links) link.bytes_per_s = link.back_bytes_per_s = bandwidth;
+    if (table.version == 2) {
+      TIDELINE_TRY(report::SweepPoint point, walk_point(table, planner, control, sweep.planner));
+      point.bytes_per_s = bandwidth;
+      sweep.points.push_back(std::move(point));
+      control.report({kSweeping, sweep.points.size(), bandwidths.size(), ""});
+      continue;
+    }
     TIDELINE_TRY(const TablePlan plan, plan_table(table, planner));
     sweep.planner = plan.planner;
     report::SweepPoint point{.bytes_per_s = bandwidth, .latency_ms = plan.value.latency_ms};

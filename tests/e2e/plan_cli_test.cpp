@@ -322,5 +322,84 @@ TEST_F(PlanCli, ExamplesAreValid) {
   EXPECT_GE(checked, 3);
 }
 
+// Questions about a table of version 2: the documented keys, and the walk that they describe.
+TEST_F(PlanCli, AnswersQuestionsAboutASite) {
+  const std::string site = "plan --table " + table("site.json") + " -o json ";
+  const Outcome energy = run(site + "--objective energy --limit latency=200ms --limit memory");
+  ASSERT_EQ(energy.exit_code, 0) << energy.err;
+  const nlohmann::json plan = energy.json();
+  EXPECT_EQ(plan["objective"], "energy");
+  EXPECT_EQ(plan["planner"], "labels");
+  EXPECT_EQ(plan["energy_of"], nlohmann::json({"cam"}));
+  EXPECT_TRUE(plan["exit"].is_null());
+  EXPECT_LE(plan["latency_ms"], 200);
+  EXPECT_EQ(plan["accuracy"], 0.9);
+  ASSERT_EQ(plan["device"].size(), 6u);
+  EXPECT_EQ(plan["codec"].size() + 1, plan["route"].size());
+  EXPECT_EQ(plan["link"].size() + 1, plan["route"].size());
+  for (std::size_t op = 0; op < 6; ++op) EXPECT_EQ(plan["route"][plan["at"][op].get<std::size_t>()], plan["device"][op]);
+  EXPECT_EQ(plan["candidates"][0]["name"], "everything on cam");
+  EXPECT_THAT(plan["candidates"][0]["infeasible"].get<std::string>(), HasSubstr("cam needs"));
+  EXPECT_TRUE(plan["candidates"][2]["infeasible"].is_null());
+
+  const nlohmann::json edgent = run(site + "--objective accuracy --limit latency=80ms").json();
+  EXPECT_EQ(edgent["exit"], 1);
+  EXPECT_EQ(edgent["device"].size(), 4u);
+  const nlohmann::json kept = run(site + "--keep-on-source conv2").json();
+  EXPECT_EQ(kept["device"][2], 0);
+  EXPECT_EQ(run(site + "--keep-on-source 3").json()["device"], kept["device"]);
+  EXPECT_EQ(run(site + "--keep-on-source input").json()["device"][0], 0);
+  EXPECT_EQ(run(site + "--planner labels").json()["latency_ms"], run(site).json()["latency_ms"]);
+
+  const nlohmann::json front = run(site + "--pareto latency,accuracy").json();
+  EXPECT_EQ(front["pareto"], nlohmann::json({"latency", "accuracy"}));
+  ASSERT_GT(front["front"].size(), 2u);
+  for (std::size_t i = 1; i < front["front"].size(); ++i) {
+    EXPECT_LT(front["front"][i - 1]["latency_ms"], front["front"][i]["latency_ms"]);
+    EXPECT_LT(front["front"][i - 1]["accuracy"], front["front"][i]["accuracy"]);
+  }
+  EXPECT_THAT(run("plan --table " + table("site.json") + " -o csv").out, HasSubstr("latency_ms,energy_j,period_ms,upload_bytes"));
+  // Version 1, read as version 2.
+  EXPECT_EQ(run("plan --table " + table("alexnet.json") + " --objective upload -o json").json()["upload_bytes"], 0);
+}
+
+TEST_F(PlanCli, SaysWhichLimitsClash) {
+  const Outcome none =
+      run("plan --table " + table("site.json") + " --limit latency=50ms --limit accuracy=0.88 --limit upload=1MB -o json");
+  EXPECT_EQ(none.exit_code, 4);
+  const nlohmann::json json = none.json();
+  EXPECT_EQ(json["ok"], false);
+  EXPECT_EQ(json["error"]["code"], "INFEASIBLE");
+  ASSERT_EQ(json["limits"].size(), 3u);
+  EXPECT_EQ(json["limits"][0]["quantity"], "latency");
+  EXPECT_EQ(json["limits"][0]["clashes"], true);
+  EXPECT_LT(json["limits"][0]["alone"], 50);
+  EXPECT_EQ(json["limits"][1]["clashes"], false);
+  EXPECT_EQ(json["limits"][2]["clashes"], true);
+  EXPECT_EQ(json["limits"][2]["alone"], 0.9);
+  EXPECT_THAT(none.err, HasSubstr("latency <= 50.0 ms and accuracy >= 0.88"));
+  EXPECT_EQ(run("plan --table " + table("site.json") + " --limit latency=50ms --limit accuracy=0.88").exit_code, 4);
+}
+
+TEST_F(PlanCli, RefusesQuestionsWithASentence) {
+  const std::string site = "plan --table " + table("site.json");
+  const auto refused = [&](const std::string& arguments, int exit_code, const std::string& says) {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.exit_code, exit_code) << arguments;
+    EXPECT_THAT(outcome.err, HasSubstr(says)) << arguments;
+  };
+  refused(site + " --objective speed", 2, "latency, energy, period, upload, accuracy");
+  refused(site + " --limit latency", 2, "latency=200ms");
+  refused(site + " --limit latency=200", 2, "ms");
+  refused(site + " --limit energy=-1J", 2, "0 or more");
+  refused(site + " --pareto latency", 2, "two or three");
+  refused(site + " --keep-on-source conv9", 3, "no block is named 'conv9'");
+  refused(site + " --keep-on-source 7", 3, "there are 6");
+  refused(site + " --planner aaiot", 3, "labels");
+  refused(site + " --pairs", 3, "--pairs");
+  refused("plan --table " + table("alexnet.json") + " --objective energy", 3, "compute_w");
+  refused("plan --table " + table("diamond.json") + " --objective period", 3, "edges");
+}
+
 }  // namespace
 }  // namespace tideline
