@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/address.h"
+#include "base/energy.h"
 #include "base/limits.h"
 #include "base/name.h"
 #include "base/text.h"
@@ -19,6 +20,8 @@ namespace tideline {
 namespace {
 
 constexpr std::array<std::string_view, 3> kTierNames{"device", "edge", "cloud"};
+// Above it a unit was mistaken.
+constexpr double kWattsMax = 1e6;
 
 Result<Tier> read_tier(const YamlNode& yaml) {
   TIDELINE_TRY(const std::string text, yaml.text());
@@ -36,6 +39,23 @@ Result<Address> read_address(const YamlNode& yaml) {
   if (!address) return yaml.error(address.error().message);
   if (address->port == 0) return yaml.error(fmt::format("a port is 1 to 65535, found '{}'", printable(text)));
   return address;
+}
+
+Result<Power> read_power(const YamlNode& yaml) {
+  TIDELINE_TRY(YamlMap map, yaml.map());
+  Power power;
+  for (const auto& [key, to] : {std::pair{"compute", &power.compute_w}, std::pair{"transmit", &power.transmit_w},
+                                std::pair{"receive", &power.receive_w}, std::pair{"idle", &power.idle_w}}) {
+    const YamlNode value = map.optional(key);
+    if (!value.present()) continue;
+    TIDELINE_TRY(const std::string text, value.text());
+    const auto watts = parse_watts(text);
+    if (!watts) return value.error(watts.error().message);
+    if (*watts > kWattsMax) return value.error(fmt::format("at most {}, found {}", format_watts(kWattsMax), text));
+    *to = *watts;
+  }
+  TIDELINE_CHECK_OK(map.finish());
+  return power;
 }
 
 Result<Node> read_node(const YamlNode& yaml, const std::vector<Node>& before, bool is_version_1) {
@@ -67,6 +87,9 @@ Result<Node> read_node(const YamlNode& yaml, const std::vector<Node>& before, bo
     node.memory_bytes = *bytes;
   }
   TIDELINE_TRY(node.profile, map.optional("profile").text_or(""));
+  if (const YamlNode power = map.optional("power"); power.present()) {
+    TIDELINE_TRY(node.power, read_power(power));
+  }
   TIDELINE_CHECK_OK(map.finish());
 
   for (const Node& other : before) {
@@ -116,6 +139,7 @@ Result<Link> read_link(const YamlNode& yaml, const std::vector<Node>& nodes, boo
     link.host = place.host;
     link.port = place.port;
   }
+  TIDELINE_TRY(link.metered, map.optional("metered").boolean_or(true));
   TIDELINE_CHECK_OK(map.finish());
   if (from_index == to_index)
     return to.error(fmt::format("a link from '{}' to itself: a link joins two nodes", nodes[from_index].name));

@@ -2,7 +2,8 @@
 //
 //   version: 2
 //   nodes:
-//     - {name: camera, tier: device, address: 127.0.0.1:7411, threads: 1, slowdown: 8, memory: 512MB}
+//     - {name: camera, tier: device, address: 127.0.0.1:7411, threads: 1, slowdown: 8, memory: 512MB,
+//        power: {compute: 3W, transmit: 1.2W, receive: 0.9W, idle: 0.4W}}
 //     - {name: gateway, tier: edge, address: 127.0.0.1:7412, threads: 1, slowdown: 2}
 //     - {name: server, tier: cloud, address: 127.0.0.1:7413, threads: 1}
 //   links:
@@ -32,6 +33,15 @@ enum class NodeId : std::uint32_t {};
 enum class Tier { kDevice, kEdge, kCloud };
 std::string_view to_string(Tier tier);
 
+// Watts; what the file leaves out is 0.
+struct Power {
+  double compute_w = 0;   // while it computes
+  double transmit_w = 0;  // while its bytes are on a link
+  double receive_w = 0;
+  double idle_w = 0;  // all the time
+  bool operator==(const Power&) const = default;
+};
+
 struct Node {
   std::string name;  // as in base/name.h, unique
   Tier tier = Tier::kDevice;
@@ -41,6 +51,7 @@ struct Node {
   std::optional<Bytes> memory_bytes;  // for parameters and activations of what it runs
   double slowdown = 1;                // emulated: measured compute time is stretched by this factor; 1 or more
   std::string profile;                // a *.profile.json measured on this node; empty: the one given on the command line
+  std::optional<Power> power;         // none: its energy is not counted
   bool operator==(const Node&) const = default;
 };
 
@@ -54,6 +65,7 @@ struct Link {
   // `address` of the file: how `from` reaches `to` over this link. Empty: at the node's own address.
   std::string host;
   std::uint16_t port = 0;
+  bool metered = true;  // its bytes count as upload
   bool operator==(const Link&) const = default;
 };
 

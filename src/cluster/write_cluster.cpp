@@ -42,6 +42,9 @@ std::string write_cluster(const Cluster& cluster) {
                         to_string(node.tier), address(node.host, node.port), node.threads, node.slowdown);
     if (node.memory_bytes) yaml += fmt::format(", memory: {}B", *node.memory_bytes);
     if (!node.profile.empty()) yaml += fmt::format(", profile: {}", in_quotes(node.profile));
+    if (const auto& power = node.power)
+      yaml += fmt::format(", power: {{compute: {}W, transmit: {}W, receive: {}W, idle: {}W}}", power->compute_w,
+                          power->transmit_w, power->receive_w, power->idle_w);
     yaml += "}\n";
   }
   if (!cluster.links.empty()) yaml += "links:\n";
@@ -49,6 +52,7 @@ std::string write_cluster(const Cluster& cluster) {
     yaml += fmt::format("  - {{from: {}, to: {}, bandwidth: {}B/s, bandwidth_back: {}B/s, rtt: {}ms", name(link.from),
                         name(link.to), link.bytes_per_s, link.back_bytes_per_s, link.rtt.count());
     if (!link.host.empty()) yaml += fmt::format(", address: {}", address(link.host, link.port));
+    if (!link.metered) yaml += ", metered: false";
     yaml += "}\n";
   }
   if (cluster.source != NodeId{0}) yaml += fmt::format("source: {}\n", name(cluster.source));

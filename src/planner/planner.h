@@ -22,6 +22,7 @@
 #include "cost/cost.h"
 #include "plan/plan.h"
 #include "planner/question.h"
+#include "planner/why_not.h"
 
 namespace tideline {
 
@@ -32,8 +33,8 @@ enum class Walks : std::uint8_t {
 };
 
 struct PlanRequest {
-  CostInput cost;  // what it points to must outlive the call
-  Objective objective = Objective::kLatency;
+  CostInput cost;     // what it points to must outlive the call
+  Question question;  // latency without limits unless said otherwise; memory limits of the cluster always hold
   Walks walks = Walks::kAny;
   CancelToken cancel;  // kCancelled soon after it is set
 };
@@ -50,6 +51,7 @@ struct PlanResult {
   Plan plan;
   Estimate estimate;
   PlannerStats stats;
+  Values values;  // of the estimate and cost/totals.h; the accuracy is the whole model's own, 1
   bool operator==(const PlanResult&) const = default;
 };
 
@@ -71,7 +73,8 @@ std::string planner_names();
 
 // Checks the request, runs the planner of that name and verifies its plan (a program of the cluster, every block once, memory
 // limits kept). "auto" is aaiot where the places are a chain and coming back with blocks left does not win, else route; for a
-// table of a graph it is min-cut. A difference below a billionth is a tie, and aaiot's. kNotFound for an unknown name,
+// table of a graph it is min-cut. A difference below a billionth is a tie, and aaiot's. A question beyond latency is answered by
+// labels (docs/algorithms/labels.md); exhaustive and native take it too. kNotFound for an unknown name,
 // kInvalidArgument for cluster and profiles that do not fit, kInfeasible (with the reason for each node) when no placement keeps
 // the memory limits, kUnsupported when the planner gives up, kInternal when its plan does not verify.
 Result<PlanResult> run_planner(const PlanRequest& request, std::string_view planner);
@@ -82,13 +85,23 @@ struct Candidate {
   Kind kind = Kind::kNative;
   Plan plan;
   Estimate estimate;  // says why when it is infeasible
+  Values values = {};
+  std::string ruled_out = {};  // by which limits, memory included; empty: by none
   bool operator==(const Candidate&) const = default;
 };
 
 // Everything on each node that a request can reach, by the best route there, feasible or not, in the order of the cluster file;
-// then the best plan with two segments or more (when there is a feasible one). The answer of an exact planner is always one of
-// these or ties with one.
+// then the best plan with two segments or more (when there is a feasible one). Best for the question's objective, whatever its
+// limits but the cluster's memory. The answer of an exact planner to a question without limits is always one of these or ties
+// with one.
 Result<std::vector<Candidate>> candidates(const PlanRequest& request);
+
+// For request.question.pareto: all plans that no other beats within the question's limits, the best in the first quantity first.
+// Errors as run_planner().
+Result<std::vector<PlanResult>> plan_front(const PlanRequest& request);
+
+// When run_planner() or plan_front() is kInfeasible: which limits clash. An error when the cluster's memory alone is too little.
+Result<std::vector<LimitReport>> why_not(const PlanRequest& request);
 
 // The best plan with two segments or more. kInfeasible when there is none.
 Result<PlanResult> plan_best_split(const PlanRequest& request);

@@ -7,8 +7,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/limits.h"
 #include "base/text.h"
+#include "cost/totals.h"
+#include "planner/model_walks.h"
 #include "planner/problem.h"
+#include "planner/search_walks.h"
 
 namespace tideline {
 namespace {
@@ -24,6 +28,22 @@ constexpr std::array kPlanners{
     Planner{"native", "everything on the one best node", solve_native},
 };
 
+Values values_of(const Cluster& cluster, const Estimate& estimate) {
+  const Totals all = totals(cluster, estimate);
+  return {.latency_ms = estimate.latency.count(),
+          .energy_j = all.energy_j,
+          .period_ms = all.period.count(),
+          .upload_bytes = all.upload_bytes};
+}
+
+// Nothing but the least latency within the cluster's memory.
+bool is_plain(const Question& question) {
+  Limits limits = question.limits;
+  limits.memory = false;
+  return question.objective == Objective::kLatency && question.pareto.empty() && !limits.any() &&
+         question.keep_on_source.value_or(0) == 0;
+}
+
 // Everything on the source fits any cluster and chain that belong together, so its estimate checks the request.
 Status check_request(const PlanRequest& request) {
   const CostInput& cost = request.cost;
@@ -38,6 +58,15 @@ Status check_request(const PlanRequest& request) {
                   .segments = {{.node = source, .last_block = static_cast<std::uint32_t>(profile.blocks.size() - 1)}}};
   const auto value = estimate(cost, plan);
   if (!value) return value.error();
+  const Question& question = request.question;
+  if (question.asks_for(Objective::kEnergy) && energy_of(*cost.cluster).empty())
+    return Error{
+        ErrorCode::kInvalidArgument,
+        "[plan] energy is asked for, and no node has power numbers: write power: {compute: 3W, transmit: 1.2W, receive: 0.9W, "
+        "idle: 0.4W} at a node of the cluster file"};
+  if (question.keep_on_source.value_or(0) > profile.blocks.size())
+    return Error{ErrorCode::kInvalidArgument, fmt::format("[plan] {} blocks must stay on the source, and the model has {}",
+                                                          *question.keep_on_source, profile.blocks.size())};
   return {};
 }
 
@@ -56,6 +85,8 @@ Status verify_result(const PlanRequest& request, const PlanResult& result) {
   if (!again) return defect("is not one: " + again.error().message);
   if (!again->infeasible.empty()) return defect("breaks a memory limit: " + again->infeasible);
   if (*again != result.estimate) return defect("has another estimate than the cost model's");
+  if (const auto broken = broken_limits(request.question, values_of(*request.cost.cluster, *again)); !broken.empty())
+    return defect("breaks a limit: " + broken[0]);
   return {};
 }
 
@@ -88,6 +119,7 @@ class ModelProblem {
                                         .last_block = block});
     }
     TIDELINE_TRY(result.estimate, estimate(request_.cost, result.plan));
+    result.values = values_of(*request_.cost.cluster, result.estimate);
     return result;
   }
 
@@ -95,17 +127,93 @@ class ModelProblem {
     return {.cancel = request_.cancel, .judge = [this](std::span<const std::uint32_t> places) -> std::optional<double> {
               const auto result = finish("", {.places = {places.begin(), places.end()}, .stats = {}});
               if (!result || !result->estimate.infeasible.empty()) return std::nullopt;
-              return result->estimate.latency.count();
+              const Question& question = request_.question;
+              if (!keeps_on_source(places) || !broken_limits(question, result->values).empty()) return std::nullopt;
+              return (question.objective == Objective::kAccuracy ? -1 : 1) * result->values.of(question.objective);
             }};
+  }
+
+  bool keeps_on_source(std::span<const std::uint32_t> places) const {
+    const std::size_t keep = request_.question.keep_on_source.value_or(0);
+    return std::all_of(places.begin(), places.begin() + static_cast<std::ptrdiff_t>(keep),
+                       [&](std::uint32_t place) { return problem_.node(place) == problem_.node(0); });
   }
 
   Result<PlanResult> solve(std::string_view planner) const {
     std::string_view used = planner;
+    if (!is_plain(request_.question) && planner != "exhaustive" && planner != "native") return answer(planner);
     auto solution = run_solver(problem_, context(), planner, used);
-    if (!solution && solution.error().code == ErrorCode::kInfeasible) return infeasible();
+    if (!solution && solution.error().code == ErrorCode::kInfeasible)
+      return request_.question.limits.any() ? solution.error() : infeasible();
     if (!solution) return std::move(solution).error();
     if (!solution->by.empty()) used = solution->by;
     return finish(used, std::move(*solution));
+  }
+
+  // What labels find for a question beyond latency, judged.
+  Result<std::vector<PlanResult>> judged(const WalkProblem& walks, const Question& question,
+                                         const Result<FoundWalks>& found) const {
+    if (!found && found.error().code == ErrorCode::kInfeasible && !question.limits.any()) return infeasible();
+    if (!found) return found.error();
+    std::vector<PlanResult> results;
+    for (const FoundWalk& walk : found->walks) {
+      std::vector<std::uint32_t> places = places_of(walks, walk.steps);
+      if (walk_of(problem_.places, places).positions.size() > limits::kPlanStagesMax)
+        return Error{ErrorCode::kUnsupported,
+                     fmt::format("[plan] the best route has more than {} positions: plan for latency without "
+                                 "limits, or drop nodes",
+                                 limits::kPlanStagesMax)};
+      TIDELINE_TRY(PlanResult result, finish("labels", {.places = std::move(places), .stats = {.note = found->note}}));
+      TIDELINE_CHECK_OK(check_judged(question, walks, walk, result.values));
+      results.push_back(std::move(result));
+    }
+    return results;
+  }
+
+  Result<PlanResult> answer(std::string_view planner) const {
+    if (planner != "auto" && planner != "labels")
+      return Error{
+          ErrorCode::kUnsupported,
+          fmt::format("[plan] '{}' plans for latency alone: objectives, limits and --keep-on-source are for auto, labels, "
+                      "exhaustive or native",
+                      printable(planner))};
+    const Question& question = request_.question;
+    TIDELINE_TRY(const WalkProblem walks, make_walk_problem(request_.cost, problem_, question));
+    TIDELINE_TRY(std::vector<PlanResult> results, judged(walks, question, best_walk(walks, question, request_.cancel)));
+    return std::move(results[0]);
+  }
+
+  Result<std::vector<PlanResult>> front() const {
+    const Question& question = request_.question;
+    TIDELINE_TRY(const WalkProblem walks, make_walk_problem(request_.cost, problem_, question));
+    TIDELINE_TRY(std::vector<PlanResult> results, judged(walks, question, tradeoff_walks(walks, question, request_.cancel)));
+    std::vector<Values> values;
+    for (const PlanResult& result : results) values.push_back(result.values);
+    std::vector<PlanResult> kept;
+    for (const std::size_t index : front_of(question, values)) kept.push_back(std::move(results[index]));
+    return kept;
+  }
+
+  Result<PlanResult> best_split() const {
+    Question free{.objective = request_.question.pareto.empty() ? request_.question.objective : request_.question.pareto[0]};
+    free.keep_on_source = request_.question.keep_on_source;
+    TIDELINE_TRY(const WalkProblem walks, make_walk_problem(request_.cost, problem_, free));
+    TIDELINE_TRY(std::vector<PlanResult> results, judged(walks, free, best_split_walk(walks, free.objective, request_.cancel)));
+    return std::move(results[0]);
+  }
+
+  // Why a placement is no answer; empty: it is one.
+  std::string ruled_out(const PlanResult& result) const {
+    std::vector<std::string> why = broken_limits(request_.question, result.values);
+    const std::size_t keep = request_.question.keep_on_source.value_or(0);
+    const std::string& source = request_.cost.cluster->nodes[problem_.node_ids[problem_.node(0)]].name;
+    for (const PlanSegment& segment : result.plan.segments)
+      if (segment.first_block < keep && segment.node != source) {
+        why.push_back(fmt::format("the first {} blocks must stay on {}", keep, source));
+        break;
+      }
+    if (!result.estimate.infeasible.empty()) why.insert(why.begin(), result.estimate.infeasible);
+    return fmt::format("{}", fmt::join(why, "; "));
   }
 
   // Everything on each node that can be reached, by its best route; in the order of the cluster file.
@@ -115,13 +223,21 @@ class ModelProblem {
       TIDELINE_TRY(PlanResult native,
                    finish("native", {.places = std::vector<std::uint32_t>(problem_.blocks, place), .stats = {}}));
       std::optional<Candidate>& known = best[problem_.node_ids[problem_.node(place)]];
-      if (!known || native.estimate.latency < known->estimate.latency)
-        known = Candidate{Candidate::Kind::kNative, std::move(native.plan), std::move(native.estimate)};
+      const Objective objective = request_.question.pareto.empty() ? request_.question.objective : request_.question.pareto[0];
+      const auto rank = [&](const Values& values) {
+        return std::pair((objective == Objective::kAccuracy ? -1 : 1) * values.of(objective), values.latency_ms);
+      };
+      if (!known || rank(native.values) < rank(known->values)) known = candidate(Candidate::Kind::kNative, std::move(native));
     }
     std::vector<Candidate> list;
     for (std::optional<Candidate>& candidate : best)
       if (candidate) list.push_back(std::move(*candidate));
     return list;
+  }
+
+  Candidate candidate(Candidate::Kind kind, PlanResult result) const {
+    std::string why = ruled_out(result);
+    return {kind, std::move(result.plan), std::move(result.estimate), result.values, std::move(why)};
   }
 
   // kInfeasible, saying why everything on each node does not fit.
@@ -204,13 +320,34 @@ Result<PlanResult> run_planner(const PlanRequest& request, std::string_view plan
 Result<std::vector<Candidate>> candidates(const PlanRequest& request) {
   TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
   TIDELINE_TRY(std::vector<Candidate> list, model.natives());
-  auto split = plan_best_split(request);
+  auto split = is_plain(request.question) ? plan_best_split(request) : model.best_split();
   if (split) {
-    list.push_back({Candidate::Kind::kSplit, std::move(split->plan), std::move(split->estimate)});
+    list.push_back(model.candidate(Candidate::Kind::kSplit, std::move(*split)));
   } else if (split.error().code == ErrorCode::kCancelled) {
     return split.error();
   }
   return list;
+}
+
+Result<std::vector<PlanResult>> plan_front(const PlanRequest& request) {
+  TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
+  TIDELINE_TRY(std::vector<PlanResult> front, model.front());
+  for (const PlanResult& result : front) TIDELINE_CHECK_OK(verify_result(request, result));
+  return front;
+}
+
+Result<std::vector<LimitReport>> why_not(const PlanRequest& request) {
+  PlanRequest part = request;
+  part.question = {};
+  const auto any = run_planner(part, "auto");
+  if (!any) return any.error();
+  Question question = request.question;
+  question.limits.memory = false;  // holds always, and can be kept
+  return why_not(question, question.keep_on_source.value_or(0), [&](const Question& asked) -> Result<Values> {
+    part.question = asked;
+    TIDELINE_TRY(const PlanResult result, run_planner(part, "auto"));
+    return result.values;
+  });
 }
 
 Result<PlanResult> plan_best_split(const PlanRequest& request) {
@@ -234,7 +371,7 @@ Result<std::vector<Candidate>> best_pairs(const PlanRequest& request) {
   std::vector<Candidate> list;
   for (const PairCut& cut : cuts) {
     TIDELINE_TRY(PlanResult result, model.finish("pair", {.places = placement_of(model.problem(), cut), .stats = {}}));
-    list.push_back({Candidate::Kind::kPair, std::move(result.plan), std::move(result.estimate)});
+    list.push_back(model.candidate(Candidate::Kind::kPair, std::move(result)));
   }
   return list;
 }

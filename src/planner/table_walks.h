@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "planner/question.h"
 #include "planner/walk.h"
+#include "planner/why_not.h"
 
 namespace tideline {
 
@@ -39,17 +40,7 @@ Result<WalkPlan> plan_walk(const Table& table, const Question& question, std::st
 Result<std::vector<WalkPlan>> walk_front(const Table& table, const Question& question, std::string_view planner,
                                          const CancelToken& cancel);
 
-// One limit of a question that no walk answers.
-struct LimitReport {
-  std::string quantity;         // "latency", ..., "memory", "keep-on-source"
-  double limit = 0;             // of no meaning for memory; blocks for keep-on-source
-  std::optional<double> alone;  // the best that this quantity can be when the other limits are dropped; none for the last two
-  bool clashes = false;         // one of a smallest set of limits that no walk keeps together
-  bool operator==(const LimitReport&) const = default;
-};
 Result<std::vector<LimitReport>> why_not(const Table& table, const Question& question, const CancelToken& cancel);
-// "no plan keeps latency <= 20 ms and energy <= 0.1 J together: alone, latency can be 18 ms and energy 0.08 J".
-std::string describe(const std::vector<LimitReport>& report);
 
 // A walk shown beside the answer.
 struct WalkCandidate {
