@@ -133,6 +133,7 @@ class Search {
     }
     memory_from_ = slot;
     set_growth();
+    set_relief();
     set_capacity();
   }
 
@@ -163,6 +164,17 @@ class Search {
         growth += head;
       }
     }
+  }
+
+  // Corrections may be negative: a load can still shrink by these.
+  void set_relief() {
+    if (problem_.begins.empty()) return;
+    relief_.assign((problem_.blocks + 1) * problem_.devices, 0);
+    for (std::size_t cut = problem_.blocks; cut-- > 0;)
+      for (std::size_t device = 0; device < problem_.devices; ++device)
+        relief_[cut * problem_.devices + device] = relief_[(cut + 1) * problem_.devices + device] +
+                                                   std::max(0.0, -problem_.begin(cut, device)) +
+                                                   std::max(0.0, -problem_.end(cut, device));
   }
 
   // The blocks that are left, each at its quickest, must go into what the devices have left: a device that is never less than r
@@ -288,7 +300,8 @@ class Search {
       const std::size_t at = problem_.stations[station].device;
       for (std::size_t i = 0; i < devices_kept_; ++i) {
         double& load = row[loads_from_ + i];
-        if (load > limit) return false;
+        const double relief = relief_.empty() ? 0 : relief_[cut * problem_.devices + (question_.no_return ? at : i)];
+        if (load - relief > limit) return false;
         const double growth = is_going_home ? 0 : device_growth_[cut * problem_.devices + (question_.no_return ? at : i)];
         if (load + growth <= *question_.period) load = 0;
       }
@@ -566,6 +579,7 @@ class Search {
   std::vector<std::uint32_t> way_slot_;  // [way]: its number in a row
   std::vector<double> most_way_;         // [way], ms per byte
   std::vector<double> device_growth_;    // [cut * devices + device]
+  std::vector<double> relief_;           // [cut * devices + device]; empty: none
   std::vector<double> bytes_left_;       // [cut]: of all cuts from there on and the result
   std::vector<double> rest_;             // [cut]: the least work from there on
   std::vector<double> speed_;            // [device]: how much of the least work it can do in its time

@@ -190,11 +190,11 @@ Result<FoundWalks> tradeoff_walks(const WalkProblem& problem, const Question& qu
 
 std::vector<std::size_t> front_of(const Question& question, const std::vector<Values>& values) {
   const auto key = [&](std::size_t index) {
-    std::vector<double> key;
+    std::vector<double> numbers;
     for (const Objective objective : question.pareto)
-      key.push_back((objective == Objective::kAccuracy ? -1 : 1) * values[index].of(objective));
-    key.push_back(values[index].latency_ms);
-    return key;
+      numbers.push_back((objective == Objective::kAccuracy ? -1 : 1) * values[index].of(objective));
+    numbers.push_back(values[index].latency_ms);
+    return numbers;
   };
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
