@@ -27,26 +27,17 @@ struct Options {
   QuestionArguments question;
 };
 
-Status plan_model(const Context& context, const Options& options) {
-  if (options.question.is_given)
-    return Error{ErrorCode::kUnsupported,
-                 "--objective, --limit, --keep-on-source and --pareto are answered for a --table; for a MODEL plan without them"};
-  if (options.cluster.empty())
-    return Error{ErrorCode::kInvalidArgument, "say where the model can run: --cluster FILE (docs/formats/cluster.md)"};
-  TIDELINE_TRY(const Cluster cluster, read_cluster(options.cluster));
-  TIDELINE_TRY(PlanInputs inputs, load_plan_inputs(cluster, options.inputs, StepBar(context).control()));
-  if (!options.result_to.empty()) {
-    TIDELINE_TRY(inputs.result_to, result_to_from(options.result_to));
-  }
-  const PlanRequest request{.cost = inputs.cost(cluster), .cancel = context.interrupted};
-  PlanAnswer answer{.cost = &request.cost, .input_name = inputs.input_name, .made_up_inputs = inputs.made_up_inputs};
-  TIDELINE_TRY(answer.chosen, run_planner(request, options.planner));
-  TIDELINE_TRY(answer.candidates, candidates(request));
-  if (options.pairs) {
-    TIDELINE_TRY(answer.pairs, best_pairs(request));
-  }
-  if (!options.plan_out.empty()) TIDELINE_CHECK_OK(write_file_atomic(options.plan_out, write_plan(answer.chosen.plan)));
-  context.output == Output::kJson ? print_plan_json(answer) : print_plan_table(context, answer);
+// The cluster with the nodes that are busy stretched.
+Result<Cluster> cluster_of(const Options& options) {
+  TIDELINE_TRY(Cluster cluster, read_cluster(options.cluster));
+  std::vector<std::string> names;
+  for (const Node& node : cluster.nodes) names.push_back(node.name);
+  TIDELINE_TRY(const std::vector<double> factors, stretches(options.question.loads, names));
+  for (std::size_t i = 0; i < names.size(); ++i) cluster.nodes[i].slowdown *= factors[i];
+  return cluster;
+}
+
+Status print_notes(const Context& context, const Options& options, const Cluster& cluster, const PlanInputs& inputs) {
   note_made_up(context, inputs.made_up_inputs);
   if (context.quiet) return {};
   for (const std::string& note : inputs.notes) fmt::print(stderr, "note: {}\n", note);
@@ -56,9 +47,55 @@ Status plan_model(const Context& context, const Options& options) {
   return {};
 }
 
+Status plan_front_of(Context& context, const Options& options, const PlanRequest& request, PlanAnswer& answer) {
+  if (options.pairs || !options.plan_out.empty())
+    return Error{ErrorCode::kInvalidArgument,
+                 "--pareto gives many plans: leave --pairs and --plan-out out, and write the one you "
+                 "choose with its values as limits"};
+  auto front = plan_front(request);
+  if (!front && front.error().code == ErrorCode::kInfeasible) return print_why_not(context, why_not(request));
+  if (!front) return front.error();
+  return print_front(context, request.question, *front, answer, options.question.out);
+}
+
+Status plan_model(Context& context, const Options& options) {
+  if (options.cluster.empty())
+    return Error{ErrorCode::kInvalidArgument, "say where the model can run: --cluster FILE (docs/formats/cluster.md)"};
+  TIDELINE_TRY(const Cluster cluster, cluster_of(options));
+  TIDELINE_TRY(PlanInputs inputs, load_plan_inputs(cluster, options.inputs, StepBar(context).control()));
+  if (!options.result_to.empty()) {
+    TIDELINE_TRY(inputs.result_to, result_to_from(options.result_to));
+  }
+  PlanRequest request{.cost = inputs.cost(cluster), .question = options.question.question, .cancel = context.interrupted};
+  std::vector<std::string> blocks;
+  for (const BlockProfile& block : inputs.by_node[0]->blocks) blocks.push_back(block.name);
+  TIDELINE_TRY(request.question.keep_on_source, blocks_to_keep(options.question.keep_on_source, blocks));
+  PlanAnswer answer{.cost = &request.cost,
+                    .question = request.question,
+                    .input_name = inputs.input_name,
+                    .made_up_inputs = inputs.made_up_inputs};
+  if (!request.question.pareto.empty()) {
+    TIDELINE_CHECK_OK(plan_front_of(context, options, request, answer));
+    return print_notes(context, options, cluster, inputs);
+  }
+  auto chosen = run_planner(request, options.planner);
+  if (!chosen && chosen.error().code == ErrorCode::kInfeasible && options.question.is_given)
+    return print_why_not(context, why_not(request));
+  if (!chosen) return chosen.error();
+  answer.chosen = std::move(*chosen);
+  TIDELINE_TRY(answer.candidates, candidates(request));
+  if (options.pairs) {
+    TIDELINE_TRY(answer.pairs, best_pairs(request));
+  }
+  if (!options.plan_out.empty()) TIDELINE_CHECK_OK(write_file_atomic(options.plan_out, write_plan(answer.chosen.plan)));
+  context.output == Output::kJson ? print_plan_json(answer) : print_plan_table(context, answer);
+  return print_notes(context, options, cluster, inputs);
+}
+
 Status plan_table(Context& context, const Options& options) {
   TIDELINE_TRY(const Table table, read_table(options.table));
-  if (table.version == 1 && !options.question.is_given) return plan_table_file(context, table, options.planner, options.pairs);
+  if (table.version == 1 && !options.question.is_given && options.question.loads.empty())
+    return plan_table_file(context, table, options.planner, options.pairs);
   if (options.pairs)
     return Error{ErrorCode::kUnsupported,
                  "--pairs lists the best cuts of a table of version 1, planned for latency; leave it out here"};
@@ -67,6 +104,8 @@ Status plan_table(Context& context, const Options& options) {
 
 Status plan(Context& context, const Options& options) {
   const bool has_model = !options.inputs.model.model.empty() || !options.inputs.profiles.empty() || !options.cluster.empty();
+  if (!options.question.out.empty() && options.question.question.pareto.empty())
+    return Error{ErrorCode::kInvalidArgument, "--out is the folder for the trade-off of --pareto: say which quantities"};
   if (options.table.empty()) return plan_model(context, options);
   if (has_model) return Error{ErrorCode::kInvalidArgument, "plan either a MODEL or a --table, not both"};
   if (!options.result_to.empty())

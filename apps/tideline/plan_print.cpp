@@ -7,6 +7,8 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include "cost/totals.h"
+#include "front_files.h"
 #include "report/table.h"
 
 namespace tideline::app {
@@ -69,6 +71,57 @@ Json value_json(const Estimate& estimate) {
           {"transfer_ms", estimate.transfer.count()}};
 }
 
+const Cluster& cluster_of(const PlanAnswer& answer) { return *answer.cost->cluster; }
+
+Values values_of(const PlanAnswer& answer, const Estimate& estimate) {
+  const Totals all = totals(cluster_of(answer), estimate);
+  return {.latency_ms = estimate.latency.count(),
+          .energy_j = all.energy_j,
+          .period_ms = all.period.count(),
+          .upload_bytes = all.upload_bytes};
+}
+
+// The keys that tables answer with too, beside those of models.
+Json shared_json(const PlanAnswer& answer, const Plan& plan, const Estimate& estimate) {
+  const Values values = values_of(answer, estimate);
+  Json devices = Json::array();
+  for (const PlanSegment& segment : plan.segments)
+    for (std::uint32_t block = segment.first_block; block <= segment.last_block; ++block) devices.push_back(segment.node);
+  return {{"device", std::move(devices)},
+          {"codec", std::vector<std::string>(plan.route.empty() ? 0 : plan.route.size() - 1, "raw")},
+          {"exit", nullptr},
+          {"latency_ms", values.latency_ms},
+          {"energy_j", values.energy_j},
+          {"period_ms", values.period_ms},
+          {"upload_bytes", values.upload_bytes},
+          {"accuracy", values.accuracy}};
+}
+
+// More than the least latency was asked for.
+bool asks_more(const PlanAnswer& answer) {
+  return answer.question.objective != Objective::kLatency || answer.question.limits.any() || answer.question.keep_on_source;
+}
+
+// Energy where somebody has power numbers.
+std::vector<Objective> shown_quantities(const PlanAnswer& answer) {
+  std::vector<Objective> list;
+  if (!energy_of(cluster_of(answer)).empty()) list.push_back(Objective::kEnergy);
+  list.push_back(Objective::kPeriod);
+  list.push_back(Objective::kUpload);
+  return list;
+}
+
+std::string key_of(Objective objective) {
+  switch (objective) {
+    case Objective::kLatency: return "latency_ms";
+    case Objective::kEnergy: return "energy_j";
+    case Objective::kPeriod: return "period_ms";
+    case Objective::kUpload: return "upload_bytes";
+    case Objective::kAccuracy: return "accuracy";
+  }
+  return "";
+}
+
 Json stages_json(const Estimate& estimate) {
   Json list = Json::array();
   for (const StageEstimate& stage : estimate.stages) {
@@ -125,8 +178,10 @@ bool shows_route(const PlanAnswer& answer) {
 }
 
 bool is_tie(const PlanAnswer& answer, const Candidate& candidate) {
-  return !is_chosen(answer, candidate) && candidate.estimate.infeasible.empty() &&
-         ties(candidate.estimate.latency, answer.chosen.estimate.latency);
+  const Objective objective = answer.question.objective;
+  const auto shown = [&](const Estimate& estimate) { return format_value(objective, values_of(answer, estimate).of(objective)); };
+  return !is_chosen(answer, candidate) && candidate.ruled_out.empty() && candidate.estimate.infeasible.empty() &&
+         shown(candidate.estimate) == shown(answer.chosen.estimate);
 }
 
 bool do_not_split(const PlanAnswer& answer) { return answer.chosen.plan.segments.size() == 1; }
@@ -171,23 +226,31 @@ char mark_of(const PlanAnswer& answer, const Candidate& candidate) {
 report::Table::Cell time_cell(Millis time) { return {format_millis(time), time.count()}; }
 
 report::Table candidate_table(const PlanAnswer& answer, const std::vector<Candidate>& candidates, std::string title) {
-  report::Table table({{"", "mark", report::Table::kLeft},
-                       {std::move(title), "candidate", report::Table::kLeft},
-                       {"latency", "latency_ms"},
-                       {"compute", "compute_ms"},
-                       {"transfer", "transfer_ms"},
-                       {"", "not_possible", report::Table::kLeft}});
+  std::vector<report::Table::Column> columns{{"", "mark", report::Table::kLeft},
+                                             {std::move(title), "candidate", report::Table::kLeft},
+                                             {"latency", "latency_ms"},
+                                             {"compute", "compute_ms"},
+                                             {"transfer", "transfer_ms"}};
+  const std::vector<Objective> more = asks_more(answer) ? shown_quantities(answer) : std::vector<Objective>{};
+  for (const Objective objective : more) columns.push_back({std::string(to_string(objective)), key_of(objective)});
+  columns.push_back({"", "not_possible", report::Table::kLeft});
+  report::Table table(std::move(columns));
   for (const Candidate& candidate : candidates) {
     const Estimate& estimate = candidate.estimate;
+    const std::string& why = candidate.ruled_out.empty() ? estimate.infeasible : candidate.ruled_out;
     const Label label = label_of(answer, candidate.plan, estimate);
     const std::string text = fmt::format("{}: {}", label.where, label.sends);
     const bool fits = text.size() <= kLabelWidth;
-    table.add({std::string(1, mark_of(answer, candidate)),
-               {fits ? text : label.where, text},
-               time_cell(estimate.latency),
-               time_cell(estimate.compute),
-               time_cell(estimate.transfer),
-               {estimate.infeasible.empty() ? "" : "not possible: " + estimate.infeasible, estimate.infeasible}});
+    std::vector<report::Table::Cell> cells{std::string(1, mark_of(answer, candidate)),
+                                           {fits ? text : label.where, text},
+                                           time_cell(estimate.latency),
+                                           time_cell(estimate.compute),
+                                           time_cell(estimate.transfer)};
+    const Values values = values_of(answer, estimate);
+    for (const Objective objective : more)
+      cells.emplace_back(format_value(objective, values.of(objective)), values.of(objective));
+    cells.emplace_back(why.empty() ? "" : "not possible: " + why, why);
+    table.add(std::move(cells));
     if (!fits) table.add_note("      " + label.sends);
   }
   return table;
@@ -211,7 +274,9 @@ Json candidates_json(const PlanAnswer& answer, const std::vector<Candidate>& can
     entry.update(value_json(candidate.estimate));
     entry["stages"] = stages_json(candidate.estimate);
     entry["hops"] = hops_json(candidate.estimate);
-    entry["infeasible"] = candidate.estimate.infeasible.empty() ? Json(nullptr) : Json(candidate.estimate.infeasible);
+    const std::string& why = candidate.ruled_out.empty() ? candidate.estimate.infeasible : candidate.ruled_out;
+    entry.update(shared_json(answer, candidate.plan, candidate.estimate));
+    entry["infeasible"] = why.empty() ? Json(nullptr) : Json(why);
     entry["chosen"] = is_chosen(answer, candidate);
     entry["ties"] = is_tie(answer, candidate);
     list.push_back(std::move(entry));
@@ -231,8 +296,20 @@ std::vector<std::string> tied_names(const PlanAnswer& answer) {
   return names;
 }
 
+// What to do when more than latency counts.
+void print_verdict_on(const PlanAnswer& answer) {
+  const Objective objective = answer.question.objective;
+  const std::string within = answer.question.limits.any() || answer.question.keep_on_source ? " within the limits" : "";
+  if (do_not_split(answer))
+    fmt::print("\nDo not split: everything on {} has the best {}{}.\n", answer.chosen.plan.segments[0].node, to_string(objective),
+               within);
+  else
+    fmt::print("\nSplit: that has the best {}{}.\n", to_string(objective), within);
+}
+
 // What to do, in one sentence or two.
 void print_verdict(const PlanAnswer& answer) {
+  if (asks_more(answer)) return print_verdict_on(answer);
   const Estimate& estimate = answer.chosen.estimate;
   const Candidate* split = split_of(answer);
   const std::string ties = fmt::format("{}", fmt::join(tied_names(answer), " and "));
@@ -282,6 +359,9 @@ void print_plan_json(const PlanAnswer& answer) {
   json["best_split_loss_ms"] = do_not_split(answer) && split != nullptr
                                    ? Json((split->estimate.latency - chosen.estimate.latency).count())
                                    : Json(nullptr);
+  json.update(shared_json(answer, chosen.plan, chosen.estimate));
+  json["objective"] = to_string(answer.question.objective);
+  json["energy_of"] = energy_of(cluster_of(answer));
   json["stages"] = stages_json(chosen.estimate);
   json["hops"] = hops_json(chosen.estimate);
   json["ties"] = !tied_names(answer).empty();
@@ -303,10 +383,62 @@ void print_plan_table(const Context& context, const PlanAnswer& answer) {
   fmt::print("{}: {} = {} compute + {} transfer, planned by {}\n", profile_of(answer).model_name, format_millis(estimate.latency),
              format_millis(estimate.compute), format_millis(estimate.transfer), answer.chosen.plan.planner);
   if (!answer.chosen.stats.note.empty()) fmt::print("({})\n", answer.chosen.stats.note);
+  const std::vector<std::string> counted = energy_of(cluster_of(answer));
+  if (asks_more(answer) || !counted.empty()) {
+    const Values values = values_of(answer, estimate);
+    std::vector<std::string> parts;
+    for (const Objective objective : shown_quantities(answer))
+      parts.push_back(fmt::format("{} {}{}", to_string(objective), format_value(objective, values.of(objective)),
+                                  objective == Objective::kEnergy ? fmt::format(" of {}", fmt::join(counted, ", ")) : ""));
+    fmt::print("  {}\n", fmt::join(parts, "; "));
+  }
   print_stages(answer);
   print_candidates(context, answer, answer.candidates, "candidate");
   if (!answer.pairs.empty()) print_candidates(context, answer, answer.pairs, "best cut per pair of nodes");
   print_verdict(answer);
+}
+
+Status print_front(const Context& context, const Question& question, const std::vector<PlanResult>& front,
+                   const PlanAnswer& answer, const std::string& folder) {
+  std::vector<Objective> quantities{Objective::kLatency};
+  for (const Objective objective : shown_quantities(answer)) quantities.push_back(objective);
+  std::vector<report::Table::Column> columns{{"plan", "plan", report::Table::kLeft}};
+  for (const Objective objective : quantities) columns.push_back({std::string(to_string(objective)), key_of(objective)});
+  report::Table table(std::move(columns));
+  FrontFiles files{.title = profile_of(answer).model_name};
+  Json json{{"planner", "labels"}, {"pareto", Json::array()}, {"energy_of", energy_of(cluster_of(answer))}};
+  for (const Objective objective : question.pareto) json["pareto"].push_back(to_string(objective));
+  json["note"] = front[0].stats.note;
+  json["front"] = Json::array();
+  for (const PlanResult& plan : front) {
+    const Label label = label_of(answer, plan.plan, plan.estimate);
+    files.names.push_back(fmt::format("{}: {}", label.where, label.sends));
+    files.values.push_back(plan.values);
+    std::vector<report::Table::Cell> cells{files.names.back()};
+    for (const Objective objective : quantities)
+      cells.emplace_back(format_value(objective, plan.values.of(objective)), plan.values.of(objective));
+    table.add(std::move(cells));
+    Json entry{{"planner", plan.plan.planner},
+               {"label", files.names.back()},
+               {"route", plan.plan.route},
+               {"segments", segments_json(plan.plan)},
+               {"estimate", value_json(plan.estimate)}};
+    entry.update(shared_json(answer, plan.plan, plan.estimate));
+    json["front"].push_back(std::move(entry));
+  }
+  files.csv = table.csv();
+  files.json = json.dump(2, ' ', false, Json::error_handler_t::replace);
+  if (context.output == Output::kJson)
+    fmt::print("{}\n", files.json);
+  else
+    print_table(context, table);
+  if (!folder.empty()) TIDELINE_CHECK_OK(write_front(context, folder, question, files));
+  if (!is_prose(context)) return {};
+  std::vector<std::string_view> names;
+  for (const Objective objective : question.pareto) names.push_back(to_string(objective));
+  fmt::print("\n{} plan{} that no other beats in {}\n", front.size(), front.size() == 1 ? "" : "s", fmt::join(names, ", "));
+  if (!front[0].stats.note.empty()) fmt::print("({})\n", front[0].stats.note);
+  return {};
 }
 
 }  // namespace tideline::app

@@ -11,11 +11,12 @@ namespace tideline::app {
 
 struct PlanAnswer {
   const CostInput* cost = nullptr;
-  std::string input_name;  // "the JPEG"
-  PlanResult chosen;
-  std::vector<Candidate> candidates;
-  std::vector<Candidate> pairs;             // the best cut for each two nodes, when asked for
-  std::vector<std::string> made_up_inputs;  // when the profiles were measured
+  Question question = {};
+  std::string input_name = {};  // "the JPEG"
+  PlanResult chosen = {};
+  std::vector<Candidate> candidates = {};
+  std::vector<Candidate> pairs = {};             // the best cut for each two nodes, when asked for
+  std::vector<std::string> made_up_inputs = {};  // when the profiles were measured
 };
 
 // Whether people see the same latency: a difference below the last digit that is shown is a tie, and nothing to choose by.
@@ -23,5 +24,8 @@ bool ties(Millis left, Millis right);
 
 void print_plan_json(const PlanAnswer& answer);
 void print_plan_table(const Context& context, const PlanAnswer& answer);
+// A trade-off; also into files when `folder` is not empty. `answer` says of which model.
+Status print_front(const Context& context, const Question& question, const std::vector<PlanResult>& front,
+                   const PlanAnswer& answer, const std::string& folder);
 
 }  // namespace tideline::app

@@ -4,10 +4,34 @@
 #include <charconv>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 
 namespace tideline::app {
+namespace {
+
+void read_loads(const std::vector<std::string>& list, std::vector<QuestionArguments::Load>& loads) {
+  for (const std::string& text : list) {
+    const std::size_t equals = text.find('=');
+    QuestionArguments::Load load;
+    const char* const end = text.data() + text.size();
+    const bool is_number = equals != std::string::npos && [&] {
+      const auto [stop, error] = std::from_chars(text.data() + equals + 1, end, load.share);
+      return error == std::errc{} && stop == end;
+    }();
+    if (!is_number || !(load.share >= 0 && load.share <= 0.99))
+      CLI::refuse("--load",
+                  fmt::format("expected NODE=SHARE with a share from 0 to 0.99, as in server=0.7, found '{}'", printable(text)));
+    load.node = text.substr(0, equals);
+    for (const QuestionArguments::Load& other : loads)
+      if (other.node == load.node) CLI::refuse("--load", fmt::format("'{}' is named twice", printable(load.node)));
+    loads.push_back(std::move(load));
+  }
+}
+
+}  // namespace
 
 void add_question_options(CLI::App& command, QuestionArguments& arguments) {
   Question& question = arguments.question;
@@ -53,6 +77,45 @@ void add_question_options(CLI::App& command, QuestionArguments& arguments) {
           },
           "Instead of one answer, all plans that no other beats in each of two or three quantities, as in latency,energy")
       ->type_name("A,B[,C]");
+  command.add_option("--out", arguments.out, "Folder for the trade-off of --pareto as front.csv, front.json and front.svg")
+      ->type_name("DIR");
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--load", [&](const std::vector<std::string>& list) { read_loads(list, arguments.loads); },
+          "How busy a node is with other work (repeatable), as in server=0.7: its times are divided by 1 - 0.7")
+      ->type_name("NODE=SHARE")
+      ->take_all();
+}
+
+Status print_why_not(Context& context, const Result<std::vector<LimitReport>>& report) {
+  if (!report) return report.error();
+  const std::string message = describe(*report);
+  if (context.output != Output::kJson) return Error{ErrorCode::kInfeasible, message};
+  context.exit_code = kExitInfeasible;
+  fmt::print(stderr, "tideline: {}\n", printable(message, kMessageBytesMax));
+  using Json = nlohmann::ordered_json;
+  const std::string_view code = to_string(ErrorCode::kInfeasible);
+  Json json{{"ok", false}, {"code", code}, {"message", message}, {"error", {{"code", code}, {"message", message}}}};
+  json["limits"] = Json::array();
+  for (const LimitReport& entry : *report)
+    json["limits"].push_back({{"quantity", entry.quantity},
+                              {"limit", entry.quantity == "memory" ? Json(nullptr) : Json(entry.limit)},
+                              {"alone", entry.alone ? Json(*entry.alone) : Json(nullptr)},
+                              {"clashes", entry.clashes}});
+  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  return {};
+}
+
+Result<std::vector<double>> stretches(const std::vector<QuestionArguments::Load>& loads, std::span<const std::string> names) {
+  std::vector<double> factors(names.size(), 1);
+  for (const QuestionArguments::Load& load : loads) {
+    const auto found = std::find(names.begin(), names.end(), load.node);
+    if (found == names.end())
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("--load: no node is named '{}': there are {}", printable(load.node), fmt::join(names, ", "))};
+    factors[static_cast<std::size_t>(found - names.begin())] = 1 / (1 - load.share);
+  }
+  return factors;
 }
 
 Result<std::optional<std::uint32_t>> blocks_to_keep(const std::string& text, std::span<const std::string> names) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "front_files.h"
 #include "plan_print.h"
 #include "planner/table_walks.h"
 
@@ -183,60 +184,67 @@ void print_answer(const Context& context, const Table& table, const Question& qu
   if (!is_split(plan.walk)) fmt::print("\nDo not split: everything on {} is best.\n", table.devices[plan.walk.devices[0]]);
 }
 
-void print_front(const Context& context, const Table& table, const Question& question, const std::vector<WalkPlan>& front) {
-  if (context.output == Output::kJson) {
-    Json json{
-        {"planner", front[0].planner}, {"pareto", Json::array()}, {"energy_of", energy_of(table)}, {"front", Json::array()}};
-    for (const Objective objective : question.pareto) json["pareto"].push_back(to_string(objective));
-    for (const WalkPlan& plan : front) json["front"].push_back(plan_json(table, plan));
-    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
-    return;
-  }
+Status print_front(const Context& context, const Table& table, const Question& question, const std::vector<WalkPlan>& front,
+                   const std::string& folder) {
+  Json json{{"planner", front[0].planner}, {"pareto", Json::array()}, {"energy_of", energy_of(table)}, {"note", front[0].note}};
+  json["front"] = Json::array();
+  for (const Objective objective : question.pareto) json["pareto"].push_back(to_string(objective));
   WalkTable rows(table, "plan", false);
-  for (const WalkPlan& plan : front) rows.add(' ', describe_walk(table, plan.walk), plan.value.total, "");
-  print_table(context, rows.table());
-  if (!is_prose(context)) return;
+  FrontFiles files{.title = "Trade-off"};
+  for (const WalkPlan& plan : front) {
+    json["front"].push_back(plan_json(table, plan));
+    rows.add(' ', describe_walk(table, plan.walk), plan.value.total, "");
+    files.names.push_back(describe_walk(table, plan.walk));
+    files.values.push_back(plan.value.total);
+  }
+  files.json = json.dump(2, ' ', false, Json::error_handler_t::replace);
+  files.csv = rows.table().csv();
+  if (context.output == Output::kJson)
+    fmt::print("{}\n", files.json);
+  else
+    print_table(context, rows.table());
+  if (!folder.empty()) TIDELINE_CHECK_OK(write_front(context, folder, question, files));
+  if (!is_prose(context)) return {};
   std::vector<std::string_view> names;
   for (const Objective objective : question.pareto) names.push_back(to_string(objective));
   fmt::print("\n{} plan{} that no other beats in {}\n", front.size(), front.size() == 1 ? "" : "s", fmt::join(names, ", "));
+  if (!front[0].note.empty()) fmt::print("({})\n", front[0].note);
+  return {};
 }
 
-// Exit code 4, and what to relax.
-Status print_why_not(Context& context, const Table& table, const Question& question) {
-  TIDELINE_TRY(const std::vector<LimitReport> report, why_not(table, question, context.interrupted));
-  const std::string message = describe(report);
-  context.exit_code = kExitInfeasible;
-  if (context.output != Output::kJson) return Error{ErrorCode::kInfeasible, message};
-  fmt::print(stderr, "tideline: {}\n", printable(message, kMessageBytesMax));
-  const std::string_view code = to_string(ErrorCode::kInfeasible);
-  Json json{{"ok", false}, {"code", code}, {"message", message}, {"error", {{"code", code}, {"message", message}}}};
-  json["limits"] = Json::array();
-  for (const LimitReport& entry : report)
-    json["limits"].push_back({{"quantity", entry.quantity},
-                              {"limit", entry.quantity == "memory" ? Json(nullptr) : Json(entry.limit)},
-                              {"alone", entry.alone ? Json(*entry.alone) : Json(nullptr)},
-                              {"clashes", entry.clashes}});
-  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
-  return {};
+// Devices that are busy with other work.
+void stretch(const std::vector<double>& factors, Table& table) {
+  for (std::size_t i = 0; i < table.runtime_ms.size(); ++i) table.runtime_ms[i] *= factors[i % factors.size()];
+  const auto stretch_each = [&](std::vector<double>& times) {
+    for (std::size_t device = 0; device < factors.size(); ++device) times[device] *= factors[device];
+  };
+  for (TableCodec& codec : table.codecs) {
+    stretch_each(codec.encode_ms_per_mb);
+    stretch_each(codec.decode_ms_per_mb);
+  }
+  for (TableExit& exit : table.exits) stretch_each(exit.runtime_ms);
 }
 
 }  // namespace
 
 Status plan_walks(Context& context, const Table& given, const QuestionArguments& arguments, const std::string& planner) {
-  const Table table = version_2(given);
+  Table table = version_2(given);
+  TIDELINE_TRY(const std::vector<double> factors, stretches(arguments.loads, table.devices));
+  stretch(factors, table);
   Question question = arguments.question;
   std::vector<std::string> names;
   for (const std::uint32_t op : table.order) names.push_back(table.op_names[op]);
   TIDELINE_TRY(question.keep_on_source, blocks_to_keep(arguments.keep_on_source, names));
   if (!question.pareto.empty()) {
     const auto front = walk_front(table, question, planner, context.interrupted);
-    if (!front && front.error().code == ErrorCode::kInfeasible) return print_why_not(context, table, question);
+    if (!front && front.error().code == ErrorCode::kInfeasible)
+      return print_why_not(context, why_not(table, question, context.interrupted));
     if (!front) return front.error();
-    print_front(context, table, question, *front);
-    return {};
+    return print_front(context, table, question, *front, arguments.out);
   }
   const auto plan = plan_walk(table, question, planner, context.interrupted);
-  if (!plan && plan.error().code == ErrorCode::kInfeasible) return print_why_not(context, table, question);
+  if (!plan && plan.error().code == ErrorCode::kInfeasible)
+    return print_why_not(context, why_not(table, question, context.interrupted));
   if (!plan) return plan.error();
   TIDELINE_TRY(const std::vector<WalkCandidate> candidates, walk_candidates(table, question, context.interrupted));
   context.output == Output::kJson ? print_json(table, question, *plan, candidates)

@@ -51,7 +51,7 @@ struct PlanResult {
   Plan plan;
   Estimate estimate;
   PlannerStats stats;
-  Values values;  // of the estimate and cost/totals.h; the accuracy is the whole model's own, 1
+  Values values = {};  // of the estimate and cost/totals.h; the accuracy is the whole model's own, 1
   bool operator==(const PlanResult&) const = default;
 };
 

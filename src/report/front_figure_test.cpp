@@ -1,0 +1,55 @@
+// Goal: the figure of a trade-off holds every plan by number, name and values, escaped, and stays readable with many.
+#include "report/front_figure.h"
+
+#include <limits>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace tideline::report {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+FrontFigure sample(int points) {
+  FrontFigure figure{.title = "a < b", .x = {.label = "latency (ms)"}, .y = {.label = "energy (mJ)"}};
+  for (int i = 0; i < points; ++i)
+    figure.points.push_back({.x = 10.0 + i, .y = 100.0 - i, .name = "cam & co", .values = std::to_string(i) + " things"});
+  return figure;
+}
+
+std::size_t count(std::string_view text, std::string_view part) {
+  std::size_t found = 0;
+  for (std::size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+TEST(FrontFigure, NamesEverything) {
+  const std::string svg = render(sample(3));
+  for (const char* text : {"a &lt; b", "cam &amp; co", "latency (ms)", "energy (mJ)", ">1<", ">2<", ">3<", "2 things"})
+    EXPECT_THAT(svg, HasSubstr(text));
+  EXPECT_EQ(count(svg, "<polyline"), 1u);
+  EXPECT_EQ(count(svg, "<circle"), 3u);
+}
+
+TEST(FrontFigure, ALineOnlyWhereItIsABound) {
+  FrontFigure figure = sample(3);
+  figure.joined = false;
+  EXPECT_EQ(count(render(figure), "<polyline"), 0u);
+  EXPECT_EQ(count(render(sample(1)), "<polyline"), 0u);
+}
+
+TEST(FrontFigure, ManyPointsAndLongNamesStayOnThePage) {
+  FrontFigure figure = sample(40);
+  figure.points[0].name = std::string(400, 'x');
+  figure.points[1].y = std::numeric_limits<double>::quiet_NaN();
+  const std::string svg = render(figure);
+  EXPECT_THAT(svg, HasSubstr("more, in the table"));
+  EXPECT_THAT(svg, HasSubstr(" ..."));
+  EXPECT_THAT(svg, Not(HasSubstr(std::string(100, 'x'))));
+  EXPECT_THAT(svg, Not(HasSubstr("nan")));
+}
+
+}  // namespace
+}  // namespace tideline::report
