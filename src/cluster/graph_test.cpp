@@ -135,6 +135,7 @@ TEST(ClusterGraph, WhatIsWrittenIsReadAsTheSame) {
       node.slowdown = below(2) == 0 ? 1 : 1 + 1e-3 * below(1'000'000);
       if (below(2) == 0) node.memory_bytes = 65'536 + below(2'000'000'000);
       if (below(3) == 0) node.profile = "a \"b\" \\c\t\x01 \xc3\xa9: {#}.json";
+      if (below(3) == 0) node.power = Power{below(100) / 7.0, below(100) / 7.0, below(100) / 7.0, below(100) / 7.0};
       cluster.nodes.push_back(std::move(node));
     }
     const bool chain = below(3) == 0;
@@ -145,6 +146,7 @@ TEST(ClusterGraph, WhatIsWrittenIsReadAsTheSame) {
         link.back_bytes_per_s = 1e18 / (1 + below(1000));
         link.rtt = Millis{below(1000) / 7.0};
         if (below(3) == 0) link.host = hosts[below(4)], link.port = 65'535;
+        link.metered = below(3) > 0;
         cluster.links.push_back(std::move(link));
       }
     if (!chain) cluster.source = NodeId{below(nodes)};

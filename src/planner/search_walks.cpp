@@ -159,6 +159,21 @@ Result<FoundWalks> with_sentences(const Question& question, Result<FoundWalks> f
   return found;
 }
 
+bool splits(const WalkProblem& problem, const Steps& steps) {
+  std::optional<std::uint32_t> first;
+  std::uint32_t at = problem.start;
+  for (const std::uint32_t step : steps) {
+    if (step != kComputes) {
+      if ((step & kLeaves) == 0) at = problem.hops[step].to;
+      continue;
+    }
+    at = problem.stations[at].runs;
+    if (first.value_or(problem.stations[at].device) != problem.stations[at].device) return true;
+    first = problem.stations[at].device;
+  }
+  return false;
+}
+
 bool is_near(double left, double right) { return std::abs(left - right) <= 1e-9 * (1 + std::abs(left)); }
 
 }  // namespace
@@ -173,7 +188,11 @@ Result<FoundWalks> best_walk(const WalkProblem& problem, const Question& questio
 
 Result<FoundWalks> best_split_walk(const WalkProblem& problem, Objective objective, const CancelToken& cancel) {
   const auto amount = amount_of(objective);
-  if (!amount) return Error{ErrorCode::kUnsupported, "[plan] the best split is not searched for the period"};
+  if (!amount) {
+    TIDELINE_TRY(FoundWalks best, best_walk(problem, {.objective = objective}, cancel));
+    if (splits(problem, best.walks[0].steps)) return best;
+    return Error{ErrorCode::kUnsupported, "[plan] the best split for the period is known only where it is the best of all"};
+  }
   LabelQuestion labels{.minimise = {*amount}};
   labels.two_devices = true;
   return with_sentences({}, search_loads(problem, labels, cancel));

@@ -363,6 +363,64 @@ TEST_F(PlanCli, AnswersQuestionsAboutASite) {
   EXPECT_EQ(run("plan --table " + table("alexnet.json") + " --objective upload -o json").json()["upload_bytes"], 0);
 }
 
+// A trade-off as files; a busy device.
+TEST_F(PlanCli, WritesATradeOffAndKnowsLoad) {
+  const std::string folder = (folder_ / "front").string();
+  const Outcome front = run("plan --table " + table("site.json") + " --pareto latency,energy,accuracy --out " + folder);
+  ASSERT_EQ(front.exit_code, 0) << front.err;
+  EXPECT_THAT(slurp(folder + "/front.csv"), HasSubstr("latency_ms,energy_j"));
+  EXPECT_THAT(slurp(folder + "/front.svg"), HasSubstr("that no other beats in latency, energy, accuracy"));
+  EXPECT_GT(nlohmann::json::parse(slurp(folder + "/front.json"))["front"].size(), 2u);
+  EXPECT_EQ(run("plan --table " + table("site.json") + " --out " + folder).exit_code, 3);
+  const std::string site = "plan --table " + table("site.json") + " -o json ";
+  EXPECT_EQ(run(site).json()["device"][0], 1);
+  EXPECT_EQ(run(site + "--load gateway=0.9").json()["device"][5], 2);
+  EXPECT_EQ(run(site + "--load gateway=1").exit_code, 2);
+  EXPECT_EQ(run(site + "--load gateway").exit_code, 2);
+  EXPECT_EQ(run(site + "--load gatewy=0.5").exit_code, 3);
+}
+
+// The same questions about a model.
+TEST_F(PlanCli, AnswersQuestionsAboutAModel) {
+  const std::string site = write("site.yaml", R"(version: 2
+nodes:
+  - {name: camera, tier: device, address: "h:1", slowdown: 10, power: {compute: 3W, transmit: 1.2W, receive: 0.9W, idle: 0.4W}}
+  - {name: server, tier: cloud, address: "h:2"}
+links:
+  - {from: camera, to: server, bandwidth: 80Mbit/s, rtt: 1ms}
+)");
+  const std::string plan = "plan --profile " + write("p.json", write_profile(profile())) + " --cluster " + site + " ";
+  const nlohmann::json energy = run(plan + "--objective energy -o json").json();
+  EXPECT_EQ(energy["objective"], "energy");
+  EXPECT_EQ(energy["energy_of"], nlohmann::json({"camera"}));
+  EXPECT_EQ(energy["device"].size(), 4u);
+  EXPECT_EQ(energy["codec"].size() + 1, energy["route"].size());
+  EXPECT_EQ(energy["accuracy"], 1);
+  const double least = energy["energy_j"];
+  for (const nlohmann::json& candidate : energy["candidates"]) EXPECT_LE(least, candidate["energy_j"].get<double>() * (1 + 1e-9));
+  EXPECT_EQ(run(plan + "--objective upload -o json").json()["upload_bytes"], 0);
+  const nlohmann::json kept = run(plan + "--keep-on-source input -o json").json();
+  EXPECT_EQ(kept["device"][0], "camera");
+  EXPECT_EQ(kept["device"][1], "server");
+  EXPECT_EQ(run(plan + "--keep-on-source b0 -o json").json()["device"], kept["device"]);
+  const nlohmann::json front = run(plan + "--pareto latency,upload -o json").json();
+  ASSERT_GE(front["front"].size(), 2u);
+  EXPECT_EQ(front["front"].back()["upload_bytes"], 0);
+  const Outcome none = run(plan + "--limit latency=1ms --limit upload=0B -o json");
+  EXPECT_EQ(none.exit_code, 4);
+  EXPECT_EQ(none.json()["limits"][0]["quantity"], "latency");
+  EXPECT_EQ(none.json()["limits"][0]["clashes"], true);
+  EXPECT_THAT(run(plan + "--objective energy").out, HasSubstr("of camera"));
+  EXPECT_EQ(run(plan + "--load camera=0.5 --objective upload -o json").json()["latency_ms"],
+            2 * run(plan + "--objective upload -o json").json()["latency_ms"].get<double>());
+  EXPECT_EQ(run(plan + "--planner aaiot --objective energy").exit_code, 3);
+  EXPECT_EQ(run(plan + "--pareto latency,upload --plan-out x.json").exit_code, 3);
+  const Outcome no_power =
+      run("plan --profile " + write("p.json", write_profile(profile())) + " --cluster " + cluster() + " --objective energy");
+  EXPECT_EQ(no_power.exit_code, 3);
+  EXPECT_THAT(no_power.err, HasSubstr("power: {compute: 3W"));
+}
+
 TEST_F(PlanCli, SaysWhichLimitsClash) {
   const Outcome none =
       run("plan --table " + table("site.json") + " --limit latency=50ms --limit accuracy=0.88 --limit upload=1MB -o json");
