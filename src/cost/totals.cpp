@@ -21,7 +21,7 @@ Totals totals(const Cluster& cluster, const Estimate& estimate) {
   std::vector<double> receives_ms(nodes);
   std::vector<double> up_ms(cluster.links.size());
   std::vector<double> back_ms(cluster.links.size());
-  for (const StageEstimate& stage : estimate.stages) busy_ms[index_of(cluster, stage.node)] += stage.compute.count();
+  for (const StageEstimate& stage : estimate.stages) busy_ms[index_of(cluster, stage.node)] += (stage.decode + stage.compute + stage.encode).count();
   for (const HopEstimate& hop : estimate.hops) {
     const std::size_t from = index_of(cluster, hop.from);
     const std::size_t to = index_of(cluster, hop.to);
