@@ -114,8 +114,6 @@ Result<HeadShape> ssd_shape(const OutputStep& step, std::span<const TensorSpec> 
   return HeadShape{priors, scores[2] == kUnknownDim ? kUnknownDim : scores[2] - 1};
 }
 
-float sigmoid(float x) { return 1.0F / (1.0F + std::exp(-x)); }
-
 // The best candidates seen so far, at most as many as wanted.
 class Best {
  public:

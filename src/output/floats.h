@@ -1,6 +1,7 @@
 // The values of a tensor of floats, as float32. Internal to output/.
 #pragma once
 
+#include <cmath>
 #include <cstring>
 #include <span>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "tensor/tensor.h"
 
 namespace tideline {
+
+inline float sigmoid(float x) { return 1.0F / (1.0F + std::exp(-x)); }
 
 // A view where the bytes are float32 already, a copy otherwise. The tensor must outlive it.
 class Floats {

@@ -92,8 +92,6 @@ Tensor tensor_of(DType dtype, std::vector<std::int64_t> shape, std::span<const T
   return {{"", dtype, std::move(shape)}, Buffer::copy_of(std::as_bytes(values))};
 }
 
-float sigmoid(float x) { return 1.0F / (1.0F + std::exp(-x)); }
-
 // The values along one axis: `outer` times `inner` rows of `length` numbers that lie `inner` apart.
 struct Axis {
   std::size_t outer = 1;

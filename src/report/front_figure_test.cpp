@@ -19,7 +19,7 @@ FrontFigure sample(int points) {
   return figure;
 }
 
-std::size_t count(std::string_view text, std::string_view part) {
+std::size_t times_in(std::string_view text, std::string_view part) {
   std::size_t found = 0;
   for (std::size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) ++found;
   return found;
@@ -29,15 +29,15 @@ TEST(FrontFigure, NamesEverything) {
   const std::string svg = render(sample(3));
   for (const char* text : {"a &lt; b", "cam &amp; co", "latency (ms)", "energy (mJ)", ">1<", ">2<", ">3<", "2 things"})
     EXPECT_THAT(svg, HasSubstr(text));
-  EXPECT_EQ(count(svg, "<polyline"), 1u);
-  EXPECT_EQ(count(svg, "<circle"), 3u);
+  EXPECT_EQ(times_in(svg, "<polyline"), 1u);
+  EXPECT_EQ(times_in(svg, "<circle"), 3u);
 }
 
 TEST(FrontFigure, ALineOnlyWhereItIsABound) {
   FrontFigure figure = sample(3);
   figure.joined = false;
-  EXPECT_EQ(count(render(figure), "<polyline"), 0u);
-  EXPECT_EQ(count(render(sample(1)), "<polyline"), 0u);
+  EXPECT_EQ(times_in(render(figure), "<polyline"), 0u);
+  EXPECT_EQ(times_in(render(sample(1)), "<polyline"), 0u);
 }
 
 TEST(FrontFigure, ManyPointsAndLongNamesStayOnThePage) {
