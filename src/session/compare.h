@@ -6,6 +6,7 @@
 //   if (!difference.is_within_tolerance) ...
 #pragma once
 
+#include <cmath>
 #include <optional>
 #include <string>
 #include <vector>
@@ -58,8 +59,10 @@ struct Verification {
   std::vector<std::string> lossy_codecs;
   std::optional<double> allowed;
 
-  // A codec has changed the answer, and nobody has said by how much it may.
-  bool is_unjudged() const { return !allowed && !lossy_codecs.empty() && !difference.is_within_tolerance; }
+  // A codec has changed the answer, and nobody has said by how much it may. Another shape, or no number, is no codec's doing.
+  bool is_unjudged() const {
+    return !allowed && !lossy_codecs.empty() && !difference.is_within_tolerance && std::isfinite(difference.absolute);
+  }
   // False only when the split is wrong, as far as anybody can tell.
   bool holds() const {
     if (!random_ops.empty()) return true;

@@ -131,5 +131,28 @@ TEST(CompareTest, ARunIsAsGoodAsItsWorstTensor) {
   EXPECT_EQ(verification.difference.absolute, 1);
 }
 
+TEST(CompareTest, ALossyPlanIsJudgedByTheToleranceOrNotAtAll) {
+  const Tensor one = tensor_of<float>(DType::kFloat32, {1, 2});
+  Verification verification;
+  verification.add(one, tensor_of<float>(DType::kFloat32, {1, 2.1F}));
+  EXPECT_FALSE(verification.holds());
+  verification.lossy_codecs = {"int8"};
+  EXPECT_TRUE(verification.is_unjudged() && verification.holds());
+  verification.allowed = 0.01;
+  EXPECT_FALSE(verification.is_unjudged() || verification.holds());
+  verification.allowed = 0.1;
+  EXPECT_TRUE(verification.holds());
+  // Stricter than rounding, where somebody wants that.
+  Verification strict;
+  strict.allowed = 1e-9;
+  strict.add(one, tensor_of<float>(DType::kFloat32, {1, 2.00001F}));
+  EXPECT_TRUE(strict.difference.is_within_tolerance);
+  EXPECT_FALSE(strict.holds());
+  // No codec makes an answer of another shape.
+  verification.allowed.reset();
+  verification.add_unlike();
+  EXPECT_FALSE(verification.is_unjudged() || verification.holds());
+}
+
 }  // namespace
 }  // namespace tideline

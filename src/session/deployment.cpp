@@ -37,7 +37,8 @@ Result<Deployment> Deployment::open(const DeploymentOptions& options, const Cont
   arguments.profile_seconds = options.profile_seconds;
   TIDELINE_TRY(Cluster cluster, read_cluster(options.cluster));
   TIDELINE_TRY(LoadedModel loaded, load_model(arguments.model, control));
-  TIDELINE_TRY(ChosenPlan chosen, choose_plan({.plan = options.plan, .cuts = options.cuts}, arguments, loaded, cluster, control));
+  TIDELINE_TRY(ChosenPlan chosen, choose_plan({.plan = options.plan, .cuts = options.cuts, .codecs = options.codecs}, arguments,
+                                              loaded, cluster, control));
   auto state = std::unique_ptr<State>(new State{std::move(loaded), std::move(cluster), std::move(chosen), {}, Nanos(0), {}, {}});
   state->timeout = std::chrono::duration_cast<Nanos>(std::min<Millis>(options.timeout, limits::kRequestDeadlineMax));
   for (const PlanSegment& segment : state->chosen.plan.segments)

@@ -32,6 +32,7 @@ struct DeploymentOptions {
   // How to place it: a *.plan.json, or the first block of each next node of a chain, or (neither) the best plan by the profiles.
   std::string plan{};
   std::vector<std::uint32_t> cuts{};
+  std::vector<std::string> codecs{};    // by hand, as `run --codec` takes them; empty: as the plan says
   std::vector<std::string> profiles{};  // FILE for every node, or NODE=FILE
   double profile_seconds = 5;           // how long to measure where a profile is missing
   Millis timeout{30'000};               // of one request
