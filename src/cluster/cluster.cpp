@@ -187,6 +187,12 @@ Status read_links(const YamlNode& yaml, const YamlNode& root, bool is_version_1,
 
 std::string_view to_string(Tier tier) { return kTierNames[static_cast<std::size_t>(tier)]; }
 
+std::size_t node_index(const Cluster& cluster, std::string_view name) {
+  std::size_t index = 0;
+  while (index < cluster.nodes.size() && cluster.nodes[index].name != name) ++index;
+  return index;
+}
+
 bool is_chain(const Cluster& cluster) {
   if (cluster.links.size() + 1 != cluster.nodes.size() || cluster.source != NodeId{0}) return false;
   for (std::size_t i = 0; i < cluster.links.size(); ++i)

@@ -76,6 +76,9 @@ struct Cluster {
   bool operator==(const Cluster&) const = default;
 };
 
+// Of the node with that name; how many nodes there are, when none has it.
+std::size_t node_index(const Cluster& cluster, std::string_view name);
+
 // links[j] joins nodes[j] and nodes[j+1], and the source is the first: what version 1 can say but for the order of tiers.
 bool is_chain(const Cluster& cluster);
 

@@ -32,12 +32,6 @@ Status check_profiles(const CostInput& input) {
   return {};
 }
 
-std::size_t index_of(const Cluster& cluster, const std::string& name) {
-  std::size_t index = 0;
-  while (index < cluster.nodes.size() && cluster.nodes[index].name != name) ++index;
-  return index;
-}
-
 StageEstimate stage_of(const Node& node, const Profile& profile, const ProgramStage& stage) {
   StageEstimate result{.node = node.name, .at = stage.id};
   if (!stage.blocks) return result;
@@ -119,7 +113,7 @@ Result<Estimate> estimate(const CostInput& input, const Program& program) {
   Millis answer_encode{0};                     // at its other end, when it was an answer
   std::map<std::uint32_t, std::size_t> shown;  // calling stage -> its stage estimate
   for (const ProgramStage& stage : program.stages) {
-    const std::size_t node = index_of(cluster, stage.node);
+    const std::size_t node = node_index(cluster, stage.node);
     if (node == cluster.nodes.size()) return invalid(fmt::format("the cluster has no node '{}'", stage.node));
     const std::size_t arrived_cut = done_blocks;
     if (stage.blocks) done_blocks = std::size_t{stage.blocks->second} + 1;

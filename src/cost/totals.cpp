@@ -3,15 +3,6 @@
 #include <algorithm>
 
 namespace tideline {
-namespace {
-
-std::size_t index_of(const Cluster& cluster, const std::string& name) {
-  std::size_t index = 0;
-  while (index < cluster.nodes.size() && cluster.nodes[index].name != name) ++index;
-  return index;
-}
-
-}  // namespace
 
 Totals totals(const Cluster& cluster, const Estimate& estimate) {
   const std::size_t nodes = cluster.nodes.size();
@@ -21,10 +12,11 @@ Totals totals(const Cluster& cluster, const Estimate& estimate) {
   std::vector<double> receives_ms(nodes);
   std::vector<double> up_ms(cluster.links.size());
   std::vector<double> back_ms(cluster.links.size());
-  for (const StageEstimate& stage : estimate.stages) busy_ms[index_of(cluster, stage.node)] += (stage.decode + stage.compute + stage.encode).count();
+  for (const StageEstimate& stage : estimate.stages)
+    busy_ms[node_index(cluster, stage.node)] += (stage.decode + stage.compute + stage.encode).count();
   for (const HopEstimate& hop : estimate.hops) {
-    const std::size_t from = index_of(cluster, hop.from);
-    const std::size_t to = index_of(cluster, hop.to);
+    const std::size_t from = node_index(cluster, hop.from);
+    const std::size_t to = node_index(cluster, hop.to);
     sends_ms[from] += hop.forward.count();
     receives_ms[to] += hop.forward.count();
     sends_ms[to] += hop.back.count();

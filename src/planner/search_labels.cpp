@@ -64,9 +64,9 @@ struct Layer {
   std::size_t todo = 0;
 };
 
-class Search {
+class LabelSearch {
  public:
-  Search(const WalkProblem& problem, const LabelQuestion& question) : problem_(problem), question_(question) {
+  LabelSearch(const WalkProblem& problem, const LabelQuestion& question) : problem_(problem), question_(question) {
     choose_amounts();
     choose_loads();
     choose_memory();
@@ -600,7 +600,7 @@ Result<std::vector<FoundWalk>> search_labels(const WalkProblem& problem, const L
                                              const CancelToken& cancel) {
   TIDELINE_CHECK(!problem.leaves.empty() && problem.blocks > 0);
   if (question.no_return && problem.devices > 64) return Error{ErrorCode::kUnsupported, ""};
-  return Search(problem, question).solve(cancel);
+  return LabelSearch(problem, question).solve(cancel);
 }
 
 }  // namespace tideline
