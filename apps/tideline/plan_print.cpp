@@ -111,17 +111,6 @@ std::vector<Objective> shown_quantities(const PlanAnswer& answer) {
   return list;
 }
 
-std::string key_of(Objective objective) {
-  switch (objective) {
-    case Objective::kLatency: return "latency_ms";
-    case Objective::kEnergy: return "energy_j";
-    case Objective::kPeriod: return "period_ms";
-    case Objective::kUpload: return "upload_bytes";
-    case Objective::kAccuracy: return "accuracy";
-  }
-  return "";
-}
-
 Json stages_json(const Estimate& estimate) {
   Json list = Json::array();
   for (const StageEstimate& stage : estimate.stages) {
@@ -232,7 +221,7 @@ report::Table candidate_table(const PlanAnswer& answer, const std::vector<Candid
                                              {"compute", "compute_ms"},
                                              {"transfer", "transfer_ms"}};
   const std::vector<Objective> more = asks_more(answer) ? shown_quantities(answer) : std::vector<Objective>{};
-  for (const Objective objective : more) columns.push_back({std::string(to_string(objective)), key_of(objective)});
+  for (const Objective objective : more) columns.push_back({std::string(to_string(objective)), std::string(key_of(objective))});
   columns.push_back({"", "not_possible", report::Table::kLeft});
   report::Table table(std::move(columns));
   for (const Candidate& candidate : candidates) {
@@ -403,7 +392,8 @@ Status print_front(const Context& context, const Question& question, const std::
   std::vector<Objective> quantities{Objective::kLatency};
   for (const Objective objective : shown_quantities(answer)) quantities.push_back(objective);
   std::vector<report::Table::Column> columns{{"plan", "plan", report::Table::kLeft}};
-  for (const Objective objective : quantities) columns.push_back({std::string(to_string(objective)), key_of(objective)});
+  for (const Objective objective : quantities)
+    columns.push_back({std::string(to_string(objective)), std::string(key_of(objective))});
   report::Table table(std::move(columns));
   FrontFiles files{.title = profile_of(answer).model_name};
   Json json{{"planner", "labels"}, {"pareto", Json::array()}, {"energy_of", energy_of(cluster_of(answer))}};

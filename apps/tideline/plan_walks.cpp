@@ -20,7 +20,7 @@ std::string codec_name(const Table& table, std::uint32_t codec) {
   return codec == kRawCodec ? "raw" : table.codecs[codec - 1].name;
 }
 
-bool is_split(const TableWalk& walk) {
+bool walk_splits(const TableWalk& walk) {
   return std::any_of(walk.devices.begin(), walk.devices.end(), [&](std::uint32_t device) { return device != walk.devices[0]; });
 }
 
@@ -51,7 +51,7 @@ Json plan_json(const Table& table, const WalkPlan& plan) {
           {"at", in_file_order(table, plan.walk.at)},
           {"link", plan.walk.links},
           {"device_energy_j", plan.value.device_energy_j},
-          {"do_not_split", !is_split(plan.walk)}};
+          {"do_not_split", !walk_splits(plan.walk)}};
 }
 
 bool is_chosen(const WalkPlan& chosen, const WalkCandidate& candidate) { return candidate.plan.walk == chosen.walk; }
@@ -121,17 +121,6 @@ std::vector<Objective> shown_of(const Table& table) {
   return list;
 }
 
-std::string key_of(Objective objective) {
-  switch (objective) {
-    case Objective::kLatency: return "latency_ms";
-    case Objective::kEnergy: return "energy_j";
-    case Objective::kPeriod: return "period_ms";
-    case Objective::kUpload: return "upload_bytes";
-    case Objective::kAccuracy: return "accuracy";
-  }
-  return "";
-}
-
 class WalkTable {
  public:
   WalkTable(const Table& table, std::string title, bool has_verdict)
@@ -149,7 +138,7 @@ class WalkTable {
  private:
   static std::vector<report::Table::Column> columns(const std::vector<Objective>& shown, std::string title, bool has_verdict) {
     std::vector<report::Table::Column> list{{"", "mark", report::Table::kLeft}, {std::move(title), "plan", report::Table::kLeft}};
-    for (const Objective objective : shown) list.push_back({std::string(to_string(objective)), key_of(objective)});
+    for (const Objective objective : shown) list.push_back({std::string(to_string(objective)), std::string(key_of(objective))});
     list.push_back({"", has_verdict ? "not_possible" : "note", report::Table::kLeft});
     return list;
   }
@@ -181,7 +170,7 @@ void print_answer(const Context& context, const Table& table, const Question& qu
   if (const auto names = energy_of(table); !names.empty()) fmt::print("  energy of {}\n", fmt::join(names, ", "));
   fmt::print("\n");
   print_table(context, rows);
-  if (!is_split(plan.walk)) fmt::print("\nDo not split: everything on {} is best.\n", table.devices[plan.walk.devices[0]]);
+  if (!walk_splits(plan.walk)) fmt::print("\nDo not split: everything on {} is best.\n", table.devices[plan.walk.devices[0]]);
 }
 
 Status print_front(const Context& context, const Table& table, const Question& question, const std::vector<WalkPlan>& front,

@@ -9,14 +9,14 @@ namespace {
 
 using testing::ElementsAre;
 
-Profile made_profile(std::vector<double> times, std::vector<Bytes> cut_bytes) {
+Profile timed_profile(std::vector<double> times, std::vector<Bytes> cut_bytes) {
   Profile profile{.model_name = "m", .model_sha256 = sha256("m"), .chain_sha256 = sha256("c")};
   for (const double time : times) profile.blocks.push_back({.name = "b", .time = Millis{time}});
   for (const Bytes bytes : cut_bytes) profile.cuts.push_back({.bytes = bytes});
   return profile;
 }
 
-Cluster cluster_of(std::size_t nodes, double bytes_per_s) {
+Cluster row_of_nodes(std::size_t nodes, double bytes_per_s) {
   Cluster cluster;
   for (std::size_t i = 0; i < nodes; ++i) {
     cluster.nodes.push_back({.name = "n" + std::to_string(i), .host = "h", .port = static_cast<std::uint16_t>(i + 1)});
@@ -32,8 +32,8 @@ Cluster cluster_of(std::size_t nodes, double bytes_per_s) {
 
 // The example of the header, which is table.md's too.
 TEST(Totals, WorkedExample) {
-  const Profile profile = made_profile({10}, {150'528, 4'000});
-  Cluster cluster = cluster_of(2, 1.25e6);
+  const Profile profile = timed_profile({10}, {150'528, 4'000});
+  Cluster cluster = row_of_nodes(2, 1.25e6);
   cluster.nodes[0].power = Power{.transmit_w = 1, .receive_w = 0.5, .idle_w = 0.2};
   const Plan plan{.planner = "test", .model_sha256 = sha256("m"), .chain_sha256 = sha256("c"), .segments = {{0, "n1", 0, 0}}};
   const auto estimated = estimate({.cluster = &cluster, .profiles = {&profile, &profile}}, plan);
@@ -49,8 +49,8 @@ TEST(Totals, WorkedExample) {
 
 // Block 0 at home, 1 on n1, 2 at home again: the camera's two segments are one load, and each direction of the link carries once.
 TEST(Totals, AWalkThatComesBack) {
-  const Profile profile = made_profile({3, 5, 7}, {9'000, 2'000, 1'000, 500});
-  Cluster cluster = cluster_of(2, 1e6);
+  const Profile profile = timed_profile({3, 5, 7}, {9'000, 2'000, 1'000, 500});
+  Cluster cluster = row_of_nodes(2, 1e6);
   cluster.nodes[0].slowdown = 2;
   cluster.nodes[0].power = Power{.compute_w = 4, .transmit_w = 2, .receive_w = 1, .idle_w = 0.5};
   cluster.nodes[1].power = Power{.compute_w = 10};

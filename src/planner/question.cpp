@@ -14,8 +14,10 @@
 namespace tideline {
 namespace {
 
-constexpr std::array<std::string_view, kObjectives.size()> kNames{"latency", "energy", "period", "upload", "accuracy"};
-constexpr double kTie = 1e-9;
+constexpr std::array<std::string_view, kObjectives.size()> kObjectiveNames{"latency", "energy", "period", "upload", "accuracy"};
+constexpr std::array<std::string_view, kObjectives.size()> kObjectiveKeys{"latency_ms", "energy_j", "period_ms", "upload_bytes",
+                                                                          "accuracy"};
+constexpr double kLimitSlack = 1e-9;
 
 Error invalid(std::string message) { return Error{ErrorCode::kInvalidArgument, std::move(message)}; }
 
@@ -46,14 +48,15 @@ Result<double> parse_limit(Objective objective, std::string_view text) {
 
 }  // namespace
 
-std::string_view to_string(Objective objective) { return kNames[static_cast<std::size_t>(objective)]; }
+std::string_view to_string(Objective objective) { return kObjectiveNames[static_cast<std::size_t>(objective)]; }
+std::string_view key_of(Objective objective) { return kObjectiveKeys[static_cast<std::size_t>(objective)]; }
 
 Result<Objective> parse_objective(std::string_view text) {
   for (const Objective objective : kObjectives)
     if (to_string(objective) == text) return objective;
-  const std::string_view near = nearest(text, kNames);
+  const std::string_view near = nearest(text, kObjectiveNames);
   return invalid(fmt::format("'{}' is nothing to plan for{}: there are {}", printable(text),
-                             near.empty() ? "" : fmt::format(", did you mean '{}'?", near), fmt::join(kNames, ", ")));
+                             near.empty() ? "" : fmt::format(", did you mean '{}'?", near), fmt::join(kObjectiveNames, ", ")));
 }
 
 Result<std::vector<Objective>> parse_objectives(std::string_view text) {
@@ -113,8 +116,8 @@ Status add_limit(std::string_view text, Limits& limits) {
 }
 
 bool keeps(Objective objective, double value, double limit) {
-  const double slack = kTie * std::abs(limit);
-  return objective == Objective::kAccuracy ? value >= limit - kTie : value <= limit + slack;
+  const double slack = kLimitSlack * std::abs(limit);
+  return objective == Objective::kAccuracy ? value >= limit - kLimitSlack : value <= limit + slack;
 }
 
 bool Question::asks_for(Objective quantity) const {

@@ -22,6 +22,8 @@ inline constexpr std::array kObjectives{Objective::kLatency, Objective::kEnergy,
                                         Objective::kAccuracy};
 // "latency", "energy", ...
 std::string_view to_string(Objective objective);
+// Of JSON and CSV, with the unit: "latency_ms", "energy_j", ...
+std::string_view key_of(Objective objective);
 // kInvalidArgument naming those there are.
 Result<Objective> parse_objective(std::string_view text);
 // "latency,energy,accuracy": two or three of them, each once.

@@ -16,19 +16,16 @@
 #include <memory>
 
 #include "base/check.h"
+#include "planner/label_loads.h"
 
 namespace tideline {
 namespace {
 
-constexpr double kNever = std::numeric_limits<double>::infinity();
-constexpr double kSlack = 2e-9;
 constexpr std::uint32_t kNone = 0xffffffffu;
 // Computing devices so far: none, one, or more.
 constexpr std::uint32_t kMixed = 0xfffffffeu;
 // 600 MB of numbers in one layer.
 constexpr std::size_t kNumbersMax = 75'000'000;
-
-double above(double limit) { return limit + kSlack * std::abs(limit); }
 
 // What is kept of every label: how it came to be.
 struct Origin {
@@ -68,7 +65,8 @@ class LabelSearch {
  public:
   LabelSearch(const WalkProblem& problem, const LabelQuestion& question) : problem_(problem), question_(question) {
     choose_amounts();
-    choose_loads();
+    if (question.period) loads_.emplace(problem, *question.period, question.no_return, loads_from_);
+    memory_from_ = loads_ ? loads_->end() : loads_from_;
     choose_memory();
     width_ = memory_from_ + memory_of_.size() + (carries_need_ ? 1 : 0);
     row_.resize(width_);
@@ -105,112 +103,6 @@ class LabelSearch {
     for (std::size_t amount = 0; amount < kAmounts; ++amount)
       if (question_.limits[amount]) amounts_.push_back(amount);
     loads_from_ = amounts_.size();
-  }
-
-  // Loads, when the period is limited: every device's and every direction's. Where no device is visited twice, one number does
-  // for the device under way, and directions count only where what went out and the result could be too much together.
-  void choose_loads() {
-    has_loads_ = question_.period.has_value();
-    memory_from_ = loads_from_;
-    if (!has_loads_) return;
-    devices_kept_ = question_.no_return ? 1 : problem_.devices;
-    result_bytes_ = 0;
-    for (const WalkProblem::Leave& leave : problem_.leaves) result_bytes_ = std::max(result_bytes_, leave.bytes);
-    most_way_.assign(problem_.ways, 0);
-    for (const WalkProblem::Hop& hop : problem_.hops) most_way_[hop.way] = std::max(most_way_[hop.way], hop.way_ms_per_byte);
-    way_slot_.assign(problem_.ways, kNone);
-    std::uint32_t slot = static_cast<std::uint32_t>(loads_from_ + devices_kept_);
-    if (!question_.no_return) {
-      for (std::uint32_t& way : way_slot_) way = slot++;
-    } else {
-      for (const WalkProblem::Hop& hop : problem_.hops)
-        for (const double bytes : problem_.cut_bytes) {
-          const double load = bytes * hop.way_ms_per_byte;
-          const double both = load + result_bytes_ * most_way_[hop.way];
-          if (way_slot_[hop.way] == kNone && load <= above(*question_.period) && both > *question_.period)
-            way_slot_[hop.way] = slot++;
-        }
-    }
-    memory_from_ = slot;
-    set_growth();
-    set_relief();
-    set_capacity();
-  }
-
-  // What each load can still grow by with a cut to be carried on: along a simple path, so it passes a device and a direction
-  // once.
-  void set_growth() {
-    std::vector<double> most_code(problem_.devices);
-    std::vector<double> most_decode(problem_.devices);
-    for (const WalkProblem::Hop& hop : problem_.hops) {
-      double& encode = most_code[problem_.stations[hop.from].device];
-      double& decode = most_decode[problem_.stations[hop.to].device];
-      encode = std::max(encode, hop.encode_ms_per_mb);
-      decode = std::max(decode, hop.decode_ms_per_mb);
-    }
-    for (std::size_t device = 0; device < problem_.devices; ++device) most_code[device] += most_decode[device];
-    device_growth_.assign((problem_.blocks + 1) * problem_.devices, 0);
-    bytes_left_.assign(problem_.blocks + 1, result_bytes_);
-    for (std::size_t cut = problem_.blocks; cut-- > 0;) {
-      bytes_left_[cut] = bytes_left_[cut + 1] + problem_.cut_bytes[cut];
-      for (std::size_t device = 0; device < problem_.devices; ++device) {
-        double& growth = device_growth_[cut * problem_.devices + device];
-        growth = device_growth_[(cut + 1) * problem_.devices + device] + problem_.time_of(cut, device) +
-                 problem_.cut_bytes[cut] / 1e6 * most_code[device] + std::abs(problem_.begin(cut, device)) +
-                 std::abs(problem_.end(cut + 1, device));
-        double head = 0;
-        for (const WalkProblem::Leave& leave : problem_.leaves)
-          if (leave.after == cut + 1 && !leave.head_ms.empty()) head = std::max(head, leave.head_ms[device]);
-        growth += head;
-      }
-    }
-  }
-
-  // Corrections may be negative: a load can still shrink by these.
-  void set_relief() {
-    if (problem_.begins.empty()) return;
-    relief_.assign((problem_.blocks + 1) * problem_.devices, 0);
-    for (std::size_t cut = problem_.blocks; cut-- > 0;)
-      for (std::size_t device = 0; device < problem_.devices; ++device)
-        relief_[cut * problem_.devices + device] = relief_[(cut + 1) * problem_.devices + device] +
-                                                   std::max(0.0, -problem_.begin(cut, device)) +
-                                                   std::max(0.0, -problem_.end(cut, device));
-  }
-
-  // The blocks that are left, each at its quickest, must go into what the devices have left: a device that is never less than r
-  // times slower than the quickest does 1/r of that work in its time.
-  void set_capacity() {
-    rest_.assign(problem_.blocks + 1, 0);
-    speed_.assign(problem_.devices, 1);
-    if (!problem_.begins.empty()) return;  // corrections may be negative
-    std::vector<double> slowest(problem_.devices, kNever);
-    for (std::size_t block = problem_.blocks; block-- > 0;) {
-      double quickest = kNever;
-      for (std::size_t device = 0; device < problem_.devices; ++device)
-        if (problem_.may_run(block, device)) quickest = std::min(quickest, problem_.time_of(block, device));
-      const bool may_leave = std::any_of(problem_.leaves.begin(), problem_.leaves.end(),
-                                         [&](const WalkProblem::Leave& leave) { return leave.after == block + 1; });
-      rest_[block] = quickest + (may_leave ? 0 : rest_[block + 1]);
-      for (std::size_t device = 0; device < problem_.devices; ++device)
-        if (problem_.may_run(block, device) && quickest > 0)
-          slowest[device] = std::min(slowest[device], problem_.time_of(block, device) / quickest);
-    }
-    for (std::size_t device = 0; device < problem_.devices; ++device)
-      speed_[device] = slowest[device] == kNever ? 1 : 1 / slowest[device];
-  }
-
-  bool has_room(const double* row, std::size_t cut, std::size_t device, std::uint64_t seen) const {
-    if (rest_[cut] == 0) return true;
-    const double limit = above(*question_.period);
-    double room = 0;
-    if (question_.no_return) {
-      room = (limit - row[loads_from_]) * speed_[device];
-      for (std::size_t other = 0; other < problem_.devices; ++other)
-        if ((seen >> other & 1) == 0) room += limit * speed_[other];
-    } else {
-      for (std::size_t other = 0; other < problem_.devices; ++other) room += (limit - row[loads_from_ + other]) * speed_[other];
-    }
-    return room >= rest_[cut] * (1 - kSlack);
   }
 
   void choose_memory() {
@@ -259,7 +151,7 @@ class LabelSearch {
       if (!steps.empty() && is_within(amounts)) known_ = std::min(known_, amounts.sums[goal]);
       return amounts;
     };
-    if (to_go_[goal]->best() == kNever) return;
+    if (to_go_[goal]->best() == kEndless) return;
     const WalkAmounts free = try_walk(*to_go_[goal]);
     for (std::size_t i = limited_from_; i < loads_from_; ++i) {
       const std::size_t amount = amounts_[i];
@@ -284,36 +176,18 @@ class LabelSearch {
     for (std::size_t i = 1; i < loads_from_; ++i) {
       const std::size_t amount = amounts_[i];
       const double rest = leave != nullptr ? to_go_[amount]->home(*leave, station) : to_go_[amount]->at(cut, station);
-      if (rest == kNever) return true;
-      if (i >= limited_from_ && row[i] + rest > above(*question_.limits[amount])) return true;
-      if (i == 1 && i < limited_from_ && known_ < kNever && row[i] + rest > above(known_)) return true;
+      if (rest == kEndless) return true;
+      if (i >= limited_from_ && row[i] + rest > with_slack(*question_.limits[amount])) return true;
+      if (i == 1 && i < limited_from_ && known_ < kEndless && row[i] + rest > with_slack(known_)) return true;
     }
     if (loads_from_ == 1)
-      return (leave != nullptr ? to_go_[kTime]->home(*leave, station) : to_go_[kTime]->at(cut, station)) == kNever;
+      return (leave != nullptr ? to_go_[kTime]->home(*leave, station) : to_go_[kTime]->at(cut, station)) == kEndless;
     return false;
   }
 
   // False when a load or a memory is over its limit. What can break none any more becomes nothing.
   bool clamp(double* row, std::size_t cut, std::size_t station, bool is_going_home, std::uint64_t seen) const {
-    if (has_loads_) {
-      const double limit = above(*question_.period);
-      const std::size_t at = problem_.stations[station].device;
-      for (std::size_t i = 0; i < devices_kept_; ++i) {
-        double& load = row[loads_from_ + i];
-        const double relief = relief_.empty() ? 0 : relief_[cut * problem_.devices + (question_.no_return ? at : i)];
-        if (load - relief > limit) return false;
-        const double growth = is_going_home ? 0 : device_growth_[cut * problem_.devices + (question_.no_return ? at : i)];
-        if (load + growth <= *question_.period) load = 0;
-      }
-      for (std::size_t way = 0; way < problem_.ways; ++way) {
-        if (way_slot_[way] == kNone) continue;
-        double& load = row[way_slot_[way]];
-        if (load > limit) return false;
-        const double left = question_.no_return || is_going_home ? result_bytes_ : bytes_left_[cut];
-        if (load + left * most_way_[way] <= *question_.period) load = 0;
-      }
-      if (!is_going_home && !has_room(row, cut, at, seen)) return false;
-    }
+    if (loads_ && !loads_->clamp(row, cut, station, is_going_home, seen)) return false;
     for (std::size_t i = 0; i < memory_of_.size(); ++i) {
       double& used = row[memory_from_ + i];
       const double limit = *problem_.memory[memory_of_[i]];
@@ -391,34 +265,12 @@ class LabelSearch {
     amounts[kTime] = ms;
     amounts[kEnergy] = ms * problem_.millijoules_per_ms[device];
     add(row, amounts);
-    if (has_loads_) row[loads_from_ + (question_.no_return ? 0 : device)] += ms;
+    if (loads_) loads_->run(row, device, ms);
   }
 
   static std::uint64_t bit(std::size_t device) { return std::uint64_t{1} << device; }
   std::uint64_t seen_with(std::size_t device, bool is_going_home) const {
     return question_.no_return && !is_going_home ? bit(device) : 0;
-  }
-
-  // A hop's loads. False when one that is not kept is over the limit.
-  bool load(double* row, const WalkProblem::Hop& hop, double bytes) const {
-    const double way_ms = bytes * hop.way_ms_per_byte;
-    if (way_slot_[hop.way] != kNone) row[way_slot_[hop.way]] += way_ms;
-    if (way_ms > above(*question_.period)) return false;
-    if (question_.no_return) {
-      row[loads_from_] += bytes / 1e6 * hop.encode_ms_per_mb;
-      return true;
-    }
-    row[loads_from_ + problem_.stations[hop.from].device] += bytes / 1e6 * hop.encode_ms_per_mb;
-    row[loads_from_ + problem_.stations[hop.to].device] += bytes / 1e6 * hop.decode_ms_per_mb;
-    return true;
-  }
-
-  // The device that is left is done, and the next one begins.
-  bool arrive(double* row, const WalkProblem::Hop& hop, double bytes) const {
-    double& load = row[loads_from_];
-    if (load > above(*question_.period)) return false;
-    load = bytes / 1e6 * hop.decode_ms_per_mb;
-    return true;
   }
 
   const double* row_of(const Layer& layer, std::uint32_t label) const { return &layer.numbers[label * width_]; }
@@ -440,12 +292,12 @@ class LabelSearch {
           const std::size_t amount = amounts_[i];
           row[i] += hop.fixed[amount] + bytes / 1e6 * hop.per_mb[amount] + bytes * hop.per_byte[amount];
         }
-        if (has_loads_ && !load(row, hop, bytes)) continue;
+        if (loads_ && !loads_->send(row, hop, bytes)) continue;
         if (!leave && problem_.is_running(hop.from)) {
           const std::size_t device = problem_.stations[hop.from].device;
           if (const double end = problem_.end(cut, device); end != 0) run(row, device, end);
         }
-        if (has_loads_ && question_.no_return && !arrive(row, hop, bytes)) continue;
+        if (loads_ && !loads_->arrive(row, hop, bytes)) continue;
         if (carries_need_) row[width_ - 1] = 0;
         if (is_hopeless(row, cut, hop.to, home) ||
             !clamp(row, cut, hop.to, leave.has_value(), layer.labels[label].seen | seen_with(to, leave.has_value())))
@@ -571,21 +423,12 @@ class LabelSearch {
   std::size_t loads_from_ = 0;
   std::size_t memory_from_ = 0;
   std::size_t width_ = 0;
-  bool has_loads_ = false;
+  std::optional<LabelLoads> loads_;  // when the period is limited
   bool carries_need_ = false;
   std::vector<std::uint32_t> memory_of_;  // devices whose memory can be too little, ascending
-  std::size_t devices_kept_ = 0;
-  double result_bytes_ = 0;              // the most that any leave has
-  std::vector<std::uint32_t> way_slot_;  // [way]: its number in a row
-  std::vector<double> most_way_;         // [way], ms per byte
-  std::vector<double> device_growth_;    // [cut * devices + device]
-  std::vector<double> relief_;           // [cut * devices + device]; empty: none
-  std::vector<double> bytes_left_;       // [cut]: of all cuts from there on and the result
-  std::vector<double> rest_;             // [cut]: the least work from there on
-  std::vector<double> speed_;            // [device]: how much of the least work it can do in its time
-  std::vector<double> held_;             // [cut * devices + device]: the most that the blocks from there on hold
+  std::vector<double> held_;              // [cut * devices + device]: the most that the blocks from there on hold
   std::vector<std::unique_ptr<ToGo>> to_go_;
-  double known_ = kNever;
+  double known_ = kEndless;
   std::vector<Origin> origins_;
   std::vector<Layer> homes_;  // [leave]
   std::vector<double> row_;

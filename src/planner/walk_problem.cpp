@@ -8,12 +8,10 @@
 namespace tideline {
 namespace {
 
-constexpr double kNever = std::numeric_limits<double>::infinity();
-
 double loss_units(double loss) { return std::round(loss / kLossUnit); }
 
-struct Power {
-  explicit Power(const std::vector<std::optional<TablePower>>& devices) : devices_(devices) {
+struct TableWatts {
+  explicit TableWatts(const std::vector<std::optional<TablePower>>& devices) : devices_(devices) {
     for (const auto& device : devices) idle_w += device ? device->idle_w : 0;
   }
   // What a device takes beyond idling.
@@ -48,7 +46,7 @@ std::vector<std::uint32_t> depths(const Table& table) {
   return depth;
 }
 
-WalkProblem::Hop hop_of(const Table& table, const Power& power, std::uint32_t link_index, bool back, std::uint32_t codec) {
+WalkProblem::Hop hop_of(const Table& table, const TableWatts& power, std::uint32_t link_index, bool back, std::uint32_t codec) {
   const TableLink& link = table.links[link_index];
   const std::uint32_t from = back ? link.to : link.from;
   const std::uint32_t to = back ? link.from : link.to;
@@ -73,7 +71,7 @@ WalkProblem::Hop hop_of(const Table& table, const Power& power, std::uint32_t li
   return hop;
 }
 
-void add_hops(const Table& table, const Power& power, bool may_lose, WalkProblem& problem) {
+void add_hops(const Table& table, const TableWatts& power, bool may_lose, WalkProblem& problem) {
   for (std::uint32_t link = 0; link < table.links.size(); ++link)
     for (std::uint32_t codec = 0; codec <= table.codecs.size(); ++codec) {
       if (codec != kRawCodec && !may_lose && table.codecs[codec - 1].accuracy_loss > 0) continue;
@@ -128,7 +126,7 @@ WalkProblem make_walk_problem(const Table& table, const Question& question) {
   WalkProblem problem{.blocks = table.op_count(), .devices = m, .ways = 2 * table.links.size(), .start = table.source};
   problem.source = table.source;
   problem.keep = question.keep_on_source.value_or(table.keep_on_source);
-  const Power power(table.power);
+  const TableWatts power(table.power);
   for (std::uint32_t device = 0; device < m; ++device) {
     problem.stations.push_back({.device = device, .runs = device, .is_home = device == table.source});
     problem.millijoules_per_ms.push_back(power.computing(device) + power.idle_w);
@@ -224,9 +222,9 @@ ToGo::ToGo(const WalkProblem& problem, const Amounts& weights)
     : problem_(problem),
       weights_(weights),
       stations_(problem.stations.size()),
-      value_((problem.blocks + 1) * stations_, kNever),
+      value_((problem.blocks + 1) * stations_, kEndless),
       choice_(value_.size(), kComputes),
-      home_(problem.leaves.size() * stations_, kNever),
+      home_(problem.leaves.size() * stations_, kEndless),
       home_choice_(home_.size(), kLeaves) {
   costs_.reserve(problem.hops.size());
   for (const WalkProblem::Hop& hop : problem.hops) costs_.push_back({weigh(hop.fixed), weigh(hop.per_mb), weigh(hop.per_byte)});
@@ -280,7 +278,7 @@ void ToGo::compute(std::size_t block) {
     if (!problem_.may_run(block, device)) continue;
     const std::size_t runs = problem_.stations[station].runs;
     const double per_ms = weights_[kTime] + weights_[kEnergy] * problem_.millijoules_per_ms[device];
-    double then = block + 1 < problem_.blocks ? value_[(block + 1) * stations_ + runs] : kNever;
+    double then = block + 1 < problem_.blocks ? value_[(block + 1) * stations_ + runs] : kEndless;
     for (std::size_t i = 0; i < problem_.leaves.size(); ++i) {
       const WalkProblem::Leave& leave = problem_.leaves[i];
       if (leave.after != block + 1) continue;
@@ -300,7 +298,7 @@ double ToGo::best() const { return at(0, problem_.start); }
 
 Steps ToGo::walk() const {
   Steps steps;
-  if (best() == kNever) return steps;
+  if (best() == kEndless) return steps;
   std::uint32_t at = problem_.start;
   for (std::size_t done = 0; done < problem_.blocks;) {
     const std::uint32_t choice = choice_[done * stations_ + at];

@@ -22,6 +22,7 @@ namespace tideline {
 enum : std::size_t { kTime, kEnergy, kUpload, kLoss, kAmounts };
 using Amounts = std::array<double, kAmounts>;
 inline constexpr double kLossUnit = 1e-12;
+inline constexpr double kEndless = std::numeric_limits<double>::infinity();
 // [Objective] -> its amount; the period is none.
 std::optional<std::size_t> amount_of(Objective objective);
 

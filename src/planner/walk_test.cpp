@@ -20,7 +20,7 @@ constexpr const char* kSite = R"({"version": 2,
  "codecs": [{"name": "int8", "ratio": 0.25, "encode_ms_per_mb": [90, 10], "decode_ms_per_mb": [90, 10], "accuracy_loss": 0.002}],
  "exits": [{"after_op": 0, "runtime_ms": [1, 0.3], "accuracy": 0.8, "result_bytes": 40}]})";
 
-Table version_2(const std::string& json) {
+Table site_of(const std::string& json) {
   auto table = parse_table(json, "t.json");
   EXPECT_TRUE(table) << (table ? "" : table.error().message);
   return table ? *table : Table{};
@@ -42,7 +42,7 @@ Question question_of(Objective objective, std::initializer_list<const char*> lim
 // System: op a on the camera, its output as int8 to the server, b there. Expected: each term of the definition by hand.
 TEST(Walk, ValueByHand) {
   const TableWalk walk{.route = {0, 1, 0}, .links = {0, 0}, .codecs = {1, kRawCodec}, .devices = {0, 1}, .at = {0, 1}};
-  const auto value = walk_value(version_2(kSite), walk);
+  const auto value = walk_value(site_of(kSite), walk);
   ASSERT_TRUE(value) << value.error().message;
   const double encode = 0.004 * 90;
   const double up = 1;  // 4000 B / 4 at 1 MB/s
@@ -60,7 +60,7 @@ TEST(Walk, ValueByHand) {
 // The worked example of the header.
 TEST(Walk, WorkedExample) {
   const Table table =
-      version_2(R"({"version": 2, "devices": [{"name": "a", "transmit_w": 1, "receive_w": 0.5, "idle_w": 0.2}, {"name": "b"}],
+      site_of(R"({"version": 2, "devices": [{"name": "a", "transmit_w": 1, "receive_w": 0.5, "idle_w": 0.2}, {"name": "b"}],
       "links": [{"from": 0, "to": 1, "bytes_per_s": 1.25e6, "rtt_ms": 4}],
       "ops": [{"runtime_ms": [150, 10], "output_bytes": 1}], "input_bytes": 150528, "result_bytes": 4000})");
   const auto plan = plan_walk(table, {}, "auto", {});
@@ -74,7 +74,7 @@ TEST(Walk, WorkedExample) {
 // An exit's head runs where its op ran, and its own result returns.
 TEST(Walk, ExitsByHand) {
   const TableWalk walk{.route = {0, 1, 0}, .links = {0, 0}, .codecs = {0, 0}, .devices = {1}, .at = {1}, .exit = 0};
-  const auto value = walk_value(version_2(kSite), walk);
+  const auto value = walk_value(site_of(kSite), walk);
   ASSERT_TRUE(value) << value.error().message;
   EXPECT_DOUBLE_EQ(value->total.latency_ms, 2 + 60 + 1 + 0.3 + 2 + 0.02);
   EXPECT_DOUBLE_EQ(value->total.accuracy, 0.8);
@@ -82,7 +82,7 @@ TEST(Walk, ExitsByHand) {
 }
 
 TEST(Walk, WhatIsNoWalk) {
-  const Table table = version_2(replaced("\"accuracy\": 0.9", "\"accuracy\": 0.9, \"keep_on_source\": 1"));
+  const Table table = site_of(replaced("\"accuracy\": 0.9", "\"accuracy\": 0.9, \"keep_on_source\": 1"));
   const TableWalk good{.route = {0, 1, 0}, .links = {0, 0}, .codecs = {0, 0}, .devices = {0, 1}, .at = {0, 1}};
   ASSERT_TRUE(walk_value(table, good));
   const auto refused = [&](const std::function<void(TableWalk&)>& change, const char* says) {
@@ -104,7 +104,7 @@ TEST(Walk, WhatIsNoWalk) {
 }
 
 TEST(Walk, ObjectivesByHand) {
-  const Table table = version_2(kSite);
+  const Table table = site_of(kSite);
   const auto plan = [&](const Question& question) {
     const auto found = plan_walk(table, question, "auto", {});
     EXPECT_TRUE(found) << (found ? "" : found.error().message);
@@ -129,7 +129,7 @@ TEST(Walk, ObjectivesByHand) {
 }
 
 TEST(Walk, WhatClashes) {
-  const Table table = version_2(kSite);
+  const Table table = site_of(kSite);
   const Question question = question_of(Objective::kLatency, {"latency=15ms", "accuracy=0.85", "upload=1MB"});
   const auto plan = plan_walk(table, question, "auto", {});
   ASSERT_FALSE(plan);
@@ -149,7 +149,7 @@ TEST(Walk, WhatClashes) {
 }
 
 TEST(Walk, CandidatesSayWhatRulesThemOut) {
-  const auto list = walk_candidates(version_2(kSite), question_of(Objective::kLatency, {"latency=50ms", "memory"}), {});
+  const auto list = walk_candidates(site_of(kSite), question_of(Objective::kLatency, {"latency=50ms", "memory"}), {});
   ASSERT_TRUE(list) << list.error().message;
   ASSERT_EQ(list->size(), 3u);
   EXPECT_THAT((*list)[0].infeasible, HasSubstr("latency 110 ms, the limit is 50.0 ms"));
@@ -186,16 +186,16 @@ TEST(Walk, FilesAreReadStrictly) {
 }
 
 TEST(Walk, QuestionsThatATableCannotAnswer) {
-  Table table = version_2(kSite);
+  Table table = site_of(kSite);
   table.power[0].reset();
   EXPECT_THAT(plan_walk(table, question_of(Objective::kEnergy), "auto", {}).error().message, HasSubstr("compute_w"));
   EXPECT_FALSE(plan_walk(table, question_of(Objective::kLatency, {"energy=1J"}), "auto", {}));
   table.is_chain = false;
   EXPECT_EQ(plan_walk(table, {}, "auto", {}).error().code, ErrorCode::kUnsupported);
-  EXPECT_EQ(plan_walk(version_2(kSite), {}, "aaiot", {}).error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(plan_walk(site_of(kSite), {}, "aaiot", {}).error().code, ErrorCode::kUnsupported);
   Question stays;
   stays.keep_on_source = 3;
-  EXPECT_EQ(plan_walk(version_2(kSite), stays, "auto", {}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(plan_walk(site_of(kSite), stays, "auto", {}).error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST(Question, LimitsAreReadStrictly) {

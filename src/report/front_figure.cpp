@@ -27,7 +27,7 @@ std::string fitted(const std::string& text, double width, double size) {
   return shorter + " ...";
 }
 
-void draw_grid_axis(Canvas& canvas, const Frame& frame, const Scale& x, const Range& range, std::string_view label) {
+void draw_value_axis(Canvas& canvas, const Frame& frame, const Scale& x, const Range& range, std::string_view label) {
   const double step = step_of(range.ticks);
   for (const double tick : range.ticks) {
     canvas.line(x(tick), frame.top, x(tick), frame.bottom, kGrid, 1);
@@ -83,7 +83,7 @@ std::string render(const FrontFigure& figure) {
   const Range y_range = range_of(figure.y, ys, 6);
   const Scale x{x_range.min, x_range.max, frame.left, frame.right};
   const Scale y{y_range.min, y_range.max, frame.bottom, frame.top};
-  draw_grid_axis(canvas, frame, x, x_range, figure.x.label);
+  draw_value_axis(canvas, frame, x, x_range, figure.x.label);
   draw_y_axis(canvas, frame, y, y_range, figure.y.label);
   if (figure.joined && figure.points.size() > 1) draw_steps(canvas, figure, frame, x, y);
   for (std::size_t i = 0; i < figure.points.size(); ++i) {

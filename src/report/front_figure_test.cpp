@@ -12,36 +12,36 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-FrontFigure sample(int points) {
+FrontFigure front_sample(int points) {
   FrontFigure figure{.title = "a < b", .x = {.label = "latency (ms)"}, .y = {.label = "energy (mJ)"}};
   for (int i = 0; i < points; ++i)
     figure.points.push_back({.x = 10.0 + i, .y = 100.0 - i, .name = "cam & co", .values = std::to_string(i) + " things"});
   return figure;
 }
 
-std::size_t times_in(std::string_view text, std::string_view part) {
+std::size_t occurrences(std::string_view text, std::string_view part) {
   std::size_t found = 0;
   for (std::size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) ++found;
   return found;
 }
 
 TEST(FrontFigure, NamesEverything) {
-  const std::string svg = render(sample(3));
+  const std::string svg = render(front_sample(3));
   for (const char* text : {"a &lt; b", "cam &amp; co", "latency (ms)", "energy (mJ)", ">1<", ">2<", ">3<", "2 things"})
     EXPECT_THAT(svg, HasSubstr(text));
-  EXPECT_EQ(times_in(svg, "<polyline"), 1u);
-  EXPECT_EQ(times_in(svg, "<circle"), 3u);
+  EXPECT_EQ(occurrences(svg, "<polyline"), 1u);
+  EXPECT_EQ(occurrences(svg, "<circle"), 3u);
 }
 
 TEST(FrontFigure, ALineOnlyWhereItIsABound) {
-  FrontFigure figure = sample(3);
+  FrontFigure figure = front_sample(3);
   figure.joined = false;
-  EXPECT_EQ(times_in(render(figure), "<polyline"), 0u);
-  EXPECT_EQ(times_in(render(sample(1)), "<polyline"), 0u);
+  EXPECT_EQ(occurrences(render(figure), "<polyline"), 0u);
+  EXPECT_EQ(occurrences(render(front_sample(1)), "<polyline"), 0u);
 }
 
 TEST(FrontFigure, ManyPointsAndLongNamesStayOnThePage) {
-  FrontFigure figure = sample(40);
+  FrontFigure figure = front_sample(40);
   figure.points[0].name = std::string(400, 'x');
   figure.points[1].y = std::numeric_limits<double>::quiet_NaN();
   const std::string svg = render(figure);
