@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "planner/pipeline.h"
+
 namespace tideline {
 namespace {
 
@@ -47,10 +49,16 @@ Error too_many(const Question& question) {
 Error infeasible() { return Error{ErrorCode::kInfeasible, "[plan] no plan keeps all limits"}; }
 
 // How much is looked at before the walks are narrowed to those that visit no device twice: some tenths of a second.
-constexpr std::size_t kLabelsAtFirst = 150'000;
-constexpr std::uint64_t kComparisonsAtFirst = 50'000'000;
+constexpr std::size_t kNumbersAtFirst = 2'500'000;
+constexpr std::uint64_t kComparedAtFirst = 500'000'000;
 constexpr const char* kNoReturn =
     "among the routes that visit no device twice before the result goes home: all routes are too many";
+
+void narrow(const WalkProblem& problem, LabelQuestion& labels) {
+  const std::size_t width = problem.devices + problem.ways + 2;
+  labels.labels_max = kNumbersAtFirst / width;
+  labels.comparisons_max = kComparedAtFirst / width;
+}
 
 // A search with loads: over all walks where these are few enough, else over those that visit no device twice.
 Result<FoundWalks> search_loads(const WalkProblem& problem, LabelQuestion labels, const CancelToken& cancel) {
@@ -60,8 +68,7 @@ Result<FoundWalks> search_loads(const WalkProblem& problem, LabelQuestion labels
   }
   if (!labels.no_return) {
     LabelQuestion first = labels;
-    first.labels_max = kLabelsAtFirst;
-    first.comparisons_max = kComparisonsAtFirst;
+    narrow(problem, first);
     auto all = search_labels(problem, first, cancel);
     if (all) return FoundWalks{std::move(*all), ""};
     if (all.error().code != ErrorCode::kUnsupported) return all.error();
@@ -97,25 +104,38 @@ Status close_in(const WalkProblem& problem, LabelQuestion labels, FoundWalk& bes
 // over all - and the last search takes the shortest walk within the best.
 Result<FoundWalks> least_period(const WalkProblem& problem, LabelQuestion labels, const CancelToken& cancel) {
   const std::optional<double> limit = labels.period;
-  LabelQuestion any = labels;
-  any.minimise = {};
-  TIDELINE_TRY(FoundWalks start, search_loads(problem, any, cancel));
-  FoundWalk best = start.walks[0];
-  // The shortest walk is often close.
-  LabelQuestion shortest = labels;
-  shortest.period = std::nullopt;
-  shortest.minimise = {kTime};
-  if (const auto walk = search_labels(problem, shortest, cancel); walk && (*walk)[0].period < best.period) best = (*walk)[0];
-  labels.no_return = true;
-  const Status narrow = close_in(problem, labels, best, cancel);
-  if (!narrow && narrow.error().code != ErrorCode::kUnsupported) return narrow.error();
+  std::optional<FoundWalk> pipeline;
+  if (is_pipeline(problem, labels)) {
+    auto found = least_period_pipeline(problem, cancel);
+    if (!found && found.error().code != ErrorCode::kUnsupported) return found.error();
+    if (found) pipeline = std::move(*found);
+  }
+  FoundWalk best;
+  Status narrowed;
+  if (pipeline) {
+    best = *pipeline;
+    labels.no_return = true;
+  } else {
+    LabelQuestion any = labels;
+    any.minimise = {};
+    TIDELINE_TRY(FoundWalks start, search_loads(problem, any, cancel));
+    best = start.walks[0];
+    // The shortest walk is often close.
+    LabelQuestion shortest = labels;
+    shortest.period = std::nullopt;
+    shortest.minimise = {kTime};
+    if (const auto walk = search_labels(problem, shortest, cancel); walk && (*walk)[0].period < best.period) best = (*walk)[0];
+    labels.no_return = true;
+    narrowed = close_in(problem, labels, best, cancel);
+    if (!narrowed && narrowed.error().code != ErrorCode::kUnsupported) return narrowed.error();
+  }
   LabelQuestion all = labels;
   all.no_return = false;
-  all.labels_max = kLabelsAtFirst;
-  all.comparisons_max = kComparisonsAtFirst;
+  narrow(problem, all);
   const Status wide = close_in(problem, all, best, cancel);
   if (!wide && wide.error().code != ErrorCode::kUnsupported) return wide.error();
-  if (!wide && !narrow) return narrow.error();
+  if (!wide && !narrowed) return narrowed.error();
+  if (!wide && pipeline && best.period == pipeline->period) return FoundWalks{{*pipeline}, kNoReturn};
   labels.no_return = false;
   labels.minimise = {kTime};
   labels.period = best.period * (1 + kSameValue);
