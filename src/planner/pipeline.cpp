@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <deque>
 
 #include <fmt/format.h>
 
@@ -17,6 +16,8 @@ constexpr std::size_t kDevicesMax = 16;
 // 64 MB of latencies.
 constexpr std::size_t kStatesMax = 8'000'000;
 constexpr double kRelativeGap = 1e-9;
+// Periods are sums of few numbers: so near to the best there is seldom another.
+constexpr double kBracket = 1e-3;
 
 class Pipeline {
  public:
@@ -62,6 +63,7 @@ class Pipeline {
     set_limit(period);
     latency_.assign((std::size_t{1} << m_) * m_ * (n_ + 1), kEndless);
     latencies(bit(problem_.source), problem_.source)[0] = 0;
+    set_hops();
     End best;
     std::vector<double> leaving(n_ + 1);
     for (std::size_t seen = 0; seen < std::size_t{1} << m_; ++seen)
@@ -73,10 +75,10 @@ class Pipeline {
         set_leaving(here, device, leaving);
         for (std::size_t next = 0; next < m_; ++next) {
           if ((seen >> next & 1) != 0) continue;
+          if (links_[device * m_ + next].empty()) continue;
           double* const there = latencies(seen | bit(next), next);
-          for (const std::uint32_t hop : links_[device * m_ + next])
-            for (std::size_t cut = 0; cut < n_; ++cut)
-              if (is_quick(hop, problem_.cut_bytes[cut])) there[cut] = std::min(there[cut], leaving[cut] + hop_ms(hop, cut));
+          const double* const hop = &hop_ms_[(device * m_ + next) * n_];
+          for (std::size_t cut = 0; cut < n_; ++cut) there[cut] = std::min(there[cut], leaving[cut] + hop[cut]);
         }
       }
     if (best.ms == kEndless) return std::nullopt;
@@ -118,6 +120,16 @@ class Pipeline {
         if (is_quick(hop, problem_.cut_bytes[cut]))
           quick_[(problem_.hops[hop].from * m_ + problem_.hops[hop].to) * words_ + cut / 64] |= std::uint64_t{1} << (cut % 64);
     set_ways_home();
+  }
+
+  // The time of each cut over the quickest link that is quick enough.
+  void set_hops() {
+    hop_ms_.assign(m_ * m_ * n_, kEndless);
+    for (std::uint32_t i = 0; i < problem_.hops.size(); ++i)
+      for (std::size_t cut = 0; cut < n_; ++cut) {
+        double& ms = hop_ms_[(problem_.hops[i].from * m_ + problem_.hops[i].to) * n_ + cut];
+        if (is_quick(i, problem_.cut_bytes[cut])) ms = std::min(ms, hop_ms(i, cut));
+      }
   }
 
   // The quickest way home of each leave's result over links that are quick enough.
@@ -171,16 +183,19 @@ class Pipeline {
   }
 
   // The least latency at which each cut can leave the device: the least of a window that only moves on.
-  void set_leaving(const double* here, std::size_t device, std::vector<double>& leaving) const {
-    std::deque<std::size_t> window;  // cuts by rising begin
-    const auto begin = [&](std::size_t cut) { return here[cut] - before_[device][cut]; };
+  void set_leaving(const double* here, std::size_t device, std::vector<double>& leaving) {
+    std::vector<std::size_t>& window = window_;  // cuts by rising begin, from `front` on
+    window.clear();
+    std::size_t front = 0;
+    const std::vector<double>& before = before_[device];
+    const auto begin = [&](std::size_t cut) { return here[cut] - before[cut]; };
     for (std::size_t cut = 0; cut <= n_; ++cut) {
-      while (!window.empty() && until_[device][window.front()] < cut) window.pop_front();
+      while (front < window.size() && until_[device][window[front]] < cut) ++front;
       if (here[cut] != kEndless) {
-        while (!window.empty() && begin(window.back()) >= begin(cut)) window.pop_back();
+        while (front < window.size() && begin(window.back()) >= begin(cut)) window.pop_back();
         window.push_back(cut);
       }
-      leaving[cut] = window.empty() ? kEndless : begin(window.front()) + before_[device][cut];
+      leaving[cut] = front == window.size() ? kEndless : begin(window[front]) + before[cut];
     }
   }
 
@@ -253,8 +268,8 @@ class Pipeline {
         const double* const there = latencies(rest, from);
         set_leaving(there, from, leaving);
         const auto& list = links_[from * m_ + device];
-        const auto hop = std::find_if(list.begin(), list.end(), [&](std::uint32_t hop) {
-          return is_quick(hop, problem_.cut_bytes[cut]) && leaving[cut] + hop_ms(hop, cut) == wanted;
+        const auto hop = std::find_if(list.begin(), list.end(), [&](std::uint32_t one) {
+          return is_quick(one, problem_.cut_bytes[cut]) && leaving[cut] + hop_ms(one, cut) == wanted;
         });
         if (hop == list.end() || leaving[cut] == kEndless) continue;
         std::size_t first = cut;
@@ -285,7 +300,9 @@ class Pipeline {
   std::vector<std::vector<double>> home_ms_;     // [leave][device]
   std::vector<std::vector<std::uint32_t>> home_hop_;
   std::vector<std::uint64_t> arrivals_;  // [seen][device][word]
-  std::vector<double> latency_;          // [seen][device][cut], of arrivals
+  std::vector<double> hop_ms_;           // [(from * m + to) * n + cut]
+  std::vector<std::size_t> window_;
+  std::vector<double> latency_;  // [seen][device][cut], of arrivals
 };
 
 FoundWalk measured(const WalkProblem& problem, Steps steps) {
@@ -296,6 +313,10 @@ FoundWalk measured(const WalkProblem& problem, Steps steps) {
   return {.steps = std::move(steps), .sums = amounts.sums, .period = amounts.period, .leave = leave};
 }
 
+Error carries_both() {
+  return Error{ErrorCode::kUnsupported, "[plan] a link would carry both what goes out and a result that matters"};
+}
+
 }  // namespace
 
 bool is_pipeline(const WalkProblem& problem, const LabelQuestion& question) {
@@ -303,12 +324,19 @@ bool is_pipeline(const WalkProblem& problem, const LabelQuestion& question) {
   const bool has_codecs =
       std::any_of(problem.hops.begin(), problem.hops.end(), [](const WalkProblem::Hop& hop) { return hop.codec != kRawCodec; });
   return problem.stations.size() == problem.devices && problem.devices <= kDevicesMax && problem.begins.empty() &&
-         problem.memory.empty() && !is_limited && !has_codecs && !question.period &&
+         problem.memory.empty() && !is_limited && !has_codecs && !question.two_devices &&
          (std::size_t{1} << problem.devices) * problem.devices * (problem.blocks + 1) <= kStatesMax;
 }
 
+Result<FoundWalk> shortest_pipeline(const WalkProblem& problem, double period) {
+  std::optional<Steps> steps = Pipeline(problem).shortest(period);
+  if (!steps) return Error{ErrorCode::kInfeasible, ""};
+  FoundWalk found = measured(problem, std::move(*steps));
+  if (found.period > period * (1 + 1e-12)) return carries_both();
+  return found;
+}
+
 Result<FoundWalk> least_period_pipeline(const WalkProblem& problem, const CancelToken& cancel) {
-  const Error both{ErrorCode::kUnsupported, "[plan] a link would carry both what goes out and a result that matters"};
   Pipeline pipeline(problem);
   Amounts weights{};
   weights[kTime] = 1;
@@ -316,7 +344,7 @@ Result<FoundWalk> least_period_pipeline(const WalkProblem& problem, const Cancel
   double low = 0;
   while (best.period > 0) {
     if (cancel.cancelled()) return Error{ErrorCode::kCancelled, "[plan] interrupted"};
-    const bool is_last = best.period - low <= best.period * 1e-6;
+    const bool is_last = best.period - low <= best.period * kBracket;
     const double goal = is_last ? best.period * (1 - kRelativeGap) : (low + best.period) / 2;
     std::optional<Steps> steps = pipeline.decide(goal);
     if (!steps && is_last) break;
@@ -325,13 +353,13 @@ Result<FoundWalk> least_period_pipeline(const WalkProblem& problem, const Cancel
       continue;
     }
     FoundWalk better = measured(problem, std::move(*steps));
-    if (better.period > goal * (1 + 1e-12)) return both;
+    if (better.period > goal * (1 + 1e-12)) return carries_both();
     best = std::move(better);
   }
   const double limit = best.period * (1 + kRelativeGap);
   if (std::optional<Steps> steps = pipeline.shortest(limit)) {
     FoundWalk shortest = measured(problem, std::move(*steps));
-    if (shortest.period > limit * (1 + 1e-12)) return both;
+    if (shortest.period > limit * (1 + 1e-12)) return carries_both();
     best = std::move(shortest);
   }
   return best;

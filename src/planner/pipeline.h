@@ -10,11 +10,15 @@
 
 namespace tideline {
 
-// Whether it can answer: stations are devices, few enough of them, hops raw, nothing limited but the period.
+// Whether it can answer: stations are devices, few enough of them, hops raw, nothing limited but perhaps the period.
 bool is_pipeline(const WalkProblem& problem, const LabelQuestion& question);
 
-// The walk with the least period and, of those that have it, the least latency. kUnsupported when a direction of a link would
-// carry both what goes out and a result that matter together, which this does not count. REQUIRES: is_pipeline().
+// The walk with the least period and, of those that have it, the least latency; or the walk with the least latency of all where
+// that comes back to a device and has a smaller period still. kUnsupported when a direction of a link would carry both what goes
+// out and a result that matter together, which this does not count. REQUIRES: is_pipeline().
 Result<FoundWalk> least_period_pipeline(const WalkProblem& problem, const CancelToken& cancel);
+
+// The walk with the least latency within the period; kInfeasible when there is none, kUnsupported as above.
+Result<FoundWalk> shortest_pipeline(const WalkProblem& problem, double period);
 
 }  // namespace tideline

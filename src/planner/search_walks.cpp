@@ -12,8 +12,9 @@
 namespace tideline {
 namespace {
 
-// How the search for the least period closes in.
-constexpr double kPeriodGap = 1e-6;
+// How near the search for the least period closes in before it asks for anything better at all: periods are sums of few numbers,
+// so there is seldom another.
+constexpr double kPeriodGap = 1e-3;
 
 // In the search's units, with the tolerance of keeps().
 void set_limits(const WalkProblem& problem, const Question& question, LabelQuestion& labels) {
@@ -49,8 +50,8 @@ Error too_many(const Question& question) {
 Error infeasible() { return Error{ErrorCode::kInfeasible, "[plan] no plan keeps all limits"}; }
 
 // How much is looked at before the walks are narrowed to those that visit no device twice: some tenths of a second.
-constexpr std::size_t kNumbersAtFirst = 2'500'000;
-constexpr std::uint64_t kComparedAtFirst = 500'000'000;
+constexpr std::size_t kNumbersAtFirst = 1'500'000;
+constexpr std::uint64_t kComparedAtFirst = 60'000'000;
 constexpr const char* kNoReturn =
     "among the routes that visit no device twice before the result goes home: all routes are too many";
 
@@ -60,22 +61,34 @@ void narrow(const WalkProblem& problem, LabelQuestion& labels) {
   labels.comparisons_max = kComparedAtFirst / width;
 }
 
+// Over the walks that visit no device twice.
+Result<FoundWalks> search_narrowed(const WalkProblem& problem, const LabelQuestion& labels, const CancelToken& cancel) {
+  if (labels.minimise == std::vector<std::size_t>{kTime} && is_pipeline(problem, labels)) {
+    auto shortest = shortest_pipeline(problem, *labels.period);
+    if (shortest) return FoundWalks{{std::move(*shortest)}, kNoReturn};
+    if (shortest.error().code != ErrorCode::kUnsupported) return shortest.error();
+  }
+  TIDELINE_TRY(std::vector<FoundWalk> walks, search_labels(problem, labels, cancel));
+  return FoundWalks{std::move(walks), kNoReturn};
+}
+
 // A search with loads: over all walks where these are few enough, else over those that visit no device twice.
 Result<FoundWalks> search_loads(const WalkProblem& problem, LabelQuestion labels, const CancelToken& cancel) {
   if (!labels.period) {
     TIDELINE_TRY(std::vector<FoundWalk> walks, search_labels(problem, labels, cancel));
     return FoundWalks{std::move(walks), ""};
   }
-  if (!labels.no_return) {
-    LabelQuestion first = labels;
-    narrow(problem, first);
-    auto all = search_labels(problem, first, cancel);
-    if (all) return FoundWalks{std::move(*all), ""};
-    if (all.error().code != ErrorCode::kUnsupported) return all.error();
-    labels.no_return = true;
-  }
-  TIDELINE_TRY(std::vector<FoundWalk> walks, search_labels(problem, labels, cancel));
-  return FoundWalks{std::move(walks), kNoReturn};
+  if (labels.no_return) return search_narrowed(problem, labels, cancel);
+  LabelQuestion first = labels;
+  narrow(problem, first);
+  auto all = search_labels(problem, first, cancel);
+  if (all) return FoundWalks{std::move(*all), ""};
+  if (all.error().code != ErrorCode::kUnsupported) return all.error();
+  labels.no_return = true;
+  auto narrowed = search_narrowed(problem, labels, cancel);
+  // Among the others there may be one.
+  if (!narrowed && narrowed.error().code == ErrorCode::kInfeasible) return Error{ErrorCode::kUnsupported, ""};
+  return narrowed;
 }
 
 // Closes in on the least period of the walks that `labels` lets through, from a walk that is known. The search's own tolerance is
@@ -105,7 +118,7 @@ Status close_in(const WalkProblem& problem, LabelQuestion labels, FoundWalk& bes
 Result<FoundWalks> least_period(const WalkProblem& problem, LabelQuestion labels, const CancelToken& cancel) {
   const std::optional<double> limit = labels.period;
   std::optional<FoundWalk> pipeline;
-  if (is_pipeline(problem, labels)) {
+  if (!limit && is_pipeline(problem, labels)) {
     auto found = least_period_pipeline(problem, cancel);
     if (!found && found.error().code != ErrorCode::kUnsupported) return found.error();
     if (found) pipeline = std::move(*found);
@@ -155,6 +168,10 @@ Result<FoundWalks> front_with_period(const WalkProblem& problem, LabelQuestion l
   while (true) {
     auto found = search_loads(problem, labels, cancel);
     if (!found && found.error().code == ErrorCode::kInfeasible && !front.walks.empty()) return front;
+    if (!found && found.error().code == ErrorCode::kUnsupported && !front.walks.empty()) {
+      front.note = kNoReturn;
+      return front;
+    }
     if (!found) return found.error();
     double largest = 0;
     for (const FoundWalk& walk : found->walks) largest = std::max(largest, walk.period);
