@@ -12,6 +12,7 @@
 #include "cluster/routes.h"
 #include "planner/planner.h"
 #include "planner/table.h"
+#include "planner/table_walks.h"
 
 namespace tideline {
 namespace {
@@ -65,6 +66,38 @@ struct ModelProblem {
   }
 };
 
+// PipeEdge's kind of instance: many layers, a dozen devices of which no two are alike, a link between any two.
+Table make_pipeline() {
+  constexpr std::uint32_t kLayers = 100;
+  constexpr std::uint32_t kPipelineDevices = 12;
+  std::mt19937_64 random(12);
+  Table table{.version = 2, .power = {}};
+  std::vector<double> slowness;
+  for (std::uint32_t j = 0; j < kPipelineDevices; ++j) {
+    table.devices.push_back(fmt::format("d{}", j));
+    slowness.push_back(random_in(random, 1, 8));
+    for (std::uint32_t i = 0; i < j; ++i) {
+      const double bandwidth = random_in(random, 2.5e6, 3e7);
+      table.links.push_back(
+          {.bytes_per_s = bandwidth, .rtt_ms = random_in(random, 0, 2), .from = i, .to = j, .back_bytes_per_s = bandwidth});
+    }
+  }
+  table.device_memory_bytes.resize(kPipelineDevices);
+  table.power.resize(kPipelineDevices);
+  for (std::uint32_t op = 0; op < kLayers; ++op) {
+    table.op_names.push_back(fmt::format("l{}", op));
+    table.output_bytes.push_back(2e5 * static_cast<double>(1 + random() % 3));
+    table.memory_bytes.push_back(0);
+    table.order.push_back(op);
+    if (op > 0) table.edges.emplace_back(op - 1, op);
+    const double work = random_in(random, 5, 20);
+    for (const double slow : slowness) table.runtime_ms.push_back(work * slow * random_in(random, 0.8, 1.2));
+  }
+  table.input_bytes = 6e5;
+  table.result_bytes = 4000;
+  return table;
+}
+
 // Median milliseconds of one call.
 double median_ms(const std::function<void()>& body) {
   std::vector<double> samples;
@@ -94,6 +127,14 @@ int run() {
   const double native = median_ms([&] { sink += plan_table(table, "native")->value.latency_ms; });
   print("aaiot, table of 1000 ops x 10 devices, with its value", aaiot, 1, read_once);
   print("native, table of 1000 ops x 10 devices (null baseline)", native, 1, read_once);
+  const Table site = version_2(table);
+  const auto walk_ms = [&](const Table& asked, const Question& question) {
+    return median_ms([&] { sink += plan_walk(asked, question, "auto", {})->value.total.latency_ms; });
+  };
+  print("labels, latency, the same table as version 2", walk_ms(site, {}), 10, read_once);
+  print("labels, upload, the same", walk_ms(site, {.objective = Objective::kUpload}), 10, read_once);
+  print("labels, period, 100 ops x 12 distinct devices, all joined", walk_ms(make_pipeline(), {.objective = Objective::kPeriod}),
+        100, read_once);
   ModelProblem problem;
   PlanRequest request{.cost = {.cluster = &problem.cluster}, .walks = Walks::kUpOnly};
   request.cost.profiles.assign(kDevices, &problem.profile);

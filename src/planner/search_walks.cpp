@@ -50,6 +50,7 @@ Error too_many(const Question& question) {
 Error infeasible() { return Error{ErrorCode::kInfeasible, "[plan] no plan keeps all limits"}; }
 
 // How much is looked at before the walks are narrowed to those that visit no device twice: some tenths of a second.
+constexpr std::size_t kSplitLabelsMax = 500'000;
 constexpr std::size_t kNumbersAtFirst = 1'500'000;
 constexpr std::uint64_t kComparedAtFirst = 60'000'000;
 constexpr const char* kNoReturn =
@@ -232,6 +233,9 @@ Result<FoundWalks> best_split_walk(const WalkProblem& problem, Objective objecti
   }
   LabelQuestion labels{.minimise = {*amount}};
   labels.two_devices = true;
+  // A candidate beside the answer may take about as long as the answer.
+  labels.labels_max = kSplitLabelsMax;
+  labels.comparisons_max = 100 * kSplitLabelsMax;
   return with_sentences({}, search_loads(problem, labels, cancel));
 }
 

@@ -58,6 +58,27 @@ Table as_asked_for(const Table& table, const Question& question) {
   return asked;
 }
 
+// All ops as one, on that device: to leave it between two of them and come back is never better.
+WalkProblem everything_on(const WalkProblem& problem, std::uint32_t device) {
+  WalkProblem one = problem;
+  one.blocks = 1;
+  one.keep = 1;
+  one.source = device;
+  one.time.assign(problem.devices, 0);
+  for (std::size_t block = 0; block < problem.blocks; ++block) one.time[device] += problem.time_of(block, device);
+  one.cut_bytes = {problem.cut_bytes.front(), problem.cut_bytes.back()};
+  one.leaves.resize(1);
+  one.leaves[0].after = 1;
+  one.memory.clear();
+  one.holds.clear();
+  return one;
+}
+
+void as_many_blocks(std::size_t blocks, Steps& steps) {
+  const auto one = std::find(steps.begin(), steps.end(), kComputes);
+  steps.insert(one, blocks - 1, kComputes);
+}
+
 bool is_exhaustive(std::string_view planner) { return planner == "exhaustive"; }
 
 Status check_planner(std::string_view planner) {
@@ -149,11 +170,10 @@ Result<std::vector<WalkCandidate>> walk_candidates(const Table& given, const Que
     return {};
   };
   for (std::uint32_t device = 0; device < table.devices.size(); ++device) {
-    WalkProblem native = problem;
-    std::erase_if(native.leaves, [](const WalkProblem::Leave& leave) { return leave.exit.has_value(); });
-    native.keep = native.blocks;
-    native.source = device;
-    TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kNative, device, native, best_walk(native, free, cancel)));
+    const WalkProblem native = everything_on(problem, device);
+    auto found = best_walk(native, free, cancel);
+    if (found) as_many_blocks(problem.blocks, found->walks[0].steps);
+    TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kNative, device, native, found));
   }
   for (const WalkProblem::Leave& leave : problem.leaves) {
     if (!leave.exit) continue;
