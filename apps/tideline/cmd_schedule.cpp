@@ -110,8 +110,29 @@ void print_depths(const CheckReport& report) {
   }
 }
 
-void print_table(const CheckedSchedule& answer, std::size_t tasks) {
+// Who is deployed and how deep.
+report::Table task_table(const std::vector<std::uint32_t>& layers) {
+  report::Table table({{"task", "task"}, {"layers on the edge", "layers"}});
+  for (std::size_t j = 0; j < layers.size(); ++j) table.add({j, layers[j]});
+  return table;
+}
+
+report::Table task_table(const std::vector<Grant>& grants) {
+  report::Table table({{"task", "task"},
+                       {"admitted", "admitted", report::Table::kLeft},
+                       {"layers on the edge", "layers"},
+                       {"Mbit/s per MB", "mbit_s_per_mb"},
+                       {"GFLOP/s per MB", "gflop_s_per_mb"}});
+  const auto number = [](double value) { return report::Table::Cell(fmt::format("{:.3g}", value), value); };
+  for (std::size_t j = 0; j < grants.size(); ++j)
+    table.add({j, grants[j].admitted ? "yes" : "no", grants[j].layers, number(grants[j].mbit_s_per_mb),
+               number(grants[j].gflop_s_per_mb)});
+  return table;
+}
+
+void print_answer(const Context& context, const CheckedSchedule& answer, std::size_t tasks) {
   const Schedule& schedule = answer.schedule;
+  if (is_csv(context)) return print_table(context, task_table(schedule.layers));
   fmt::print("policy      {}\n", schedule.policy);
   fmt::print("deployed    {} of {} tasks, in {:.2f} s (checked)\n", schedule.deployed(), tasks,
              std::chrono::duration<double>(answer.elapsed).count());
@@ -206,6 +227,10 @@ Status run_extended(Context& context, const ScheduleOptions& options, const Inst
     fmt::print("{}", write_extended(schedule));
     return {};
   }
+  if (is_csv(context)) {
+    print_table(context, task_table(schedule.grants));
+    return {};
+  }
   fmt::print("policy      {} (extended model, cloud {:.0f} GFLOP/s per task)\n", schedule.policy, schedule.cloud_gflop_s);
   fmt::print("admitted    {} of {} tasks, in {:.2f} s (checked)\n", report->admitted, instance.tasks.size(),
              std::chrono::duration<double>(answer.elapsed).count());
@@ -234,7 +259,7 @@ Status run_schedule(Context& context, const ScheduleOptions& options) {
   if (context.output == Output::kJson)
     fmt::print("{}", write_result(answer.schedule));
   else
-    print_table(answer, instance.tasks.size());
+    print_answer(context, answer, instance.tasks.size());
   return {};
 }
 
@@ -328,6 +353,9 @@ Status run_certify(Context& context, const ScheduleOptions& options) {
 }
 
 Status run(Context& context, const ScheduleOptions& options) {
+  if (is_csv(context) && options.file.empty())
+    return Error{ErrorCode::kInvalidArgument,
+                 "[schedule] -o csv is the table of a schedule's tasks: give an instance FILE to schedule"};
   if (!options.profiles.empty() && options.file.empty() && options.generate.empty() && options.certify.empty())
     return run_from_profiles(options);
   const int modes = (options.file.empty() ? 0 : 1) + (options.generate.empty() ? 0 : 1) + (options.certify.empty() ? 0 : 1);
@@ -423,7 +451,7 @@ void add_schedule_command(CLI::App& app, Context& context) {
       ->capture_default_str();
   command.add_option("--certify", options->certify, "Recompute the proof in this result, in separate code")->type_name("RESULT");
   command.add_option("--instance", options->instance, "The instance of --certify");
-  add_output_option(command, context);
+  add_output_option(command, context, true);
   command.footer(schedule_footer());
   on_run(command, context, [&context, options] { return run(context, *options); });
 }

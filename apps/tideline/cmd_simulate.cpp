@@ -122,7 +122,41 @@ void print_json(const SimulatedLatencies& seen, const Served& served, const Simu
   fmt::print("{}\n", json.dump());
 }
 
-void print_table(const SimulatedLatencies& seen, const Served& served) {
+report::Table task_table(const std::vector<const TaskLatency*>& tasks) {
+  report::Table table({{"task", "task"},
+                       {"layers", "layers"},
+                       {"limit", "limit_ms"},
+                       {"median", "median_ms"},
+                       {"p99", "p99_ms"},
+                       {"over %", "over_limit_share"},
+                       {"wait", "compute_wait_ms"},
+                       {"compute", "compute_ms"},
+                       {"link wait", "link_wait_ms"},
+                       {"transfer", "transfer_ms"},
+                       {"cloud", "cloud_ms"}});
+  const auto time = [](double seconds) {
+    return report::Table::Cell(fmt::format("{:.1f}", milliseconds(seconds)), milliseconds(seconds));
+  };
+  for (const TaskLatency* task : tasks)
+    table.add({task->task,
+               task->layers,
+               time(task->limit_s),
+               time(task->median_s),
+               time(task->p99_s),
+               {fmt::format("{:.1f}", 100 * task->over_limit_share), task->over_limit_share},
+               time(task->compute_wait_s),
+               time(task->compute_s),
+               time(task->link_wait_s),
+               time(task->transfer_s),
+               time(task->cloud_s)});
+  return table;
+}
+
+// For people the worst tasks, for programs all.
+void print_answer(const Context& context, const SimulatedLatencies& seen, const Served& served) {
+  std::vector<const TaskLatency*> worst;
+  for (const TaskLatency& task : seen.tasks) worst.push_back(&task);
+  if (is_csv(context)) return print_table(context, task_table(worst));
   fmt::print("policy      {} ({} model), {} tasks served\n", served.policy, served.extended ? "extended" : "paper's",
              seen.tasks.size());
   fmt::print("requests    {} ({} per task and server)\n", seen.samples, seen.requests);
@@ -133,20 +167,13 @@ void print_table(const SimulatedLatencies& seen, const Served& served) {
   if (seen.compute_load_max >= 1 || seen.link_load_max >= 1)
     fmt::print("            a load of 100 % or more has no steady state: its queue grows as long as the run\n");
   fmt::print("verdict     {}\n", verdict(seen, served));
-  if (seen.tasks.empty()) return;
-  std::vector<const TaskLatency*> worst;
-  for (const TaskLatency& task : seen.tasks) worst.push_back(&task);
+  if (worst.empty()) return;
   std::stable_sort(worst.begin(), worst.end(),
                    [](const TaskLatency* a, const TaskLatency* b) { return a->p99_s / a->limit_s > b->p99_s / b->limit_s; });
   worst.resize(std::min(kTasksShown, worst.size()));
   fmt::print("the {} slowest against their limits (ms)\n", worst.size());
-  fmt::print("  {:>7} {:>6} {:>8} {:>9} {:>9} {:>7} | {:>9} {:>9} {:>9} {:>9} {:>7}\n", "task", "layers", "limit", "median",
-             "p99", "over %", "wait", "compute", "link wait", "transfer", "cloud");
-  for (const TaskLatency* task : worst)
-    fmt::print("  {:>7} {:>6} {:>8.1f} {:>9.1f} {:>9.1f} {:>7.1f} | {:>9.1f} {:>9.1f} {:>9.1f} {:>9.1f} {:>7.1f}\n", task->task,
-               task->layers, milliseconds(task->limit_s), milliseconds(task->median_s), milliseconds(task->p99_s),
-               100 * task->over_limit_share, milliseconds(task->compute_wait_s), milliseconds(task->compute_s),
-               milliseconds(task->link_wait_s), milliseconds(task->transfer_s), milliseconds(task->cloud_s));
+  if (context.output == Output::kMarkdown) fmt::print("\n");
+  print_table(context, task_table(worst), "  ");
 }
 
 Status run(Context& context, SimulateArguments options) {
@@ -171,7 +198,7 @@ Status run(Context& context, SimulateArguments options) {
   if (context.output == Output::kJson)
     print_json(seen, served, options);
   else
-    print_table(seen, served);
+    print_answer(context, seen, served);
   return {};
 }
 
@@ -205,7 +232,7 @@ void add_simulate_command(CLI::App& app, Context& context) {
       ->check(CLI::Range(0u, 1'000'000u))
       ->capture_default_str();
   command.add_option("--seed", options->simulate.seed, "Of everything random")->capture_default_str();
-  add_output_option(command, context);
+  add_output_option(command, context, true);
   command.footer(
       "Examples:\n"
       "  tideline schedule city.json --policy price --out result.json\n"

@@ -115,6 +115,11 @@ inline constexpr std::uint32_t kFrameMetaBytesMax = 1u << 16;
 inline constexpr std::uint32_t kPlanHopsMax = 64;
 // Positions of a route: up through the most nodes and back, or as many in any other walk.
 inline constexpr std::size_t kPlanStagesMax = 2 * kPlanHopsMax;
+// Nodes that management passes through (FORWARD): deeper than any site.
+inline constexpr std::size_t kForwardHopsMax = 16;
+// What a peer grants is believed up to here.
+inline constexpr std::uint32_t kCreditRequestsMax = 1u << 20;
+inline constexpr std::uint64_t kCreditBytesMax = std::uint64_t{1} << 40;
 // A segment travels in pieces, so that a receiver never allocates for more than it has received.
 inline constexpr std::uint64_t kSegmentBytesMax = std::uint64_t{1} << 32;
 inline constexpr std::uint32_t kSegmentPieceBytes = 1u << 20;
@@ -170,6 +175,13 @@ inline constexpr std::chrono::milliseconds kRequestDeadlineDefault{30000};
 inline constexpr std::chrono::hours kRequestDeadlineMax{24 * 3650};
 // A caller's requests under way at once; each has a thread of the caller, and its tensors in memory.
 inline constexpr std::uint32_t kStreamInFlightMax = 64;
+// Requests per second of a stream: what a camera, a sensor and a test may want.
+inline constexpr double kStreamRateMin = 1e-3;
+inline constexpr double kStreamRateMax = 1e6;
+// Answers of the next node that may wait to be computed on, and for a caller to take them, before that node is slowed down.
+inline constexpr std::size_t kAnswersWaitingMax = 8;
+// Calls given up by their caller whose answers a connection still remembers to throw away.
+inline constexpr std::size_t kAbandonedCallsMax = 1024;
 // Heartbeats on the control connection: three silent periods mean that the peer is gone or frozen.
 inline constexpr std::chrono::milliseconds kHeartbeatPeriod{250};
 inline constexpr int kHeartbeatsMissedMax = 3;

@@ -13,10 +13,6 @@ using Clock = std::chrono::steady_clock;
 
 // How long a cancelled call waits for the peer's word.
 constexpr std::chrono::milliseconds kAnswerGrace{1000};
-// What a peer grants is believed up to here.
-constexpr std::uint64_t kCreditRequestsMax = 1u << 20;
-constexpr std::uint64_t kCreditBytesMax = std::uint64_t{1} << 40;
-constexpr std::size_t kAbandonedMax = 1024;
 constexpr std::chrono::milliseconds kFresh{20};
 
 }  // namespace
@@ -39,7 +35,7 @@ bool RunLine::has_room(std::uint64_t bytes) const {
 }
 
 void RunLine::give_back(std::uint64_t bytes) {
-  credit_requests_ = std::min(credit_requests_ + 1, kCreditRequestsMax);
+  credit_requests_ = std::min<std::uint64_t>(credit_requests_ + 1, limits::kCreditRequestsMax);
   credit_bytes_ = std::min(credit_bytes_ + std::min(bytes, granted_bytes_), granted_bytes_);
 }
 
@@ -82,10 +78,10 @@ Status RunLine::dispatch(const Frame& frame) {
       TIDELINE_TRY(const auto credit, decode<wire::Credit>(frame));
       const std::lock_guard lock(mutex_);
       if (id == 0) {
-        const std::uint64_t bytes = std::min(credit.bytes, kCreditBytesMax);
-        credit_requests_ = std::min(credit_requests_ + credit.requests, kCreditRequestsMax);
-        credit_bytes_ = std::min(credit_bytes_ + bytes, kCreditBytesMax);
-        granted_bytes_ = std::min(granted_bytes_ + bytes, kCreditBytesMax);
+        const std::uint64_t bytes = std::min(credit.bytes, limits::kCreditBytesMax);
+        credit_requests_ = std::min<std::uint64_t>(credit_requests_ + credit.requests, limits::kCreditRequestsMax);
+        credit_bytes_ = std::min(credit_bytes_ + bytes, limits::kCreditBytesMax);
+        granted_bytes_ = std::min(granted_bytes_ + bytes, limits::kCreditBytesMax);
       } else if (const auto found = calls_.find(id); found != calls_.end()) {
         if (!std::exchange(found->second->credited, true)) give_back(found->second->bytes);
       } else if (const auto gone = abandoned_.find(id); gone != abandoned_.end()) {
@@ -191,7 +187,7 @@ bool RunLine::abandon(const std::shared_ptr<Call>& call) {
   changed_.wait(lock, [&] { return !call->receiving; });
   if (calls_.erase(call->id) == 0) return false;
   if (!call->credited) abandoned_[call->id] = call->bytes;
-  if (abandoned_.size() > kAbandonedMax) abandoned_.erase(abandoned_.begin());
+  if (abandoned_.size() > limits::kAbandonedCallsMax) abandoned_.erase(abandoned_.begin());
   return true;
 }
 
@@ -215,7 +211,7 @@ Result<wire::RunResult> RunLine::wait(const std::shared_ptr<Call>& call) {
     } else if (Clock::now() >= until) {
       calls_.erase(call->id);
       if (!call->credited) abandoned_[call->id] = call->bytes;
-      if (abandoned_.size() > kAbandonedMax) abandoned_.erase(abandoned_.begin());
+      if (abandoned_.size() > limits::kAbandonedCallsMax) abandoned_.erase(abandoned_.begin());
       call->result = call->cancel.cancelled() ? Error{ErrorCode::kCancelled, "[peer] the caller gave up"}
                                               : Error{ErrorCode::kDeadlineExceeded, "it did not answer before the deadline"};
     }

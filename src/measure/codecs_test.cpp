@@ -122,7 +122,9 @@ TEST_F(MeasureCodecsTest, BytesAndAnswersAreThoseOfTheCodecItself) {
       EXPECT_NEAR(profile.max_abs_error[cut], expected.absolute, 1e-6) << "cut " << cut;
       EXPECT_NEAR(profile.max_rel_error[cut], expected.relative, 1e-6);
       EXPECT_EQ(profile.top1_agreement[cut], static_cast<double>(expected.same_rows) / static_cast<double>(expected.rows));
-      if (!codec.is_lossy()) EXPECT_LT(expected.absolute, 1e-6);
+      if (!codec.is_lossy()) {
+        EXPECT_LT(expected.absolute, 1e-6);
+      }
     }
   }
   // The packing changes no answer.

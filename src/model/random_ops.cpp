@@ -50,7 +50,7 @@ class Finder {
     const bool own = node.domain().empty() || node.domain() == "ai.onnx";
     if (own && std::find(kDrawing.begin(), kDrawing.end(), node.op_type()) != kDrawing.end()) {
       add(node, "");
-    } else if (own && is_training(node)) {
+    } else if (own && is_training_dropout(node)) {
       add(node, " (training mode)");
     } else if (node.domain() == "com.microsoft" &&
                (node.op_type().find("Random") != std::string::npos || node.op_type().find("Sampling") != std::string::npos)) {
@@ -58,11 +58,7 @@ class Finder {
     }
   }
 
-  bool is_training(const onnx::NodeProto& node) const {
-    if (node.op_type() == "BatchNormalization") {
-      return std::any_of(node.attribute().begin(), node.attribute().end(),
-                         [](const auto& attribute) { return attribute.name() == "training_mode" && attribute.i() != 0; });
-    }
+  bool is_training_dropout(const onnx::NodeProto& node) const {
     if (node.op_type() != "Dropout" || opset_ < 12 || node.input_size() < 3 || node.input(2).empty()) return false;
     // Off only where the file says so.
     const BuiltGraph& built = model_.impl().built;

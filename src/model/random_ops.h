@@ -8,8 +8,8 @@
 
 namespace tideline {
 
-// "RandomNormalLike 'noise'", "Dropout 'drop' (training mode)": each live op of the model that draws random numbers or was left
-// in training mode, those inside bodies and local functions included; at most `max`. Fit for a terminal.
+// "RandomNormalLike 'noise'", "Dropout 'drop' (training mode)": each live op of the model that draws random numbers, those inside
+// bodies and local functions included; at most `max`. Fit for a terminal.
 std::vector<std::string> random_ops(const Model& model, std::size_t max = 3);
 
 }  // namespace tideline

@@ -75,7 +75,7 @@ TEST(RandomOps, TrainingModeIsNamedAndInferenceIsNot) {
   onnx::ModelProto normal = with("BatchNormalization", {"x", "x", "x", "x", "x"});
   EXPECT_THAT(found_in(normal), IsEmpty());
   add_attribute(normal.mutable_graph()->mutable_node(0), "training_mode", onnx::AttributeProto::INT)->set_i(1);
-  EXPECT_THAT(found_in(normal), ElementsAre("BatchNormalization 'middle' (training mode)"));
+  EXPECT_THAT(found_in(normal), IsEmpty()) << "it takes the mean of its batch, which is the same at each run";
 }
 
 }  // namespace

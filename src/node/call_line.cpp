@@ -21,8 +21,6 @@ constexpr std::chrono::milliseconds kTransferTimeout{30'000};
 // For the next node's own word about a deadline or a cancellation to arrive.
 constexpr std::chrono::milliseconds kDeadlineGrace{200};
 constexpr std::chrono::milliseconds kCancelGrace{1000};
-// Results that may wait for a caller to take them before the next node is slowed down.
-constexpr std::size_t kAnswersWaitingMax = 8;
 // What waking the reader costs, about.
 constexpr std::chrono::microseconds kLinger{50};
 
@@ -344,7 +342,7 @@ Status CallLine::handle_result(const Frame& frame, Entry entry, SteadyTime arriv
     return give_up({ErrorCode::kOverloaded, "[node] the result is above --request-bytes"});
 
   const std::shared_ptr<Upstream> upstream = request->from();
-  upstream->outbox().wait_below(kAnswersWaitingMax);
+  upstream->outbox().wait_below(limits::kAnswersWaitingMax);
   TensorSet tensors;
   const auto buffer_for = [&](std::size_t position, const wire::WireTensor& tensor) -> Result<std::span<std::byte>> {
     if (tensor.index != position) return Error{ErrorCode::kCorrupt, "[node] the result's tensors are out of order"};

@@ -99,8 +99,9 @@ TEST_F(CodingTest, EveryCodecTravelsAndTheAnswerIsThatOfTheSameSteps) {
     const auto answer = client.run(views(), {});
     ASSERT_TRUE(answer) << answer.error().message;
     expect_as_by_hand(coded, *answer);
-    if (!known.codec.is_lossy())
+    if (!known.codec.is_lossy()) {
       EXPECT_EQ(std::memcmp(answer->outputs[0].data.data(), unsplit[0].data.data(), unsplit[0].data.size()), 0);
+    }
     ASSERT_EQ(answer->stages.size(), 3u);
     EXPECT_EQ(answer->stages[0].encode.count() > 0, !known.codec.is_raw());
     EXPECT_EQ(answer->stages[1].decode.count() > 0, !known.codec.is_raw());

@@ -105,15 +105,41 @@ TEST_F(NodesTest, AnAnswerThatIsWantedNowhereIsAWord) {
   EXPECT_EQ(answer->outputs.size(), 1u);
 }
 
-TEST_F(NodesTest, AnOldPlanStaysUntilItsCallerGoes) {
+// Plans belong to their callers: another caller's plan does not push one out, and each goes with its caller or with its
+// successor.
+TEST_F(NodesTest, APlanStaysUntilItsCallerGoesOrReplacesIt) {
+  const auto loaded = [this](std::size_t node, std::uint32_t count) {
+    return soon([&] { return status(node).segments_loaded == count; });
+  };
   ClusterClient one(*transport_, cluster_);
-  ClusterClient other(*transport_, cluster_);
-  ASSERT_TRUE(one.deploy(*model_, chain_, plan(), CancelToken(), [](const std::string&, Bytes, Bytes) {}));
-  Plan alone = plan();
-  alone.segments = {{.node = "server", .first_block = 0, .last_block = chain_.block_count() - 1}};
-  ASSERT_TRUE(other.deploy(*model_, chain_, alone, CancelToken(), [](const std::string&, Bytes, Bytes) {}));
-  EXPECT_TRUE(one.run(views(), {}));
-  EXPECT_TRUE(other.run(views(), {}));
+  ASSERT_TRUE(deploy(one, plan()));
+  const auto expected = one.run(views(), {});
+  ASSERT_TRUE(expected) << expected.error().message;
+  EXPECT_TRUE(loaded(2, 1));
+  const auto same_as_before = [&](ClusterClient& client, std::size_t stages) {
+    const auto answer = client.run(views(), {});
+    ASSERT_TRUE(answer) << answer.error().message;
+    const auto left = answer->outputs.at(0).data.span(), right = expected->outputs.at(0).data.span();
+    EXPECT_TRUE(std::equal(left.begin(), left.end(), right.begin(), right.end()));
+    EXPECT_EQ(
+        std::count_if(answer->stages.begin(), answer->stages.end(), [](const auto& stage) { return stage.compute.count() > 0; }),
+        static_cast<std::ptrdiff_t>(stages));
+  };
+  {
+    ClusterClient other(*transport_, cluster_);
+    ASSERT_TRUE(deploy(other, all_on("server")));
+    same_as_before(other, 1);
+    EXPECT_TRUE(loaded(2, 2));
+    same_as_before(one, 3);
+    same_as_before(other, 1);
+  }
+  EXPECT_TRUE(loaded(2, 1)) << "the other's plan went with it";
+  same_as_before(one, 3);
+  ASSERT_TRUE(deploy(one, all_on("camera")));
+  same_as_before(one, 1);
+  EXPECT_TRUE(loaded(0, 1));
+  EXPECT_TRUE(loaded(1, 0));
+  EXPECT_TRUE(loaded(2, 0)) << "the old plan went when the new one came";
 }
 
 TEST_F(NodesTest, AStoppedNodeIsAnErrorAndNotAHang) {

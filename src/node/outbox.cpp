@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <system_error>
 
+#include "base/limits.h"
+
 namespace tideline {
 namespace {
 
-constexpr std::uint32_t kCreditRequestsMax = 1u << 20;
-constexpr std::uint64_t kCreditBytesMax = std::uint64_t{1} << 40;
 const Error kGone{ErrorCode::kDisconnected, "[node] the connection has ended"};
 
 }  // namespace
@@ -88,17 +88,17 @@ void Outbox::run() {
 void Outbox::grant(std::uint32_t requests, std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   // What the other end says must not wrap around.
-  requests = std::min(requests, kCreditRequestsMax);
-  bytes = std::min(bytes, kCreditBytesMax);
-  credit_requests_ = std::min(credit_requests_ + requests, kCreditRequestsMax);
-  credit_bytes_ = std::min(credit_bytes_ + bytes, kCreditBytesMax);
-  granted_bytes_ = std::min(granted_bytes_ + bytes, kCreditBytesMax);
+  requests = std::min(requests, limits::kCreditRequestsMax);
+  bytes = std::min(bytes, limits::kCreditBytesMax);
+  credit_requests_ = std::min(credit_requests_ + requests, limits::kCreditRequestsMax);
+  credit_bytes_ = std::min(credit_bytes_ + bytes, limits::kCreditBytesMax);
+  granted_bytes_ = std::min(granted_bytes_ + bytes, limits::kCreditBytesMax);
   changed_.notify_all();
 }
 
 void Outbox::give_back(std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
-  credit_requests_ = std::min(credit_requests_ + 1, kCreditRequestsMax);
+  credit_requests_ = std::min(credit_requests_ + 1, limits::kCreditRequestsMax);
   // No more than there was: one that was larger than everything took only that.
   credit_bytes_ = std::min(credit_bytes_ + std::min(bytes, granted_bytes_), granted_bytes_);
   changed_.notify_all();

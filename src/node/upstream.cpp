@@ -7,9 +7,6 @@
 namespace tideline {
 namespace {
 
-// Answers of the next node that may wait to be computed on before it is slowed down.
-constexpr std::size_t kAnsweredWaitingMax = 8;
-
 class OutgoingCredit final : public Outgoing {
  public:
   OutgoingCredit(std::uint64_t id, wire::Credit credit) : id_(id), credit_(credit) {}
@@ -132,7 +129,7 @@ bool Upstream::has_more() const {
 
 void Upstream::post(std::unique_ptr<Request> request, bool answered, bool may_run_here) {
   std::unique_lock lock(mutex_);
-  if (answered) changed_.wait(lock, [&] { return closed_ || answered_waiting_ < kAnsweredWaitingMax; });
+  if (answered) changed_.wait(lock, [&] { return closed_ || answered_waiting_ < limits::kAnswersWaitingMax; });
   bool here = may_run_here && queue_.empty() && !computing_;
   if (!closed_ && !here) {
     try {

@@ -65,7 +65,9 @@ TEST_F(AnswerJson, ClassesHaveTheirLabels) {
     sum += entry["score"].get<double>();
     const auto label = entry["class"].get<std::size_t>();
     EXPECT_EQ(entry.contains("label"), label < 3);
-    if (label < 3) EXPECT_EQ(entry["label"], loaded->labels[label]);
+    if (label < 3) {
+      EXPECT_EQ(entry["label"], loaded->labels[label]);
+    }
   }
   EXPECT_GT(sum, 0.3);
   EXPECT_LE(sum, 1.0001);

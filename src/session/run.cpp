@@ -60,16 +60,14 @@ Status save_outputs(const std::string& folder, const LoadedModel& loaded, const 
   return {};
 }
 
-// 0.001 to a million: what a camera, a sensor and a test may want.
-constexpr double kRateMin = 1e-3;
-constexpr double kRateMax = 1e6;
-
 Status check(const RunSettings& settings) {
   if (settings.timeout.count() <= 0) return Error{ErrorCode::kInvalidArgument, "--timeout must be above 0"};
   if (settings.in_flight < 1 || settings.in_flight > limits::kStreamInFlightMax)
     return Error{ErrorCode::kInvalidArgument, fmt::format("--in-flight must be 1 to {}", limits::kStreamInFlightMax)};
-  if (settings.rate_per_s != 0 && !(settings.rate_per_s >= kRateMin && settings.rate_per_s <= kRateMax))
-    return Error{ErrorCode::kInvalidArgument, fmt::format("--rate must be {:g} to {:g} frames a second", kRateMin, kRateMax)};
+  if (settings.rate_per_s != 0 &&
+      !(settings.rate_per_s >= limits::kStreamRateMin && settings.rate_per_s <= limits::kStreamRateMax))
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("--rate must be {:g} to {:g} frames a second", limits::kStreamRateMin, limits::kStreamRateMax)};
   if (settings.tolerance && !(*settings.tolerance >= 0))
     return Error{ErrorCode::kInvalidArgument, "--tolerance must be 0 or more: a share of the largest number of an output"};
   if (settings.duration.count() < 0) return Error{ErrorCode::kInvalidArgument, "--duration must be above 0"};

@@ -121,9 +121,9 @@ template <class Codec>
 void visit(Codec& codec, Ref<Codec, InstallProgram> message) {
   codec.number(message.epoch);
   int previous = -1;
-  codec.list(message.stages, kProgramStagesMax, [&previous](Codec& c, auto& stage) {
+  codec.list(message.stages, limits::kPlanStagesMax, [&previous](Codec& c, auto& stage) {
     c.number(stage.id);
-    c.require(stage.id<kProgramStagesMax&& static_cast<int>(stage.id)> previous, "has stages out of order, or one too many");
+    c.require(stage.id<limits::kPlanStagesMax&& static_cast<int>(stage.id)> previous, "has stages out of order, or one too many");
     previous = static_cast<int>(stage.id);
     bool has_segment = stage.segment.has_value();
     c.flag(has_segment);
@@ -149,7 +149,7 @@ void visit(Codec& codec, Ref<Codec, InstallProgram> message) {
     c.message(stage.next_address, limits::kWireMessageBytesMax);
     c.require(stage.calls == !stage.next_node.empty() && stage.calls == !stage.next_address.empty(),
               "names a next node where none is called, or none where one is");
-    c.require(stage.calls ? stage.next > stage.id && stage.next < kProgramStagesMax : stage.next == 0,
+    c.require(stage.calls ? stage.next > stage.id && stage.next < limits::kPlanStagesMax : stage.next == 0,
               "calls a stage that has been passed already");
     if ((flags & 2) != 0) {
       for (auto* end : {&stage.codec_in, &stage.codec_out}) {
@@ -170,7 +170,7 @@ void visit(Codec& codec, Ref<Codec, ProgramInstalled> message) {
 
 template <class Codec>
 void visit(Codec& codec, Ref<Codec, Forward> message) {
-  codec.list(message.path, kForwardHopsMax, [](Codec& c, auto& hop) {
+  codec.list(message.path, limits::kForwardHopsMax, [](Codec& c, auto& hop) {
     c.name(hop.node);
     c.message(hop.address, limits::kWireMessageBytesMax);
   });
@@ -240,7 +240,7 @@ template <class Codec>
 void visit(Codec& codec, Ref<Codec, Run> message) {
   codec.number(message.epoch);
   codec.number(message.stage);
-  codec.require(message.stage < kProgramStagesMax, "has a stage that no plan has");
+  codec.require(message.stage < limits::kPlanStagesMax, "has a stage that no plan has");
   codec.number(message.deadline_us);
   visit_tensors(codec, message.tensors);
 }

@@ -228,12 +228,9 @@ struct Uninstalled {
   bool operator==(const Uninstalled&) const = default;
 };
 
-// Positions of a route: up through the most nodes and back.
-inline constexpr std::uint32_t kProgramStagesMax = 2 * limits::kPlanHopsMax;
-
 // One stage of a program, as its node needs it. Its id is its position in the plan's route.
 struct ProgramStage {
-  std::uint32_t id = 0;           // below kProgramStagesMax; unique and ascending in its message
+  std::uint32_t id = 0;           // below limits::kPlanStagesMax; unique and ascending in its message
   std::optional<Sha256> segment;  // none: pass tensors on
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;  // none: it answers with the word that the request is done, and no tensors
@@ -254,7 +251,7 @@ struct ProgramStage {
 struct InstallProgram {
   static constexpr FrameType kType = FrameType::kInstallProgram;
   std::uint64_t epoch = 0;
-  std::vector<ProgramStage> stages;  // 1 to kProgramStagesMax
+  std::vector<ProgramStage> stages;  // 1 to limits::kPlanStagesMax
   bool operator==(const InstallProgram&) const = default;
 };
 struct ProgramInstalled {
@@ -273,12 +270,11 @@ struct Forward {
     std::string address;  // "host:port", as the node before it reaches it
     bool operator==(const Hop&) const = default;
   };
-  std::vector<Hop> path;  // 1 to kForwardHopsMax
+  std::vector<Hop> path;  // 1 to limits::kForwardHopsMax
   FrameType inner = FrameType::kGetStatus;
   std::vector<std::byte> meta;  // of the inner message
   bool operator==(const Forward&) const = default;
 };
-inline constexpr std::size_t kForwardHopsMax = 16;
 // What may be forwarded: management, and nothing that runs.
 bool is_forwardable(FrameType type);
 

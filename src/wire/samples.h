@@ -166,7 +166,7 @@ inline Forward Samples::make() {
   static constexpr FrameType kInner[] = {FrameType::kHasSegments, FrameType::kPutSegment, FrameType::kInstall, FrameType::kPing,
                                          FrameType::kGetStatus};
   Forward sample{.inner = kInner[number(4)]};
-  for (auto i = 1 + number(number(9) == 0 ? kForwardHopsMax - 1 : 2); i > 0; --i)
+  for (auto i = 1 + number(number(9) == 0 ? limits::kForwardHopsMax - 1 : 2); i > 0; --i)
     sample.path.push_back({name(), "127.0.0.1:" + std::to_string(number(65535))});
   for (auto i = number(100); i > 0; --i) sample.meta.push_back(static_cast<std::byte>(number(255)));
   return sample;

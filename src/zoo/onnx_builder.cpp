@@ -18,14 +18,6 @@ namespace {
 constexpr std::int64_t kOpset = 13;
 constexpr std::int64_t kIrVersion = 8;
 
-// A tensor to be made while finishing: uniform in centre +- spread.
-struct Weight {
-  std::string name;
-  std::vector<std::int64_t> shape;
-  float centre = 0;
-  float spread = 0;
-};
-
 std::uint64_t product(const std::vector<std::int64_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::uint64_t{1},
                          [](std::uint64_t all, std::int64_t dim) { return all * static_cast<std::uint64_t>(dim); });
@@ -79,6 +71,13 @@ constexpr char tag_of(int field) { return static_cast<char>(field << 3 | 2); }
 }  // namespace
 
 struct OnnxBuilder::Impl {
+  // A tensor to be made while finishing: uniform in centre +- spread.
+  struct Weight {
+    std::string name;
+    std::vector<std::int64_t> shape;
+    float centre = 0;
+    float spread = 0;
+  };
   onnx::ModelProto model;  // its graph lacks the weights
   std::vector<Weight> weights;
   std::set<std::string> names;
@@ -319,7 +318,7 @@ Result<std::string> OnnxBuilder::finish(std::uint64_t seed) const {
 
   std::vector<std::string> heads;  // each weight's TensorProto up to its raw bytes
   std::uint64_t graph_bytes = graph.size();
-  for (const Weight& weight : impl_->weights) {
+  for (const Impl::Weight& weight : impl_->weights) {
     onnx::TensorProto tensor;
     tensor.set_name(weight.name);
     tensor.set_data_type(onnx::TensorProto::FLOAT);
@@ -341,7 +340,7 @@ Result<std::string> OnnxBuilder::finish(std::uint64_t seed) const {
   append_varint(out, graph_bytes);
   out += graph;
   for (std::size_t i = 0; i < heads.size(); ++i) {
-    const Weight& weight = impl_->weights[i];
+    const Impl::Weight& weight = impl_->weights[i];
     const std::size_t count = product(weight.shape);
     out.push_back(tag_of(onnx::GraphProto::kInitializerFieldNumber));
     append_varint(out, heads[i].size() + count * sizeof(float));

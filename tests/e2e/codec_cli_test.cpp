@@ -64,8 +64,12 @@ TEST_F(CodecCli, EncodesAndDecodesOneArray) {
     EXPECT_LT(worst, 0.03);
     EXPECT_EQ(json["bytes"], 1600);
     EXPECT_LE(json["encoded_bytes"], 1640);
-    if (name == "fp16") EXPECT_EQ(json["encoded_bytes"], 840);
-    if (name == "int8c") EXPECT_EQ(json["encoded_bytes"], 40 + 25 + 400);
+    if (name == "fp16") {
+      EXPECT_EQ(json["encoded_bytes"], 840);
+    }
+    if (name == "int8c") {
+      EXPECT_EQ(json["encoded_bytes"], 40 + 25 + 400);
+    }
     EXPECT_GT(json["encode_mb_per_s"], 0);
     EXPECT_GT(json["decode_mb_per_s"], 0);
   }

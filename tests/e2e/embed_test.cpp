@@ -42,7 +42,9 @@ TEST_F(EmbedTest, AnInstalledFolderRunsWhereItIsCopiedAndCanBeBuiltUpon) {
                            line.find("libdl.so") != std::string::npos || line.find("librt.so") != std::string::npos ||
                            line.find("libpthread.so") != std::string::npos || line.find("ld-linux") != std::string::npos ||
                            line.find("linux-vdso") != std::string::npos;
-    if (!is_system) EXPECT_THAT(line, HasSubstr(moved));
+    if (!is_system) {
+      EXPECT_THAT(line, HasSubstr(moved));
+    }
   }
 
   shell("CXXFLAGS='-Wall -Wextra -Wpedantic -Werror' cmake -S " + source_ + "/examples/embed -B " + path("embed") +
