@@ -36,22 +36,24 @@ Json plan_json(const Table& table, const WalkPlan& plan) {
   Json codecs = Json::array();
   for (const std::uint32_t codec : plan.walk.codecs) codecs.push_back(codec_name(table, codec));
   const Values& total = plan.value.total;
-  return {{"planner", plan.planner},
-          {"device", in_file_order(table, plan.walk.devices)},
-          {"route", plan.walk.route},
-          {"codec", std::move(codecs)},
-          {"exit", plan.walk.exit ? Json(*plan.walk.exit) : Json(nullptr)},
-          {"latency_ms", total.latency_ms},
-          {"energy_j", total.energy_j},
-          {"period_ms", total.period_ms},
-          {"upload_bytes", total.upload_bytes},
-          {"accuracy", total.accuracy},
-          {"compute_ms", plan.value.compute_ms},
-          {"transfer_ms", plan.value.transfer_ms},
-          {"at", in_file_order(table, plan.walk.at)},
-          {"link", plan.walk.links},
-          {"device_energy_j", plan.value.device_energy_j},
-          {"do_not_split", !walk_splits(plan.walk)}};
+  Json json{{"planner", plan.planner},
+            {"device", in_file_order(table, plan.walk.devices)},
+            {"route", plan.walk.route},
+            {"codec", std::move(codecs)},
+            {"exit", plan.walk.exit ? Json(*plan.walk.exit) : Json(nullptr)},
+            {"latency_ms", total.latency_ms},
+            {"energy_j", total.energy_j},
+            {"period_ms", total.period_ms},
+            {"upload_bytes", total.upload_bytes},
+            {"accuracy", total.accuracy},
+            {"compute_ms", plan.value.compute_ms},
+            {"transfer_ms", plan.value.transfer_ms},
+            {"at", in_file_order(table, plan.walk.at)},
+            {"link", plan.walk.links},
+            {"device_energy_j", plan.value.device_energy_j},
+            {"do_not_split", !walk_splits(plan.walk)}};
+  if (plan.bound) json["bound"] = *plan.bound;
+  return json;
 }
 
 bool is_chosen(const WalkPlan& chosen, const WalkCandidate& candidate) { return candidate.plan.walk == chosen.walk; }
@@ -101,12 +103,20 @@ std::string describe_walk(const Table& table, const TableWalk& walk) {
       text +=
           walk.codecs[position - 1] == kRawCodec ? " > " : fmt::format(" >[{}]> ", codec_name(table, walk.codecs[position - 1]));
     text += table.devices[walk.route[position]];
-    const auto [first, last] = std::equal_range(walk.at.begin(), walk.at.end(), static_cast<std::uint32_t>(position));
-    if (first == last) continue;
-    const std::string& from = table.op_names[table.order[static_cast<std::size_t>(first - walk.at.begin())]];
-    const std::string& to = table.op_names[table.order[static_cast<std::size_t>(last - walk.at.begin() - 1)]];
-    text += last - first == 1 ? fmt::format(" ({})", from) : fmt::format(" ({} .. {})", from, to);
-    if (walk.exit && last == walk.at.end()) text += fmt::format(" (exit {})", *walk.exit);
+    std::vector<std::size_t> here;
+    for (std::size_t i = 0; i < walk.at.size(); ++i)
+      if (walk.at[i] == position) here.push_back(i);
+    if (here.empty()) continue;
+    const std::string& from = table.op_names[table.order[here.front()]];
+    const std::string& to = table.op_names[table.order[here.back()]];
+    // Of a graph not all ops between the two need be here.
+    if (here.size() == 1)
+      text += fmt::format(" ({})", from);
+    else if (here.back() - here.front() + 1 == here.size())
+      text += fmt::format(" ({} .. {})", from, to);
+    else
+      text += fmt::format(" ({} ops: {} .. {})", here.size(), from, to);
+    if (walk.exit && here.back() + 1 == walk.at.size()) text += fmt::format(" (exit {})", *walk.exit);
   }
   return text;
 }
@@ -165,6 +175,11 @@ void print_answer(const Context& context, const Table& table, const Question& qu
   for (const Objective objective : shown_of(table))
     values.push_back(fmt::format("{} {}", to_string(objective), format_value(objective, total.of(objective))));
   fmt::print("{}; planned for {} by {}\n", fmt::join(values, ", "), to_string(question.objective), plan.planner);
+  if (plan.bound)
+    fmt::print("{}\n", *plan.bound >= total.period_ms
+                           ? "proven: no placement has a smaller period"
+                           : fmt::format("no placement has a period below {} ({:.1f} % of this one's)",
+                                         format_value(Objective::kPeriod, *plan.bound), 100 * *plan.bound / total.period_ms));
   if (!plan.note.empty()) fmt::print("({})\n", plan.note);
   fmt::print("  {}\n", describe_walk(table, plan.walk));
   if (const auto names = energy_of(table); !names.empty()) fmt::print("  energy of {}\n", fmt::join(names, ", "));

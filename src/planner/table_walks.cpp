@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/text.h"
+#include "planner/graph_walks.h"
 #include "planner/search_walks.h"
 
 namespace tideline {
@@ -16,11 +17,7 @@ bool counts_energy(const Table& table) {
 }
 
 Status check_question(const Table& table, const Question& question) {
-  if (!table.is_chain)
-    return Error{
-        ErrorCode::kUnsupported,
-        "[plan] the edges of this table are a graph: objectives, limits and tables of version 2 are for ops in a row so far; "
-        "leave `edges` out, or use version 1 and plan for latency"};
+  if (!table.is_chain) TIDELINE_CHECK_OK(check_graph_question(table, question));
   if (question.asks_for(Objective::kEnergy) && !counts_energy(table))
     return Error{
         ErrorCode::kInvalidArgument,
@@ -93,9 +90,10 @@ Status check_planner(std::string_view planner) {
 }  // namespace
 
 Result<WalkPlan> plan_walk(const Table& given, const Question& question, std::string_view planner, const CancelToken& cancel) {
-  TIDELINE_CHECK_OK(check_planner(planner));
   TIDELINE_CHECK_OK(check_question(given, question));
   const Table table = as_asked_for(given, question);
+  if (!table.is_chain) return plan_graph(table, question, planner, cancel);
+  TIDELINE_CHECK_OK(check_planner(planner));
   if (is_exhaustive(planner)) {
     TIDELINE_TRY(std::vector<WalkPlan> plans, exhaustive_walks(table, question, cancel));
     return plans[0];
@@ -137,6 +135,7 @@ Result<std::vector<LimitReport>> why_not(const Table& table, const Question& que
 Result<std::vector<WalkCandidate>> walk_candidates(const Table& given, const Question& question, const CancelToken& cancel) {
   TIDELINE_CHECK_OK(check_question(given, question));
   const Table table = as_asked_for(given, question);
+  if (!table.is_chain) return graph_candidates(table, question);
   Table anywhere = table;
   anywhere.keep_on_source = 0;
   Question free = question;

@@ -27,12 +27,15 @@ struct WalkPlan {
   TableWalk walk;
   WalkValue value;
   std::string note;  // what the search left out; empty: nothing
+  // Of the period of a graph of ops: no plan is below it. Absent: the plan is the best among what was searched.
+  std::optional<double> bound = std::nullopt;
   bool operator==(const WalkPlan&) const = default;
 };
 
-// "auto" is labels; "exhaustive" tries every walk and is for small tables. kInfeasible when no walk keeps the limits (why_not()
+// "auto" is labels, for a graph of ops min-cut or down-sets (planner/graph_walks.h); "exhaustive" tries every walk and is for
+// small tables. kInfeasible when no walk keeps the limits (why_not()
 // says more); kInvalidArgument for a question that the table cannot answer (energy without power numbers, keep_on_source beyond
-// the ops); kUnsupported for a graph of ops, or when it would take too long.
+// the ops); kUnsupported for limits and trade-offs of a graph of ops, or when it would take too long.
 Result<WalkPlan> plan_walk(const Table& table, const Question& question, std::string_view planner, const CancelToken& cancel);
 
 // For `question.pareto`: every walk that no other beats, one for each combination of values; sorted by the first quantity, the

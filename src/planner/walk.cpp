@@ -19,6 +19,10 @@ struct Crossing {
   double decode_ms = 0;
 };
 
+bool is_within(const std::vector<std::uint32_t>& indices, std::size_t limit) {
+  return std::all_of(indices.begin(), indices.end(), [&](std::uint32_t index) { return index < limit; });
+}
+
 class Judge {
  public:
   Judge(const Table& table, const TableWalk& walk) : table_(table), walk_(walk), devices_(table.devices.size()) {
@@ -35,17 +39,21 @@ class Judge {
     if (walk_.devices.size() != ops || walk_.at.size() != ops)
       return no_walk(fmt::format("{} ops run, and {} have a device", ops, walk_.devices.size()));
     value_.total.accuracy = walk_.exit ? table_.exits[*walk_.exit].accuracy : table_.accuracy;
+    if (!is_within(walk_.at, walk_.route.size())) return no_walk("an op runs nowhere on the route");
+    TIDELINE_CHECK_OK(find_readers(ops));
+    std::vector<std::vector<std::size_t>> ops_at(walk_.route.size());
+    for (std::size_t i = 0; i < ops; ++i) ops_at[walk_.at[i]].push_back(i);
     std::size_t done = 0;
     for (std::size_t position = 0; position < walk_.route.size(); ++position) {
-      if (position > 0) TIDELINE_CHECK_OK(cross(position, done, done == ops));
-      for (; done < ops && walk_.at[done] == position; ++done) TIDELINE_CHECK_OK(compute(position, done));
-      if (done == ops && walk_.at[ops - 1] == position && walk_.exit) {
+      if (position > 0) TIDELINE_CHECK_OK(cross(position, done == ops));
+      for (const std::size_t i : ops_at[position]) TIDELINE_CHECK_OK(compute(position, i));
+      done += ops_at[position].size();
+      if (done == ops && !ops_at[position].empty() && walk_.exit) {
         const double head = table_.exits[*walk_.exit].runtime_ms[walk_.route[position]];
         value_.compute_ms += head;
         value_.busy_ms[walk_.route[position]] += head;
       }
     }
-    if (done != ops) return no_walk(fmt::format("op {} runs nowhere on the route", done));
     add_up();
     return std::move(value_);
   }
@@ -55,11 +63,37 @@ class Judge {
     return static_cast<std::size_t>(std::find(table_.order.begin(), table_.order.end(), op) - table_.order.begin());
   }
 
-  Status compute(std::size_t position, std::size_t done) {
+  // Up to which position each op's output is needed, and the input.
+  Status find_readers(std::size_t ops) {
+    constexpr std::size_t kNotRun = static_cast<std::size_t>(-1);
+    std::vector<std::size_t> number(table_.order.size(), kNotRun);
+    for (std::size_t i = 0; i < ops; ++i) number[table_.order[i]] = i;
+    needed_.assign(walk_.at.begin(), walk_.at.end());
+    std::vector<bool> reads_input(ops, true);
+    for (const auto& [from, to] : table_.edges) {
+      if (number[to] == kNotRun) continue;
+      if (walk_.at[number[from]] > walk_.at[number[to]]) return no_walk(fmt::format("op {} runs before op {}", to, from));
+      needed_[number[from]] = std::max<std::size_t>(needed_[number[from]], walk_.at[number[to]]);
+      reads_input[number[to]] = false;
+    }
+    for (std::size_t i = 0; i < ops; ++i)
+      if (reads_input[i]) input_needed_ = std::max<std::size_t>(input_needed_, walk_.at[i]);
+    return {};
+  }
+
+  // Each tensor once, however many ops need it beyond.
+  double bytes_into(std::size_t position) const {
+    double bytes = input_needed_ >= position ? table_.input_bytes : 0;
+    for (std::size_t i = 0; i < walk_.at.size(); ++i)
+      if (walk_.at[i] < position && needed_[i] >= position) bytes += table_.output_bytes[table_.order[i]];
+    return bytes;
+  }
+
+  Status compute(std::size_t position, std::size_t i) {
     const std::uint32_t device = walk_.route[position];
-    const std::uint32_t op = table_.order[done];
-    if (walk_.devices[done] != device) return no_walk(fmt::format("op {} is not where the route is", op));
-    if (done < table_.keep_on_source && device != table_.source)
+    const std::uint32_t op = table_.order[i];
+    if (walk_.devices[i] != device) return no_walk(fmt::format("op {} is not where the route is", op));
+    if (i < table_.keep_on_source && device != table_.source)
       return no_walk(fmt::format("op {} must run on '{}'", op, table_.devices[table_.source]));
     value_.compute_ms += table_.runtime(op, device);
     value_.busy_ms[device] += table_.runtime(op, device);
@@ -76,7 +110,7 @@ class Judge {
             .decode_ms = bytes / 1e6 * how.decode_ms_per_mb[to]};
   }
 
-  Status cross(std::size_t position, std::size_t done, bool is_result) {
+  Status cross(std::size_t position, bool is_result) {
     const std::uint32_t from = walk_.route[position - 1];
     const std::uint32_t to = walk_.route[position];
     const std::uint32_t codec = walk_.codecs[position - 1];
@@ -85,8 +119,11 @@ class Judge {
     if (!forth && !(link.to == from && link.from == to))
       return no_walk(fmt::format("links[{}] does not join {} and {}", walk_.links[position - 1], from, to));
     if (is_result && codec != kRawCodec) return no_walk("the result returns raw");
-    double bytes = done == 0 ? table_.input_bytes : table_.output_bytes[table_.order[done - 1]];
-    if (is_result) bytes = walk_.exit ? table_.exits[*walk_.exit].result_bytes : table_.result_bytes;
+    double bytes = 0;
+    if (!is_result)
+      bytes = bytes_into(position);
+    else
+      bytes = walk_.exit ? table_.exits[*walk_.exit].result_bytes : table_.result_bytes;
     const Crossing crossing = crossing_of(bytes, codec, forth ? link.bytes_per_s : link.back_bytes_per_s, from, to);
     value_.transfer_ms += crossing.encode_ms + link.rtt_ms / 2 + crossing.bytes_ms + crossing.decode_ms;
     value_.busy_ms[from] += crossing.encode_ms;
@@ -121,20 +158,18 @@ class Judge {
   const TableWalk& walk_;
   const std::size_t devices_;
   WalkValue value_;
+  std::vector<std::size_t> needed_;  // [op that runs]: the last position where its output is read
+  std::size_t input_needed_ = 0;
   std::vector<double> sends_ms_;  // [device]: its bytes' time on links
   std::vector<double> receives_ms_;
   std::vector<double> forth_ms_;  // [link]
   std::vector<double> back_ms_;
 };
 
-bool is_within(const std::vector<std::uint32_t>& indices, std::size_t limit) {
-  return std::all_of(indices.begin(), indices.end(), [&](std::uint32_t index) { return index < limit; });
-}
-
 }  // namespace
 
 Result<WalkValue> walk_value(const Table& table, const TableWalk& walk) {
-  TIDELINE_CHECK(table.version == 2 && table.is_chain && table.power.size() == table.devices.size());
+  TIDELINE_CHECK(table.version == 2 && table.power.size() == table.devices.size());
   if (walk.route.empty() || walk.route.front() != table.source || walk.route.back() != table.source)
     return no_walk("a route begins and ends at the source");
   if (walk.links.size() + 1 != walk.route.size() || walk.codecs.size() != walk.links.size())

@@ -34,8 +34,8 @@ struct TableWalk {
   std::vector<std::uint32_t> route;    // devices in the order visited, the source first and last
   std::vector<std::uint32_t> links;    // of each crossing: its index in the table
   std::vector<std::uint32_t> codecs;   // of each crossing
-  std::vector<std::uint32_t> devices;  // of each op that runs, in the chain's order
-  std::vector<std::uint32_t> at;       // its position in the route; never decreasing
+  std::vector<std::uint32_t> devices;  // of each op that runs, in the table's order
+  std::vector<std::uint32_t> at;       // its position in the route; never decreasing along an edge
   std::optional<std::uint32_t> exit;   // index in the table
   bool operator==(const TableWalk&) const = default;
 };
@@ -53,7 +53,8 @@ struct WalkValue {
 };
 
 // kInvalidArgument, saying where, for what is no walk of the table: a crossing without its link, ops out of order, a result in a
-// codec, an op of keep_on_source elsewhere. REQUIRES: a table of version 2 whose ops are a chain.
+// codec, an op of keep_on_source elsewhere. Ops may be a graph: a tensor then crosses wherever somebody beyond reads it, once.
+// REQUIRES: a table of version 2.
 Result<WalkValue> walk_value(const Table& table, const TableWalk& walk);
 
 // A table of version 1 as one of version 2: links both ways as fast as up, nobody's energy, the accuracy of the whole model 1.
