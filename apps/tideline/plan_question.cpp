@@ -58,6 +58,17 @@ void add_question_options(CLI::App& command, QuestionArguments& arguments) {
       ->type_name("LIMIT")
       ->take_all();
   command
+      .add_option_function<double>(
+          "--tolerance",
+          [&](const double& share) {
+            question.tolerance = share;
+            arguments.is_given = true;
+          },
+          "How much codecs that lose something may change a model's answer, as a share of its largest number, by what the "
+          "profiles measured; without it, and without asking for accuracy, only lossless ones are used")
+      ->check(CLI::Range(0.0, 1e9))
+      ->type_name("SHARE");
+  command
       .add_option_function<std::string>(
           "--keep-on-source",
           [&](const std::string& text) {
