@@ -109,7 +109,8 @@ Status plan(Context& context, const Options& options) {
   if (options.table.empty()) return plan_model(context, options);
   if (has_model) return Error{ErrorCode::kInvalidArgument, "plan either a MODEL or a --table, not both"};
   if (options.question.question.tolerance)
-    return Error{ErrorCode::kInvalidArgument, "--tolerance needs a MODEL: a table says of its codecs how much accuracy they lose"};
+    return Error{ErrorCode::kInvalidArgument,
+                 "--tolerance needs a MODEL: a table says of its codecs how much accuracy they lose"};
   if (!options.result_to.empty())
     return Error{ErrorCode::kInvalidArgument, "--result-to needs a MODEL: a table has its result_bytes, which may be 0"};
   if (!options.plan_out.empty()) return Error{ErrorCode::kInvalidArgument, "--plan-out needs a MODEL: a table has no plan file"};

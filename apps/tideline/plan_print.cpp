@@ -46,8 +46,8 @@ Label label_of(const PlanAnswer& answer, const Plan& plan, const Estimate& estim
   if (plan.segments.size() == 1) {
     Label label{.where = "everything on " + plan.segments[0].node + by_way_of(answer, plan), .sends = "sends nothing"};
     if (!estimate.hops.empty())
-      label.sends = fmt::format("sends {} ({}){}", answer.input_name, format_bytes(profile_of(answer).cuts[0].bytes),
-                                in_codec(plan, 0));
+      label.sends =
+          fmt::format("sends {} ({}){}", answer.input_name, format_bytes(profile_of(answer).cuts[0].bytes), in_codec(plan, 0));
     return label;
   }
   Label label{.where = "split", .sends = "sends"};
@@ -95,8 +95,8 @@ Json shared_json(const PlanAnswer& answer, const Plan& plan, const Estimate& est
   for (const PlanSegment& segment : plan.segments)
     for (std::uint32_t block = segment.first_block; block <= segment.last_block; ++block) devices.push_back(segment.node);
   return {{"device", std::move(devices)},
-          {"codec", plan.codecs.empty() ? std::vector<std::string>(plan.route.empty() ? 0 : plan.route.size() - 1, "raw")
-                                        : plan.codecs},
+          {"codec",
+           plan.codecs.empty() ? std::vector<std::string>(plan.route.empty() ? 0 : plan.route.size() - 1, "raw") : plan.codecs},
           {"exit", nullptr},
           {"latency_ms", values.latency_ms},
           {"energy_j", values.energy_j},
@@ -297,7 +297,8 @@ std::vector<std::string> tied_names(const PlanAnswer& answer) {
 // What to do when more than latency counts.
 void print_verdict_on(const PlanAnswer& answer) {
   const Objective objective = answer.question.objective;
-  const std::string within = answer.question.limits.any() || answer.question.keep_on_source || answer.question.tolerance ? " within the limits" : "";
+  const std::string within =
+      answer.question.limits.any() || answer.question.keep_on_source || answer.question.tolerance ? " within the limits" : "";
   if (do_not_split(answer))
     fmt::print("\nDo not split: everything on {} has the best {}{}.\n", answer.chosen.plan.segments[0].node, to_string(objective),
                within);

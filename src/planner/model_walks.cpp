@@ -1,6 +1,6 @@
-// A model on a cluster as a WalkProblem. Each place (cluster/routes.h) has three kinds of stations, so that a walk never goes down
-// a link and straight up again: that a block has just run there, that the request has come up to it, and that it has come down
-// from it to the place below; the latter two for each codec in which what it carries may be.
+// A model on a cluster as a WalkProblem. Each place (cluster/routes.h) has three kinds of stations, so that a walk never goes
+// down a link and straight up again: that a block has just run there, that the request has come up to it, and that it has come
+// down from it to the place below; the latter two for each codec in which what it carries may be.
 #include "planner/model_walks.h"
 
 #include <algorithm>

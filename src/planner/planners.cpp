@@ -194,13 +194,13 @@ class ModelProblem {
     const auto keeps = [this](const PlanResult& result) {
       return result.estimate.infeasible.empty() && broken_limits(request_.question, result.values).empty();
     };
-    const SolveContext coded{
-        .cancel = request_.cancel, .judge = [&](std::span<const std::uint32_t> places) -> std::optional<double> {
-          if (!keeps_on_source(places)) return std::nullopt;
-          const auto best = best_coding("", places, left, keeps);
-          if (!best) return std::nullopt;
-          return (goal() == Objective::kAccuracy ? -1 : 1) * best->values.of(goal());
-        }};
+    const SolveContext coded{.cancel = request_.cancel,
+                             .judge = [&](std::span<const std::uint32_t> places) -> std::optional<double> {
+                               if (!keeps_on_source(places)) return std::nullopt;
+                               const auto best = best_coding("", places, left, keeps);
+                               if (!best) return std::nullopt;
+                               return (goal() == Objective::kAccuracy ? -1 : 1) * best->values.of(goal());
+                             }};
     std::string_view used = planner;
     auto solution = run_solver(problem_, coded, planner, used);
     if (left == 0)
@@ -241,9 +241,9 @@ class ModelProblem {
                      fmt::format("[plan] the best route has more than {} positions: plan for latency without "
                                  "limits, or drop nodes",
                                  limits::kPlanStagesMax)};
-      TIDELINE_TRY(PlanResult result, finish("labels", {.places = std::move(places),
-                                                      .stats = {.note = found->note},
-                                                      .codecs = codecs_of(walks, walk.steps)}));
+      TIDELINE_TRY(PlanResult result,
+                   finish("labels",
+                          {.places = std::move(places), .stats = {.note = found->note}, .codecs = codecs_of(walks, walk.steps)}));
       TIDELINE_CHECK_OK(check_judged(question, walks, walk, result.values));
       results.push_back(std::move(result));
     }

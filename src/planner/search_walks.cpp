@@ -284,8 +284,9 @@ Values values_of(const WalkProblem& problem, const FoundWalk& walk) {
 Status check_judged(const Question& question, const WalkProblem& problem, const FoundWalk& walk, const Values& judged) {
   const Values searched = values_of(problem, walk);
   if (!is_near(searched.output_error, judged.output_error))
-    return Error{ErrorCode::kInternal, fmt::format("[plan] defect: the search has an output error of {}, and the definition says {}",
-                                                   searched.output_error, judged.output_error)};
+    return Error{ErrorCode::kInternal,
+                 fmt::format("[plan] defect: the search has an output error of {}, and the definition says {}",
+                             searched.output_error, judged.output_error)};
   for (const Objective objective : kObjectives) {
     if (!is_near(searched.of(objective), judged.of(objective)))
       return Error{ErrorCode::kInternal, fmt::format("[plan] defect: the search has {} of {}, and the definition says {}",

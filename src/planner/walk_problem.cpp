@@ -184,8 +184,8 @@ WalkAmounts measure(const WalkProblem& problem, const Steps& steps) {
     const std::size_t device = problem.stations[at].device;
     if (step == kComputes) {
       const bool goes_on = problem.is_running(at) && done > 0;
-      run(device, problem.time_of(done, device) + (problem.is_running(at) ? 0 : problem.begin(done, device)) +
-                      problem.decode(at, done));
+      run(device,
+          problem.time_of(done, device) + (problem.is_running(at) ? 0 : problem.begin(done, device)) + problem.decode(at, done));
       if (!problem.holds.empty()) {
         const double needs = problem.needs.empty() ? 0 : problem.needs[done * problem.devices + device];
         if (!goes_on) most_needed = 0;

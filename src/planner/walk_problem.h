@@ -52,8 +52,8 @@ struct WalkProblem {
     bool encodes = false;  // into codec `codec` of `codes`, before it sends; what it takes is not in the sums above
   };
   // A codec of models, with what was measured at every cut. It is chosen where a request leaves the device that has computed, and
-  // stays until one computes: who passes it on does not look inside. One for each name and list of sizes: nodes whose profiles say
-  // different sizes encode into different ones.
+  // stays until one computes: who passes it on does not look inside. One for each name and list of sizes: nodes whose profiles
+  // say different sizes encode into different ones.
   struct Code {
     std::string name;
     std::vector<double> bytes;   // [cut], as sent
