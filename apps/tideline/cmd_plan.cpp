@@ -108,6 +108,9 @@ Status plan(Context& context, const Options& options) {
     return Error{ErrorCode::kInvalidArgument, "--out is the folder for the trade-off of --pareto: say which quantities"};
   if (options.table.empty()) return plan_model(context, options);
   if (has_model) return Error{ErrorCode::kInvalidArgument, "plan either a MODEL or a --table, not both"};
+  if (options.question.question.tolerance)
+    return Error{ErrorCode::kInvalidArgument,
+                 "--tolerance needs a MODEL: a table says of its codecs how much accuracy they lose"};
   if (!options.result_to.empty())
     return Error{ErrorCode::kInvalidArgument, "--result-to needs a MODEL: a table has its result_bytes, which may be 0"};
   if (!options.plan_out.empty()) return Error{ErrorCode::kInvalidArgument, "--plan-out needs a MODEL: a table has no plan file"};
@@ -138,6 +141,7 @@ void add_plan_command(CLI::App& app, Context& context) {
       "  tideline plan det.onnx --config ocr.yaml --input photo.jpg --cluster home.yaml --plan-out det.plan.json\n"
       "  tideline plan --profile det.profile.json --cluster home.yaml -o json\n"
       "  tideline plan det.onnx --profile camera=pi.profile.json --profile server=xeon.profile.json --cluster home.yaml\n"
+      "  tideline plan --profile det.profile.json --cluster home.yaml --tolerance 0.01 --plan-out det.plan.json\n"
       "  tideline plan --table examples/tables/alexnet.json\n"
       "  tideline plan --table examples/tables/site.json --objective energy --limit latency=200ms\n"
       "  tideline plan --table examples/tables/site.json --pareto latency,energy,accuracy");

@@ -38,11 +38,16 @@ std::string by_way_of(const PlanAnswer& answer, const Plan& plan) {
   return names.empty() ? "" : fmt::format(" by {}", fmt::join(names, ", "));
 }
 
+// In which codec the move from there is.
+std::string in_codec(const std::string& codec) { return codec == "raw" ? "" : " in " + codec; }
+std::string in_codec(const Plan& plan, std::uint32_t at) { return plan.codecs.empty() ? "" : in_codec(plan.codecs[at]); }
+
 Label label_of(const PlanAnswer& answer, const Plan& plan, const Estimate& estimate) {
   if (plan.segments.size() == 1) {
     Label label{.where = "everything on " + plan.segments[0].node + by_way_of(answer, plan), .sends = "sends nothing"};
     if (!estimate.hops.empty())
-      label.sends = fmt::format("sends {} ({})", answer.input_name, format_bytes(profile_of(answer).cuts[0].bytes));
+      label.sends =
+          fmt::format("sends {} ({}){}", answer.input_name, format_bytes(profile_of(answer).cuts[0].bytes), in_codec(plan, 0));
     return label;
   }
   Label label{.where = "split", .sends = "sends"};
@@ -51,8 +56,8 @@ Label label_of(const PlanAnswer& answer, const Plan& plan, const Estimate& estim
     label.where += fmt::format("{} {} {}-{}", i == 0 ? "" : " |", segment.node, segment.first_block, segment.last_block);
     if (i + 1 == plan.segments.size()) continue;
     label.sends +=
-        fmt::format("{} {} after {}", i == 0 ? "" : ",", format_bytes(profile_of(answer).cuts[segment.last_block + 1].bytes),
-                    profile_of(answer).blocks[segment.last_block].name);
+        fmt::format("{} {} after {}{}", i == 0 ? "" : ",", format_bytes(profile_of(answer).cuts[segment.last_block + 1].bytes),
+                    profile_of(answer).blocks[segment.last_block].name, in_codec(plan, segment.at));
   }
   label.where += by_way_of(answer, plan);
   return label;
@@ -78,7 +83,9 @@ Values values_of(const PlanAnswer& answer, const Estimate& estimate) {
   return {.latency_ms = estimate.latency.count(),
           .energy_j = all.energy_j,
           .period_ms = all.period.count(),
-          .upload_bytes = all.upload_bytes};
+          .upload_bytes = all.upload_bytes,
+          .accuracy = 1 - estimate.lost_accuracy,
+          .output_error = estimate.output_error};
 }
 
 // The keys that tables answer with too, beside those of models.
@@ -88,18 +95,21 @@ Json shared_json(const PlanAnswer& answer, const Plan& plan, const Estimate& est
   for (const PlanSegment& segment : plan.segments)
     for (std::uint32_t block = segment.first_block; block <= segment.last_block; ++block) devices.push_back(segment.node);
   return {{"device", std::move(devices)},
-          {"codec", std::vector<std::string>(plan.route.empty() ? 0 : plan.route.size() - 1, "raw")},
+          {"codec",
+           plan.codecs.empty() ? std::vector<std::string>(plan.route.empty() ? 0 : plan.route.size() - 1, "raw") : plan.codecs},
           {"exit", nullptr},
           {"latency_ms", values.latency_ms},
           {"energy_j", values.energy_j},
           {"period_ms", values.period_ms},
           {"upload_bytes", values.upload_bytes},
-          {"accuracy", values.accuracy}};
+          {"accuracy", values.accuracy},
+          {"output_error", values.output_error}};
 }
 
 // More than the least latency was asked for.
 bool asks_more(const PlanAnswer& answer) {
-  return answer.question.objective != Objective::kLatency || answer.question.limits.any() || answer.question.keep_on_source;
+  return answer.question.objective != Objective::kLatency || answer.question.limits.any() || answer.question.keep_on_source ||
+         answer.question.tolerance;
 }
 
 // Energy where somebody has power numbers.
@@ -108,6 +118,7 @@ std::vector<Objective> shown_quantities(const PlanAnswer& answer) {
   if (!energy_of(cluster_of(answer)).empty()) list.push_back(Objective::kEnergy);
   list.push_back(Objective::kPeriod);
   list.push_back(Objective::kUpload);
+  if (answer.question.asks_for(Objective::kAccuracy)) list.push_back(Objective::kAccuracy);
   return list;
 }
 
@@ -150,7 +161,7 @@ const Candidate* split_of(const PlanAnswer& answer) {
 }
 
 bool is_chosen(const PlanAnswer& answer, const Candidate& candidate) {
-  return candidate.plan.segments == answer.chosen.plan.segments;
+  return candidate.plan.segments == answer.chosen.plan.segments && candidate.plan.codecs == answer.chosen.plan.codecs;
 }
 
 // Up one route and home, whatever runs on the way.
@@ -174,8 +185,6 @@ bool is_tie(const PlanAnswer& answer, const Candidate& candidate) {
 }
 
 bool do_not_split(const PlanAnswer& answer) { return answer.chosen.plan.segments.size() == 1; }
-
-std::string in_codec(const std::string& codec) { return codec == "raw" ? "" : " in " + codec; }
 
 void print_hop(const PlanAnswer& answer, const HopEstimate& hop) {
   const Link& link = answer.cost->cluster->links[hop.link];
@@ -288,7 +297,8 @@ std::vector<std::string> tied_names(const PlanAnswer& answer) {
 // What to do when more than latency counts.
 void print_verdict_on(const PlanAnswer& answer) {
   const Objective objective = answer.question.objective;
-  const std::string within = answer.question.limits.any() || answer.question.keep_on_source ? " within the limits" : "";
+  const std::string within =
+      answer.question.limits.any() || answer.question.keep_on_source || answer.question.tolerance ? " within the limits" : "";
   if (do_not_split(answer))
     fmt::print("\nDo not split: everything on {} has the best {}{}.\n", answer.chosen.plan.segments[0].node, to_string(objective),
                within);

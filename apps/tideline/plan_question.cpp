@@ -31,6 +31,16 @@ void read_loads(const std::vector<std::string>& list, std::vector<QuestionArgume
   }
 }
 
+double read_share(const std::string& text) {
+  double share = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, share);
+  if (error != std::errc{} || stop != end || !(share >= 0 && share <= 1e9))
+    CLI::refuse("--tolerance",
+                fmt::format("expected a share of the answer's largest number, as in 0.01, found '{}'", printable(text)));
+  return share;
+}
+
 }  // namespace
 
 void add_question_options(CLI::App& command, QuestionArguments& arguments) {
@@ -57,6 +67,16 @@ void add_question_options(CLI::App& command, QuestionArguments& arguments) {
           "What a plan must keep (repeatable): latency=200ms, energy=0.5J, period=50ms, upload=20kB, accuracy=0.85, memory")
       ->type_name("LIMIT")
       ->take_all();
+  command
+      .add_option_function<std::string>(
+          "--tolerance",
+          [&](const std::string& text) {
+            question.tolerance = read_share(text);
+            arguments.is_given = true;
+          },
+          "How much codecs that lose something may change a model's answer, as a share of its largest number, by what the "
+          "profiles measured; without it, and without asking for accuracy, only lossless ones are used")
+      ->type_name("SHARE");
   command
       .add_option_function<std::string>(
           "--keep-on-source",

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "codec/codec.h"
 
 namespace tideline {
 namespace {
@@ -59,6 +60,7 @@ struct Coding {
   Millis decode{0};
   Millis encode{0};
   Bytes bytes = 0;
+  CodecLosses losses;
 };
 
 Result<const CodecProfile*> find_codec_profile(const Node& node, const Profile& profile, const std::string& codec) {
@@ -79,6 +81,7 @@ Result<Coding> coding_of(const Node& node, const Profile& profile, const Program
     TIDELINE_TRY(const CodecProfile* codec, find_codec_profile(node, profile, stage.codec));
     coding.bytes = codec->bytes[cut_out];
     coding.encode = node.slowdown * codec->encode[cut_out];
+    coding.losses = losses_of(*codec, cut_out);
   }
   // Passed on as they came.
   if (!touches) coding.bytes = arrived_bytes;
@@ -89,6 +92,12 @@ Result<Coding> coding_of(const Node& node, const Profile& profile, const Program
 
 Millis move_time(double bytes, double bytes_per_s, Millis rtt, Millis hop_overhead) {
   return rtt / 2 + Millis{1e3 * bytes / bytes_per_s} + hop_overhead / 2;
+}
+
+CodecLosses losses_of(const CodecProfile& codec, std::size_t cut) {
+  const auto known = find_codec(codec.name);
+  if (known && !known->is_lossy()) return {};
+  return {.accuracy = codec.top1_agreement.empty() ? 0 : 1 - codec.top1_agreement[cut], .output_error = codec.max_rel_error[cut]};
 }
 
 Result<Estimate> estimate(const CostInput& input, const Plan& plan) {
@@ -144,6 +153,8 @@ Result<Estimate> estimate(const CostInput& input, const Program& program) {
       result.stages[call->second].decode += coding.decode;
       result.stages[call->second].encode += coding.encode;
     }
+    result.lost_accuracy += coding.losses.accuracy;
+    result.output_error += coding.losses.output_error;
     codec_in = stage.codec;
     arrived_bytes = coding.bytes;
     answer_encode = coding.encode;

@@ -16,6 +16,9 @@
 // Worked example: input 150,528 B, result 4,000 B, one link of 1.25e6 B/s with 4 ms round trip, everything on the far node in
 // 10 ms: 10 + (2 + 120.4224) + (2 + 3.2) = 137.6224 ms.
 //
+// What codecs lose adds up over the places that encode, each from that node's own profile: `lost_accuracy` 1 - top1_agreement,
+// `output_error` max_rel_error. Losses of several hops are measured one by one, so that their sum is an estimate.
+//
 // Memory of a node: parameters and largest activations of each of its segments, added up: a node that a request visits twice has
 // both loaded.
 //
@@ -91,10 +94,20 @@ struct Estimate {
   // Those that only carry an answer on are left out.
   std::vector<StageEstimate> stages;
   std::vector<HopEstimate> hops;  // in the order of their calls
+  // Of lossy codecs; infinite where the answer was not measured. Accuracy is not lost where the model has no answer to count.
+  double lost_accuracy = 0;
+  double output_error = 0;
   // Empty when the plan is feasible; otherwise why it is not ("camera: needs 620 MB, has 512 MB").
   std::string infeasible;
   bool operator==(const Estimate&) const = default;
 };
+
+// Of a cut that travels in the codec; nothing for one that is not lossy.
+struct CodecLosses {
+  double accuracy = 0;
+  double output_error = 0;
+};
+CodecLosses losses_of(const CodecProfile& codec, std::size_t cut);
 
 // kInvalidArgument when the plan does not fit cluster, chain and profiles (unknown node, no link, gaps, another model), or a
 // profile lacks a codec of the plan.

@@ -172,6 +172,31 @@ TEST(Cost, CodecsChangeBytesAndTakeTimeAtBothEnds) {
   EXPECT_NEAR(again->stages[0].decode.count(), 0.4, 1e-12);
 }
 
+// System: the same way. int8 costs 0.25 of the counted answers and 0.125 of their largest number, fp16 0.0625 of the number, and
+// nobody counted. Expectation: n0's int8, which n1 passes on, loses once, and n2's fp16 on top of it; what loses nothing by its
+// name loses nothing.
+TEST(Cost, LossesAddUpOverTheNodesThatEncode) {
+  Profile profile = with_codecs(profile_of({3, 5, 7}, {9'000, 2'000, 1'000, 500}), 1);
+  profile.codecs[0].top1_agreement.assign(4, 0.75);
+  profile.codecs[0].max_rel_error.assign(4, 0.125);
+  profile.codecs[1].max_rel_error.assign(4, 0.0625);
+  const Cluster cluster = cluster_of(3);
+  Plan plan = plan_of({{0, "n0", 0, 0}, {2, "n2", 1, 2}});
+  plan.route = {"n0", "n1", "n2", "n1", "n0"};
+  plan.codecs = {"int8", "int8", "fp16", "raw"};
+  const CostInput input{.cluster = &cluster, .profiles = {&profile, &profile, &profile}};
+  const auto lossy = estimate(input, plan);
+  ASSERT_TRUE(lossy) << lossy.error().message;
+  EXPECT_EQ(lossy->lost_accuracy, 0.25);
+  EXPECT_EQ(lossy->output_error, 0.1875);
+  profile.codecs[0].name = "raw+lz4";
+  plan.codecs = {"raw+lz4", "raw+lz4", "raw", "raw"};
+  const auto lossless = estimate(input, plan);
+  ASSERT_TRUE(lossless) << lossless.error().message;
+  EXPECT_EQ(lossless->lost_accuracy, 0);
+  EXPECT_EQ(lossless->output_error, 0);
+}
+
 TEST(Cost, ACodecThatWasNotMeasuredIsNamed) {
   const Profile profile = with_codecs(profile_of({3, 5, 7}, {9'000, 2'000, 1'000, 500}), 1);
   const Cluster cluster = cluster_of(2);

@@ -136,6 +136,7 @@ std::string write_plan(const Plan& plan) {
   if (has_route) json["route"] = plan.route;
   if (has_route && !plan.codecs.empty()) json["codecs"] = plan.codecs;
   json["segments"] = std::move(segments);
+  if (has_route && plan.tolerance) json["tolerance"] = *plan.tolerance;
   if (plan.result_to != ResultTo::kSource) json["result_to"] = to_string(plan.result_to);
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -163,6 +164,9 @@ Result<Plan> parse_plan(std::string_view json, std::string_view name) {
                                                plan.route.size() - 1, plan.codecs.size()));
       for (const std::string& codec : plan.codecs)
         if (const auto found = find_codec(codec); !found) return map.error("codecs", found.error().message);
+    }
+    if (map.has("tolerance")) {
+      TIDELINE_TRY(plan.tolerance, map.number("tolerance", {.min = 0}));
     }
   }
   if (map.has("result_to")) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,8 @@ struct Plan {
   // Ascending in `at`; together they cover every block once. A node that is visited twice may have two.
   std::vector<PlanSegment> segments;
   ResultTo result_to = ResultTo::kSource;
+  // How far an answer may be off, as a share of its largest number, when a codec loses something: what it was planned for.
+  std::optional<double> tolerance = std::nullopt;
   bool operator==(const Plan&) const = default;
 };
 

@@ -99,6 +99,7 @@ TEST_P(WalkRefuses, WithPlaceAndSentence) {
   const Bad& bad = GetParam();
   Plan plan = walk();
   plan.codecs.assign(4, "raw");
+  plan.tolerance = 0.125;
   std::string text = write_plan(plan);
   const std::size_t at = text.find(bad.from);
   ASSERT_NE(at, std::string::npos) << text;
@@ -122,6 +123,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Bad{"into_its_own_path", "    \"server\",\n", "    \"server\",\n    \"camera\",\n", "route[3]"},
                     Bad{"stays", "    \"server\",\n", "    \"server\",\n    \"server\",\n", "route[3]"},
                     Bad{"codec", "\"raw\"", "\"zstd\"", "no codec 'zstd'"},
+                    Bad{"tolerance", "\"tolerance\": 0.125", "\"tolerance\": -1", "tolerance"},
+                    Bad{"tolerance_text", "\"tolerance\": 0.125", "\"tolerance\": \"much\"", "tolerance"},
                     Bad{"codecs_missing", "    \"raw\",\n", "", "found 3"},
                     Bad{"name_not_text", "    \"gateway\",", "    7,", "route[1]"},
                     Bad{"gap", "\"first_block\": 9", "\"first_block\": 8", "expected 9"}),

@@ -23,8 +23,8 @@ LabelLoads::LabelLoads(const WalkProblem& problem, double period, bool no_return
     for (std::uint32_t& way : way_slot_) way = slot++;
   } else {
     for (const WalkProblem::Hop& hop : problem_.hops)
-      for (const double bytes : problem_.cut_bytes) {
-        const double load = bytes * hop.way_ms_per_byte;
+      for (std::size_t cut = 0; cut < problem_.cut_bytes.size(); ++cut) {
+        const double load = problem_.bytes_of(hop, cut) * hop.way_ms_per_byte;
         const double both = load + result_bytes_ * most_way_[hop.way];
         if (way_slot_[hop.way] == kNoSlot && load <= with_slack(period_) && both > period_) way_slot_[hop.way] = slot++;
       }
@@ -33,6 +33,18 @@ LabelLoads::LabelLoads(const WalkProblem& problem, double period, bool no_return
   set_growth();
   set_relief();
   set_capacity();
+}
+
+// Decoding and encoding by a model's codec, at the cut.
+double LabelLoads::most_coding(std::size_t cut, std::size_t device) const {
+  double encode = 0;
+  double decode = 0;
+  const std::size_t i = cut * problem_.devices + device;
+  for (const WalkProblem::Code& code : problem_.codes) {
+    if (code.encode[i] != kEndless) encode = std::max(encode, code.encode[i]);
+    if (code.decode[i] != kEndless) decode = std::max(decode, code.decode[i]);
+  }
+  return encode + decode;
 }
 
 // What each load can still grow by with a cut to be carried on: along a simple path, so it passes a device and a direction
@@ -50,7 +62,9 @@ void LabelLoads::set_growth() {
   device_growth_.assign((problem_.blocks + 1) * problem_.devices, 0);
   bytes_left_.assign(problem_.blocks + 1, result_bytes_);
   for (std::size_t cut = problem_.blocks; cut-- > 0;) {
-    bytes_left_[cut] = bytes_left_[cut + 1] + problem_.cut_bytes[cut];
+    double most_bytes = problem_.cut_bytes[cut];
+    for (const WalkProblem::Code& code : problem_.codes) most_bytes = std::max(most_bytes, code.bytes[cut]);
+    bytes_left_[cut] = bytes_left_[cut + 1] + most_bytes;
     for (std::size_t device = 0; device < problem_.devices; ++device) {
       double& growth = device_growth_[cut * problem_.devices + device];
       growth = device_growth_[(cut + 1) * problem_.devices + device] + problem_.time_of(cut, device) +
@@ -59,7 +73,7 @@ void LabelLoads::set_growth() {
       double head = 0;
       for (const WalkProblem::Leave& leave : problem_.leaves)
         if (leave.after == cut + 1 && !leave.head_ms.empty()) head = std::max(head, leave.head_ms[device]);
-      growth += head;
+      growth += head + most_coding(cut, device);
     }
   }
 }

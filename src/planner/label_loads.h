@@ -28,6 +28,7 @@ class LabelLoads {
   bool clamp(double* row, std::size_t cut, std::size_t station, bool is_going_home, std::uint64_t seen) const;
 
  private:
+  double most_coding(std::size_t cut, std::size_t device) const;
   void set_growth();
   void set_relief();
   void set_capacity();

@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "codec/codec.h"
 #include "cost/totals.h"
 #include "planner/model_walks.h"
 #include "planner/problem.h"
@@ -16,6 +17,9 @@
 
 namespace tideline {
 namespace {
+
+// Placements and codecs together that the referee looks at: some seconds.
+constexpr std::uint64_t kCodingsMax = 1'000'000;
 
 constexpr std::array kPlanners{
     Planner{"aaiot",
@@ -33,7 +37,9 @@ Values values_of(const Cluster& cluster, const Estimate& estimate) {
   return {.latency_ms = estimate.latency.count(),
           .energy_j = all.energy_j,
           .period_ms = all.period.count(),
-          .upload_bytes = all.upload_bytes};
+          .upload_bytes = all.upload_bytes,
+          .accuracy = 1 - estimate.lost_accuracy,
+          .output_error = estimate.output_error};
 }
 
 // Nothing but the least latency within the cluster's memory.
@@ -118,6 +124,7 @@ class ModelProblem {
                                         .first_block = block,
                                         .last_block = block});
     }
+    put_codecs(walk, solution.codecs, result.plan);
     TIDELINE_TRY(result.estimate, estimate(request_.cost, result.plan));
     result.values = values_of(*request_.cost.cluster, result.estimate);
     return result;
@@ -140,6 +147,77 @@ class ModelProblem {
   }
 
   Result<PlanResult> solve(std::string_view planner) const {
+    if (!has_codecs_) return solve_raw(planner);
+    if (planner == "exhaustive" || planner == "native") return solve_coded(planner);
+    if (planner != "auto" || !is_plain(request_.question)) return solve_raw(planner);
+    auto raw = solve_raw(planner);
+    auto coded = answer(planner);
+    if (!coded && coded.error().code != ErrorCode::kUnsupported) return coded;
+    if (raw && !coded) raw->stats.note = "codecs are left out: " + coded.error().message;
+    if (!coded || (raw && raw->values.latency_ms <= coded->values.latency_ms * (1 + kSameValue))) return raw;
+    return coded;
+  }
+
+  // Every way to code a placement's moves between segments, raw first, by the cost model alone; the best of those that keep what
+  // `keeps` asks. `left` counts down.
+  std::optional<PlanResult> best_coding(std::string_view planner, std::span<const std::uint32_t> places, std::uint64_t& left,
+                                        const std::function<bool(const PlanResult&)>& keeps) const {
+    const Walk walk = walk_of(problem_.places, places);
+    std::vector<std::size_t> sent;  // blocks whose input comes over links
+    std::vector<std::vector<std::string>> options;
+    for (std::uint32_t block = 0; block < places.size(); ++block) {
+      if (walk.position_of_block[block] == (block == 0 ? 0 : walk.position_of_block[block - 1])) continue;
+      sent.push_back(block);
+      options.push_back(codecs_between(problem_.node(block == 0 ? 0 : places[block - 1]), problem_.node(places[block]), block));
+    }
+    const auto rank = [&](const PlanResult& result) {
+      const Objective objective = goal();
+      return std::pair((objective == Objective::kAccuracy ? -1 : 1) * result.values.of(objective), result.values.latency_ms);
+    };
+    std::optional<PlanResult> best;
+    std::vector<std::size_t> choice(sent.size());
+    while (left > 0) {
+      --left;
+      Solution solution{.places = {places.begin(), places.end()}, .codecs = std::vector<std::string>(places.size(), "raw")};
+      for (std::size_t i = 0; i < sent.size(); ++i) solution.codecs[sent[i]] = options[i][choice[i]];
+      auto result = finish(planner, std::move(solution));
+      if (result && keeps(*result) && (!best || rank(*result) < rank(*best))) best = std::move(*result);
+      std::size_t i = 0;
+      while (i < sent.size() && ++choice[i] == options[i].size()) choice[i++] = 0;
+      if (i == sent.size()) break;
+    }
+    return best;
+  }
+
+  Result<PlanResult> solve_coded(std::string_view planner) const {
+    std::uint64_t left = kCodingsMax;
+    const auto keeps = [this](const PlanResult& result) {
+      return result.estimate.infeasible.empty() && broken_limits(request_.question, result.values).empty();
+    };
+    const SolveContext coded{.cancel = request_.cancel,
+                             .judge = [&](std::span<const std::uint32_t> places) -> std::optional<double> {
+                               if (!keeps_on_source(places)) return std::nullopt;
+                               const auto best = best_coding("", places, left, keeps);
+                               if (!best) return std::nullopt;
+                               return (goal() == Objective::kAccuracy ? -1 : 1) * best->values.of(goal());
+                             }};
+    std::string_view used = planner;
+    auto solution = run_solver(problem_, coded, planner, used);
+    if (left == 0)
+      return Error{ErrorCode::kUnsupported,
+                   fmt::format("[plan] exhaustive tries at most {} placements and codecs, and there are more: use --planner auto",
+                               kCodingsMax)};
+    if (!solution && solution.error().code == ErrorCode::kInfeasible)
+      return request_.question.limits.any() ? solution.error() : infeasible();
+    if (!solution) return std::move(solution).error();
+    left = kCodingsMax;
+    auto best = best_coding(used, solution->places, left, keeps);
+    if (!best) return Error{ErrorCode::kInternal, "[plan] defect: a placement has no codecs any more"};
+    best->stats = std::move(solution->stats);
+    return std::move(*best);
+  }
+
+  Result<PlanResult> solve_raw(std::string_view planner) const {
     std::string_view used = planner;
     if (!is_plain(request_.question) && planner != "exhaustive" && planner != "native") return answer(planner);
     auto solution = run_solver(problem_, context(), planner, used);
@@ -163,7 +241,9 @@ class ModelProblem {
                      fmt::format("[plan] the best route has more than {} positions: plan for latency without "
                                  "limits, or drop nodes",
                                  limits::kPlanStagesMax)};
-      TIDELINE_TRY(PlanResult result, finish("labels", {.places = std::move(places), .stats = {.note = found->note}}));
+      TIDELINE_TRY(PlanResult result,
+                   finish("labels",
+                          {.places = std::move(places), .stats = {.note = found->note}, .codecs = codecs_of(walks, walk.steps)}));
       TIDELINE_CHECK_OK(check_judged(question, walks, walk, result.values));
       results.push_back(std::move(result));
     }
@@ -195,10 +275,14 @@ class ModelProblem {
   }
 
   Result<PlanResult> best_split() const {
-    Question free{.objective = request_.question.pareto.empty() ? request_.question.objective : request_.question.pareto[0]};
+    Question free{.objective = goal()};
     free.keep_on_source = request_.question.keep_on_source;
+    free.tolerance = request_.question.tolerance;
+    if (request_.question.may_lose_accuracy())
+      free.limits.by[std::size_t(Objective::kAccuracy)] =
+          request_.question.limits.of(Objective::kAccuracy).value_or(kAnyAccuracy);
     TIDELINE_TRY(const WalkProblem walks, make_walk_problem(request_.cost, problem_, free));
-    TIDELINE_TRY(std::vector<PlanResult> results, judged(walks, free, best_split_walk(walks, free.objective, request_.cancel)));
+    TIDELINE_TRY(std::vector<PlanResult> results, judged(walks, free, best_split_walk(walks, free, request_.cancel)));
     return std::move(results[0]);
   }
 
@@ -220,10 +304,9 @@ class ModelProblem {
   Result<std::vector<Candidate>> natives() const {
     std::vector<std::optional<Candidate>> best(request_.cost.cluster->nodes.size());
     for (std::uint32_t place = 0; place < problem_.places.size(); ++place) {
-      TIDELINE_TRY(PlanResult native,
-                   finish("native", {.places = std::vector<std::uint32_t>(problem_.blocks, place), .stats = {}}));
+      TIDELINE_TRY(PlanResult native, native_at(place));
       std::optional<Candidate>& known = best[problem_.node_ids[problem_.node(place)]];
-      const Objective objective = request_.question.pareto.empty() ? request_.question.objective : request_.question.pareto[0];
+      const Objective objective = goal();
       const auto rank = [&](const Values& values) {
         return std::pair((objective == Objective::kAccuracy ? -1 : 1) * values.of(objective), values.latency_ms);
       };
@@ -254,14 +337,63 @@ class ModelProblem {
                     why.empty() ? "it fits, but cannot be split" : why)};
   }
 
+  bool has_codecs() const { return has_codecs_; }
+
  private:
-  ModelProblem(const PlanRequest& request, Problem problem) : request_(request), problem_(std::move(problem)) {}
+  ModelProblem(const PlanRequest& request, Problem problem) : request_(request), problem_(std::move(problem)) {
+    for (std::size_t node = 0; node < problem_.nodes; ++node)
+      for (const CodecProfile& codec : profile(node).codecs)
+        for (std::size_t cut = 0; cut < problem_.blocks; ++cut)
+          has_codecs_ = has_codecs_ || may_use(request_.question, codec, cut);
+  }
+
+  Objective goal() const { return request_.question.pareto.empty() ? request_.question.objective : request_.question.pareto[0]; }
+  const Profile& profile(std::size_t node) const { return *request_.cost.profiles[problem_.node_ids[node]]; }
+
+  std::vector<std::string> codecs_between(std::size_t from, std::size_t to, std::size_t cut) const {
+    std::vector<std::string> names{"raw"};
+    for (const CodecProfile& codec : profile(from).codecs)
+      if (may_use(request_.question, codec, cut) && codec_profile(profile(to), codec.name) != nullptr)
+        names.push_back(codec.name);
+    return names;
+  }
+
+  // Everything there, the input in the codec that is best.
+  Result<PlanResult> native_at(std::uint32_t place) const {
+    const std::vector<std::uint32_t> places(problem_.blocks, place);
+    if (has_codecs_) {
+      std::uint64_t left = kCodingsMax;
+      Question losses;
+      losses.tolerance = request_.question.tolerance;
+      losses.limits.by[std::size_t(Objective::kAccuracy)] = request_.question.limits.of(Objective::kAccuracy);
+      auto best = best_coding("native", places, left,
+                              [&](const PlanResult& result) { return broken_limits(losses, result.values).empty(); });
+      if (best) return std::move(*best);
+    }
+    return finish("native", {.places = places, .stats = {}});
+  }
+
+  // One for each move, from what each block gets; the result comes home raw.
+  void put_codecs(const Walk& walk, const std::vector<std::string>& of_block, Plan& plan) const {
+    if (std::all_of(of_block.begin(), of_block.end(), [](const std::string& codec) { return codec == "raw"; })) return;
+    plan.codecs.assign(plan.route.size() - 1, "raw");
+    std::uint32_t at = 0;
+    bool is_lossy = false;
+    for (std::uint32_t block = 0; block < of_block.size(); ++block) {
+      const auto codec = find_codec(of_block[block]);
+      is_lossy = is_lossy || (codec && codec->is_lossy());
+      for (; at < walk.position_of_block[block]; ++at) plan.codecs[at] = of_block[block];
+    }
+    if (is_lossy) plan.tolerance = request_.question.tolerance;
+  }
+
   const std::string& name(std::uint32_t place) const {
     return request_.cost.cluster->nodes[problem_.node_ids[problem_.node(place)]].name;
   }
 
   const PlanRequest& request_;
   Problem problem_;
+  bool has_codecs_ = false;  // that may be used
 };
 
 Result<Solution> solve_auto(const Problem& problem, const SolveContext& context, std::string_view& used) {
@@ -352,6 +484,10 @@ Result<std::vector<LimitReport>> why_not(const PlanRequest& request) {
 
 Result<PlanResult> plan_best_split(const PlanRequest& request) {
   TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
+  if (model.has_codecs()) {
+    auto coded = model.best_split();
+    if (coded || coded.error().code != ErrorCode::kUnsupported) return coded;
+  }
   auto solution = solve_best_split(model.problem(), model.context());
   if (!solution && solution.error().code == ErrorCode::kInfeasible)
     return Error{ErrorCode::kInfeasible, "[plan] no plan with two segments keeps the memory limits"};

@@ -88,6 +88,8 @@ struct Solution {
   std::vector<std::uint32_t> places;  // of each block
   std::string_view by = {};           // the planner that took over from the one that was asked; empty: none did
   PlannerStats stats;
+  // In which what each block reads comes to it; empty: all raw.
+  std::vector<std::string> codecs = {};
 };
 struct SolveContext {
   CancelToken cancel;

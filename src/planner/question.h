@@ -36,6 +36,8 @@ struct Values {
   double period_ms = 0;
   double upload_bytes = 0;
   double accuracy = 1;
+  // How far an answer may be off by what lossy codecs were measured to do, as a share of its largest number; of models alone.
+  double output_error = 0;
   double of(Objective objective) const;
   bool operator==(const Values&) const = default;
 };
@@ -61,6 +63,8 @@ struct Question {
   Limits limits;
   // How many first blocks must run on the source; absent: as the table says.
   std::optional<std::uint32_t> keep_on_source;
+  // Of models: the largest output_error that is allowed; it is what lossy codecs may be used for. Absent: the limits say.
+  std::optional<double> tolerance;
   bool asks_for(Objective objective) const;
   // Whether less accuracy than the whole model's may be traded for something.
   bool may_lose_accuracy() const { return asks_for(Objective::kAccuracy); }

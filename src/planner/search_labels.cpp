@@ -276,7 +276,6 @@ class LabelSearch {
   const double* row_of(const Layer& layer, std::uint32_t label) const { return &layer.numbers[label * width_]; }
 
   void make_hops(Layer& layer, std::size_t cut, std::optional<std::uint32_t> leave) {
-    const double bytes = leave ? problem_.leaves[*leave].bytes : problem_.cut_bytes[cut];
     const std::uint32_t* const home = leave ? &*leave : nullptr;
     for (; layer.todo < layer.order.size() && !too_many_; ++layer.todo) {
       const std::uint32_t label = layer.order[layer.todo];
@@ -287,6 +286,9 @@ class LabelSearch {
         if (leave && hop.codec != kRawCodec) continue;
         if (!leave && question_.no_return && (layer.labels[label].seen >> to & 1) != 0) continue;
         std::copy_n(row_of(layer, label), width_, next_row_.begin());
+        const double bytes = leave ? problem_.leaves[*leave].bytes : problem_.bytes_of(hop, cut);
+        const double encode = leave ? 0 : problem_.encode(hop, cut);
+        if (encode == kEndless) continue;
         double* const row = next_row_.data();
         for (std::size_t i = 0; i < loads_from_; ++i) {
           const std::size_t amount = amounts_[i];
@@ -296,6 +298,12 @@ class LabelSearch {
         if (!leave && problem_.is_running(hop.from)) {
           const std::size_t device = problem_.stations[hop.from].device;
           if (const double end = problem_.end(cut, device); end != 0) run(row, device, end);
+        }
+        if (hop.encodes && !leave) {
+          run(row, problem_.stations[hop.from].device, encode);
+          Amounts lost{};
+          problem_.add_losses(hop, cut, lost);
+          add(row, lost);
         }
         if (loads_ && !loads_->arrive(row, hop, bytes)) continue;
         if (carries_need_) row[width_ - 1] = 0;
@@ -327,10 +335,12 @@ class LabelSearch {
     const std::uint32_t station = layer.station[label];
     const std::uint32_t device = problem_.stations[station].device;
     if (!problem_.may_run(block, device)) return;
+    const double decode = problem_.decode(station, block);
+    if (decode == kEndless) return;
     const std::uint32_t runs = problem_.stations[station].runs;
     std::copy_n(row_of(layer, label), width_, row_.begin());
     run(row_.data(), device,
-        problem_.time_of(block, device) + (problem_.is_running(station) ? 0 : problem_.begin(block, device)));
+        problem_.time_of(block, device) + (problem_.is_running(station) ? 0 : problem_.begin(block, device)) + decode);
     if (!memory_of_.empty()) hold(row_.data(), block, device, problem_.is_running(station) && block > 0);
     std::uint32_t only = layer.labels[label].only;
     only = only == kNone || only == device ? device : kMixed;

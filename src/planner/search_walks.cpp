@@ -24,6 +24,7 @@ void set_limits(const WalkProblem& problem, const Question& question, LabelQuest
   if (const auto limit = question.limits.of(Objective::kUpload)) labels.limits[kUpload] = loose(*limit);
   if (const auto limit = question.limits.of(Objective::kAccuracy))
     labels.limits[kLoss] = (problem.accuracy - *limit + kSameValue) / kLossUnit;
+  if (question.tolerance && !problem.codes.empty()) labels.limits[kError] = loose(*question.tolerance);
   if (const auto limit = question.limits.of(Objective::kPeriod)) labels.period = loose(*limit);
 }
 
@@ -224,14 +225,15 @@ Result<FoundWalks> best_walk(const WalkProblem& problem, const Question& questio
   return with_sentences(question, search_loads(problem, labels, cancel));
 }
 
-Result<FoundWalks> best_split_walk(const WalkProblem& problem, Objective objective, const CancelToken& cancel) {
-  const auto amount = amount_of(objective);
+Result<FoundWalks> best_split_walk(const WalkProblem& problem, const Question& question, const CancelToken& cancel) {
+  const auto amount = amount_of(question.objective);
   if (!amount) {
-    TIDELINE_TRY(FoundWalks best, best_walk(problem, {.objective = objective}, cancel));
+    TIDELINE_TRY(FoundWalks best, best_walk(problem, question, cancel));
     if (splits(problem, best.walks[0].steps)) return best;
     return Error{ErrorCode::kUnsupported, "[plan] the best split for the period is known only where it is the best of all"};
   }
   LabelQuestion labels{.minimise = {*amount}};
+  set_limits(problem, question, labels);
   labels.two_devices = true;
   // A candidate beside the answer may take about as long as the answer.
   labels.labels_max = kSplitLabelsMax;
@@ -275,11 +277,16 @@ Values values_of(const WalkProblem& problem, const FoundWalk& walk) {
           .energy_j = walk.sums[kEnergy] / 1e3,
           .period_ms = walk.period,
           .upload_bytes = walk.sums[kUpload],
-          .accuracy = problem.accuracy - walk.sums[kLoss] * kLossUnit};
+          .accuracy = problem.accuracy - walk.sums[kLoss] * kLossUnit,
+          .output_error = walk.sums[kError]};
 }
 
 Status check_judged(const Question& question, const WalkProblem& problem, const FoundWalk& walk, const Values& judged) {
   const Values searched = values_of(problem, walk);
+  if (!is_near(searched.output_error, judged.output_error))
+    return Error{ErrorCode::kInternal,
+                 fmt::format("[plan] defect: the search has an output error of {}, and the definition says {}",
+                             searched.output_error, judged.output_error)};
   for (const Objective objective : kObjectives) {
     if (!is_near(searched.of(objective), judged.of(objective)))
       return Error{ErrorCode::kInternal, fmt::format("[plan] defect: the search has {} of {}, and the definition says {}",
@@ -302,6 +309,8 @@ std::vector<std::string> broken_limits(const Question& question, const Values& v
       why.push_back(fmt::format("{} {}, the limit is {}", to_string(objective), format_value(objective, value),
                                 format_value(objective, *limit)));
   }
+  if (question.tolerance && values.output_error > *question.tolerance * (1 + kSameValue))
+    why.push_back(fmt::format("output error {:.3g}, the tolerance is {:.3g}", values.output_error, *question.tolerance));
   return why;
 }
 

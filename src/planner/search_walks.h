@@ -23,9 +23,9 @@ struct FoundWalks {
 // The best walk for the question's objective within its limits. Errors have sentences: kInfeasible when there is none,
 // kUnsupported, saying what to drop, when it takes too long.
 Result<FoundWalks> best_walk(const WalkProblem& problem, const Question& question, const CancelToken& cancel);
-// The best for the objective, whatever the limits, in which at least two devices compute. The same errors; for the period
+// The best in which at least two devices compute. The same errors; for the period
 // kUnsupported unless it is the best of all.
-Result<FoundWalks> best_split_walk(const WalkProblem& problem, Objective objective, const CancelToken& cancel);
+Result<FoundWalks> best_split_walk(const WalkProblem& problem, const Question& question, const CancelToken& cancel);
 // Walks among which are all that no other beats in question.pareto; front_of() picks these.
 Result<FoundWalks> tradeoff_walks(const WalkProblem& problem, const Question& question, const CancelToken& cancel);
 

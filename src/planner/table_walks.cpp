@@ -180,7 +180,7 @@ Result<std::vector<WalkCandidate>> walk_candidates(const Table& given, const Que
     one.leaves = {leave};
     TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kExit, *leave.exit, one, best_walk(one, free, cancel)));
   }
-  TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kSplit, 0, problem, best_split_walk(problem, free.objective, cancel)));
+  TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kSplit, 0, problem, best_split_walk(problem, free, cancel)));
   return list;
 }
 

@@ -8,8 +8,6 @@
 namespace tideline {
 namespace {
 
-double loss_units(double loss) { return std::round(loss / kLossUnit); }
-
 struct TableWatts {
   explicit TableWatts(const std::vector<std::optional<TablePower>>& devices) : devices_(devices) {
     for (const auto& device : devices) idle_w += device ? device->idle_w : 0;
@@ -109,6 +107,8 @@ void add_leaves(const Table& table, bool may_lose, WalkProblem& problem) {
 
 }  // namespace
 
+double loss_units(double loss) { return std::round(loss / kLossUnit); }
+
 std::optional<std::size_t> amount_of(Objective objective) {
   switch (objective) {
     case Objective::kLatency: return kTime;
@@ -184,7 +184,8 @@ WalkAmounts measure(const WalkProblem& problem, const Steps& steps) {
     const std::size_t device = problem.stations[at].device;
     if (step == kComputes) {
       const bool goes_on = problem.is_running(at) && done > 0;
-      run(device, problem.time_of(done, device) + (problem.is_running(at) ? 0 : problem.begin(done, device)));
+      run(device,
+          problem.time_of(done, device) + (problem.is_running(at) ? 0 : problem.begin(done, device)) + problem.decode(at, done));
       if (!problem.holds.empty()) {
         const double needs = problem.needs.empty() ? 0 : problem.needs[done * problem.devices + device];
         if (!goes_on) most_needed = 0;
@@ -201,6 +202,11 @@ WalkAmounts measure(const WalkProblem& problem, const Steps& steps) {
       has_left = true;
     } else {
       const WalkProblem::Hop& hop = problem.hops[step];
+      if (!has_left) {
+        bytes = problem.bytes_of(hop, done);
+        run(device, problem.encode(hop, done));
+        problem.add_losses(hop, done, amounts.sums);
+      }
       for (std::size_t i = 0; i < kAmounts; ++i)
         amounts.sums[i] += hop.fixed[i] + bytes / 1e6 * hop.per_mb[i] + bytes * hop.per_byte[i];
       busy[device] += bytes / 1e6 * hop.encode_ms_per_mb;
@@ -240,8 +246,22 @@ double ToGo::weigh(const Amounts& amounts) const {
 }
 
 // Until nothing gets better; forth and back through the list, which is sorted so that few passes do.
+double ToGo::at_ends(const WalkProblem::Hop& hop, std::size_t cut) const {
+  const std::size_t device = problem_.stations[hop.from].device;
+  double ms = problem_.is_running(hop.from) ? problem_.end(cut, device) : 0;
+  double lost = 0;
+  if (hop.encodes) {
+    const double encode = problem_.encode(hop, cut);
+    if (encode == kEndless) return kEndless;
+    ms += encode;
+    Amounts losses{};
+    problem_.add_losses(hop, cut, losses);
+    lost = weigh(losses);
+  }
+  return ms * (weights_[kTime] + weights_[kEnergy] * problem_.millijoules_per_ms[device]) + lost;
+}
+
 void ToGo::relax(double bytes, std::size_t cut, bool raw_only, double* values, std::uint32_t* choices) const {
-  const double megabytes = bytes / 1e6;
   bool better = true;
   for (bool forth = false; better; forth = !forth) {
     better = false;
@@ -249,11 +269,9 @@ void ToGo::relax(double bytes, std::size_t cut, bool raw_only, double* values, s
       const std::size_t i = forth ? n : costs_.size() - 1 - n;
       const WalkProblem::Hop& hop = problem_.hops[i];
       if (raw_only && hop.codec != kRawCodec) continue;
-      double value = values[hop.to] + (costs_[i].fixed + megabytes * costs_[i].per_mb + bytes * costs_[i].per_byte);
-      if (!problem_.ends.empty() && !raw_only && problem_.is_running(hop.from)) {
-        const std::size_t device = problem_.stations[hop.from].device;
-        value += problem_.end(cut, device) * (weights_[kTime] + weights_[kEnergy] * problem_.millijoules_per_ms[device]);
-      }
+      if (values[hop.to] == kEndless) continue;
+      double value = values[hop.to] + cost(costs_[i], raw_only ? bytes : problem_.bytes_of(hop, cut));
+      if (!problem_.ends.empty() && !raw_only) value += at_ends(hop, cut);
       if (value < values[hop.from]) {
         values[hop.from] = value;
         choices[hop.from] = static_cast<std::uint32_t>(i);
@@ -289,7 +307,9 @@ void ToGo::compute(std::size_t block) {
       choices[station] = kLeaves | static_cast<std::uint32_t>(i);  // computes and leaves
     }
     const double begin = problem_.is_running(station) ? 0 : problem_.begin(block, device);
-    values[station] = (problem_.time_of(block, device) + begin) * per_ms + then;
+    const double decode = problem_.decode(station, block);
+    if (decode == kEndless) continue;
+    values[station] = (problem_.time_of(block, device) + begin + decode) * per_ms + then;
   }
   relax(problem_.cut_bytes[block], block, false, values, choices);
 }

@@ -17,6 +17,7 @@ Result<std::vector<LimitReport>> why_not(const Question& question, std::uint32_t
     Question part{.objective = Objective::kLatency, .limits = limits};
     if (question.may_lose_accuracy() && !limits.of(Objective::kAccuracy))
       part.limits.by[std::size_t(Objective::kAccuracy)] = kAnyAccuracy;
+    part.tolerance = question.tolerance;
     part.keep_on_source = keeps_on_source ? keep : 0;
     const auto plan = answer_to(part);
     if (plan) return true;

@@ -97,7 +97,7 @@ Result<Advice> advise(const RunReport& report, const ChosenPlan& chosen, const C
     advice.sentences.push_back(std::move(sentence));
   }
   if (advice.hosts.empty()) return advice;
-  const PlanRequest request{.cost = cost, .cancel = control.cancel};
+  const PlanRequest request{.cost = cost, .question = {.tolerance = chosen.plan.tolerance}, .cancel = control.cancel};
   TIDELINE_TRY(PlanResult best, run_planner(request, "auto"));
   TIDELINE_TRY(const Estimate same, estimate(cost, chosen.plan));
   if ((best.plan.route == chosen.plan.route && best.plan.segments == chosen.plan.segments) ||

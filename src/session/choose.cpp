@@ -51,6 +51,8 @@ Status put_codecs(const std::vector<std::string>& names, Plan& plan) {
   const std::size_t moves = plan.route.size() - 1;
   const std::size_t up = plan.segments.back().at;
   plan.codecs.assign(moves, "raw");
+  // It was for others.
+  plan.tolerance.reset();
   if (moves == 0) return {};
   if (names.size() == 1) {
     std::fill_n(plan.codecs.begin(), up, names.front());

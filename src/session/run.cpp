@@ -217,8 +217,9 @@ Result<RunReport> run_requests(const RunSettings& settings, const std::string& i
       .predicted = chosen.estimate, .planner = chosen.plan.planner, .result_to = chosen.plan.result_to, .settings = settings};
   TIDELINE_TRY(std::vector<Request> requests, read_requests(input, loaded));
   report.verification.narrowest = narrowest_float(loaded.model.graph());
-  report.verification.allowed = settings.tolerance;
   report.verification.lossy_codecs = lossy_codecs(chosen.plan);
+  report.verification.allowed = settings.tolerance;
+  if (!settings.tolerance && !report.verification.lossy_codecs.empty()) report.verification.allowed = chosen.plan.tolerance;
   if (settings.verify) {
     TIDELINE_TRY(Unsplit unsplit, Unsplit::load(loaded));
     for (Request& request : requests) {

@@ -2,7 +2,9 @@
 // on random chains, trees, diamonds and graphs with power and metered links; the label search against the exhaustive referee,
 // which knows nothing but cost/. Numbers are binary fractions, so that sums are exact in any order.
 #include <algorithm>
+#include <limits>
 #include <random>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -39,6 +41,37 @@ struct Generator {
                              .back_bytes_per_s = bandwidth(),
                              .rtt = Millis{2.0 * below(2)},
                              .metered = below(3) > 0});
+  }
+
+  // Of some nodes only, and with sizes of their own or the same as others'.
+  void add_codecs(Instance& instance) {
+    if (below(3) > 0) instance.cluster.nodes[0].slowdown = 8;  // something to send for
+    for (const char* name : {"raw+lz4", "int8c"}) {
+      const bool is_lossy = std::string_view(name) == "int8c";
+      const std::size_t cuts = instance.profiles[0].cuts.size();
+      CodecProfile codec{.name = name};
+      const bool has_rows = below(4) > 0;
+      for (std::size_t cut = 0; cut < cuts; ++cut) {
+        const auto bytes = static_cast<std::uint32_t>(instance.profiles[0].cuts[cut].bytes);
+        codec.bytes.push_back(below(bytes / (is_lossy ? 4 : 2) + 2));
+        const double error = below(5) == 0 ? std::numeric_limits<double>::infinity() : below(4) / 64.0;
+        codec.max_abs_error.push_back(is_lossy ? error : 0);
+        codec.max_rel_error.push_back(is_lossy ? error : 0);
+        codec.rms_rel_error.push_back(is_lossy ? error : 0);
+        if (has_rows) codec.top1_agreement.push_back(is_lossy ? 1 - below(4) / 64.0 : 1);
+      }
+      for (Profile& profile : instance.profiles) {
+        if (below(6) == 0) continue;
+        CodecProfile own = codec;
+        if (below(3) == 0)
+          for (Bytes& bytes : own.bytes) bytes += below(3);
+        for (std::size_t cut = 0; cut < cuts; ++cut) {
+          own.encode.push_back(Millis{below(4) / 4.0});
+          own.decode.push_back(Millis{below(4) / 4.0});
+        }
+        profile.codecs.push_back(std::move(own));
+      }
+    }
   }
 
   Instance instance(bool has_memory) {
@@ -127,6 +160,104 @@ TEST(ModelQuestions, AreAnsweredAsByTheReferee) {
   EXPECT_GT(infeasible, 50);
   EXPECT_GT(splits, 100);
   EXPECT_GT(memory, 100);
+}
+
+// The codec of every move, chosen by the search, against every placement with every codec between every two segments. Lossless
+// ones are used without asking; lossy ones within a limit on accuracy, a tolerance, or both.
+TEST(ModelQuestions, CodecsAreChosenAsByTheReferee) {
+  Generator generator{std::mt19937_64(13)};
+  int compared = 0;
+  int lossy = 0;
+  int lossless = 0;
+  int infeasible = 0;
+  int several = 0;
+  for (int round = 0; round < 900; ++round) {
+    SCOPED_TRACE("round " + std::to_string(round));
+    Instance instance = generator.instance(round % 5 == 0);
+    generator.add_codecs(instance);
+    Question question{.objective = kAsked[generator.below(4)]};
+    if (generator.below(4) == 0) question.keep_on_source = generator.below(2);
+    if (generator.below(2) == 0) question.tolerance = generator.below(5) / 64.0;
+    if (generator.below(2) == 0)
+      question.limits.by[static_cast<std::size_t>(Objective::kAccuracy)] = 1 - generator.below(5) / 64.0;
+    const auto some = run_planner(instance.request({.objective = kAsked[generator.below(4)]}), "exhaustive");
+    if (some && round % 2 == 0)
+      for (const Objective objective : kAsked)
+        if (generator.below(3) == 0)
+          question.limits.by[static_cast<std::size_t>(objective)] =
+              some->values.of(objective) * (generator.below(4) == 0 ? 0.75 : 1);
+    const PlanRequest request = instance.request(question);
+    const auto referee = run_planner(request, "exhaustive");
+    if (!referee && referee.error().code == ErrorCode::kUnsupported) continue;
+    if (referee && !referee->stats.note.empty()) continue;
+    const auto labels = run_planner(request, "auto");
+    ASSERT_EQ(referee.has_value(), labels.has_value()) << (labels ? referee.error().message : labels.error().message);
+    if (!referee) {
+      ++infeasible;
+      ASSERT_EQ(labels.error().code, ErrorCode::kInfeasible);
+      continue;
+    }
+    ++compared;
+    const double best = referee->values.of(question.objective);
+    ASSERT_NEAR(labels->values.of(question.objective), best, slack(best));
+    ASSERT_LE(labels->values.latency_ms, referee->values.latency_ms + slack(referee->values.latency_ms));
+    int coded = 0;
+    for (const std::string& codec : labels->plan.codecs) {
+      lossy += codec == "int8c";
+      lossless += codec == "raw+lz4";
+      coded += codec != "raw";
+      ASSERT_TRUE(codec != "int8c" || question.tolerance || question.limits.of(Objective::kAccuracy));
+    }
+    several += coded > 1;
+    ASSERT_LE(labels->values.output_error, question.tolerance.value_or(1e300) + 1e-12);
+    ASSERT_GE(labels->values.accuracy, question.limits.of(Objective::kAccuracy).value_or(0) - 1e-12);
+    // A plan file keeps it all.
+    const auto again = parse_plan(write_plan(labels->plan), "p");
+    ASSERT_TRUE(again) << again.error().message;
+    ASSERT_EQ(*again, labels->plan);
+  }
+  EXPECT_GT(compared, 450);
+  EXPECT_GT(infeasible, 20);
+  EXPECT_GT(lossy, 40);
+  EXPECT_GT(lossless, 100);
+  EXPECT_GT(several, 50);
+}
+
+// Faster for less accuracy: each point is the fastest within its own accuracy, and the first and last are the ends.
+TEST(ModelQuestions, FrontsOfAccuracyAreExact) {
+  Generator generator{std::mt19937_64(14)};
+  int points = 0;
+  int longer = 0;
+  for (int round = 0; round < 300; ++round) {
+    SCOPED_TRACE("round " + std::to_string(round));
+    Instance instance = generator.instance(false);
+    generator.add_codecs(instance);
+    const auto front = plan_front(instance.request({.pareto = {Objective::kLatency, Objective::kAccuracy}}));
+    ASSERT_TRUE(front) << front.error().message;
+    const auto best = [&](double accuracy) {
+      Question within;
+      within.limits.by[static_cast<std::size_t>(Objective::kAccuracy)] = accuracy;
+      return run_planner(instance.request(within), "exhaustive");
+    };
+    const auto exact = best(1);
+    if (!exact || !exact->stats.note.empty()) continue;
+    longer += front->size() > 1;
+    ASSERT_NEAR(front->back().values.latency_ms, exact->values.latency_ms, slack(exact->values.latency_ms));
+    ASSERT_NEAR(front->front().values.latency_ms, best(0)->values.latency_ms, slack(exact->values.latency_ms));
+    for (std::size_t i = 0; i < front->size(); ++i) {
+      const Values& values = (*front)[i].values;
+      ASSERT_NEAR(best(values.accuracy)->values.latency_ms, values.latency_ms, slack(values.latency_ms));
+      ASSERT_TRUE(i == 0 ||
+                  (values.accuracy > (*front)[i - 1].values.accuracy && values.latency_ms > (*front)[i - 1].values.latency_ms));
+      // Nothing faster in between.
+      if (i > 0) {
+        ASSERT_NEAR(best((*front)[i - 1].values.accuracy + 1e-6)->values.latency_ms, values.latency_ms, slack(values.latency_ms));
+      }
+      ++points;
+    }
+  }
+  EXPECT_GT(points, 150);
+  EXPECT_GT(longer, 20);
 }
 
 // Each point of a front is the best of one quantity within the others' values, and between two neighbours there is nothing.

@@ -146,5 +146,66 @@ TEST_F(CodecCli, CodecsByHopAndThePredictionBesideThem) {
   EXPECT_TRUE(unknown.json()["predicted_ms"].is_null());
 }
 
+// Links so slow that fewer bytes win, and only the server has room for the model: the plan takes a codec where it may, and the
+// run of its file answers within what was asked.
+TEST_F(CodecCli, APlanChoosesCodecsAndItsRunKeepsTheTolerance) {
+  write("slow.yaml", R"(nodes:
+  - {name: camera, tier: device, address: "127.0.0.1:1", memory: 66kB}
+  - {name: gateway, tier: edge, address: "127.0.0.1:2", memory: 66kB}
+  - {name: server, tier: cloud, address: "127.0.0.1:3"}
+links:
+  - {from: camera, to: gateway, bandwidth: 1Mbit/s, rtt: 1ms}
+  - {from: gateway, to: server, bandwidth: 1Mbit/s, rtt: 1ms}
+)");
+  const std::string profile = path("p.json");
+  ASSERT_EQ(
+      run("profile " + path("lenet5.onnx") + " --time 0.2s --quiet -o json --codecs int8c,raw+zstd --out " + profile).exit_code,
+      0);
+  const std::string plan = "plan --profile " + profile + " --cluster " + path("slow.yaml") + " --quiet -o json ";
+
+  const auto careful = run(plan).json();
+  EXPECT_EQ(careful["accuracy"], 1);
+  EXPECT_EQ(careful["output_error"], 0);
+  for (const auto& codec : careful["codec"]) EXPECT_NE(codec, "int8c");
+
+  const Outcome chosen = run(plan + "--tolerance 0.2 --plan-out " + path("plan.json"));
+  ASSERT_EQ(chosen.exit_code, 0) << chosen.err;
+  const auto json = chosen.json();
+  // One codec for both links, the gateway looks into nothing; the result comes home raw.
+  EXPECT_EQ(json["codec"], nlohmann::json({"int8c", "int8c", "raw", "raw"}));
+  EXPECT_GT(json["output_error"], 0);
+  EXPECT_LE(json["output_error"], 0.2);
+  EXPECT_LT(json["latency_ms"], careful["latency_ms"]);
+  EXPECT_LT(json["upload_bytes"], careful["upload_bytes"]);
+  EXPECT_GT(json["hops"][0]["coding_ms"], 0);
+  EXPECT_EQ(json["hops"][0]["bytes"], json["hops"][1]["bytes"]);
+
+  const std::string local =
+      "local run " + path("cluster.yaml") + " " + path("lenet5.onnx") + " --links none --quiet -n 3 --verify -o json --plan ";
+  const Outcome ran = run(local + path("plan.json"));
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_EQ(ran.json()["verified"], true);
+  EXPECT_EQ(ran.json()["tolerance"], 0.2);
+  EXPECT_EQ(ran.json()["lossy_codecs"], nlohmann::json({"int8c"}));
+  EXPECT_GT(ran.json()["max_rel_diff"], 0);
+  EXPECT_LE(ran.json()["max_rel_diff"], 0.2);
+  EXPECT_EQ(ran.json()["bit_identical"], false);
+
+  // By accuracy instead: whatever is lost is within the limit, and its trade-off with latency has the raw plan at its end.
+  const auto accurate = run(plan + "--limit accuracy=0.5").json();
+  EXPECT_GE(accurate["accuracy"], 0.5);
+  const auto front = run(plan + "--pareto latency,accuracy").json()["front"];
+  EXPECT_EQ(front.back()["accuracy"], 1);
+  EXPECT_LE(front[0]["latency_ms"], accurate["latency_ms"]);
+
+  const Outcome none = run(plan + "--tolerance 0.2 --limit latency=1us");
+  EXPECT_EQ(none.exit_code, 4);
+  EXPECT_EQ(none.json()["limits"][0]["quantity"], "latency");
+  EXPECT_LT(none.json()["limits"][0]["alone"].get<double>(), careful["latency_ms"].get<double>());
+  EXPECT_EQ(run(plan + "--tolerance -1").exit_code, 2);
+  EXPECT_EQ(run(plan + "--tolerance much").exit_code, 2);
+  EXPECT_EQ(run("plan --table " + source_ + "/examples/tables/site.json --tolerance 0.1").exit_code, 3);
+}
+
 }  // namespace
 }  // namespace tideline::e2e
