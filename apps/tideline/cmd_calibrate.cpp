@@ -1,11 +1,13 @@
 // tideline calibrate: measures this host by kinds and sizes of operators, its memory and its threads, whatever the model.
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <numeric>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
@@ -136,8 +138,23 @@ void print_calibration(const Context& context, const Calibration& calibration) {
              calibration.operators.size(), format_millis(calibration.reference), format_millis(calibration.reference_spread));
 }
 
+// Minutes of measuring must not end at a folder that is not there.
+Status check_out(const std::string& out) {
+  if (out.empty()) return {};
+  const std::filesystem::path parent = std::filesystem::path(out).parent_path();
+  const std::string folder = parent.empty() ? "." : parent.string();
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored))
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("--out: '{}' is no folder; make it, or name another file", printable(folder))};
+  if (::access(folder.c_str(), W_OK) != 0 && ::access(out.c_str(), W_OK) != 0)
+    return Error{ErrorCode::kInvalidArgument, fmt::format("--out: '{}' may not be written to", printable(folder))};
+  return {};
+}
+
 Status run_calibrate(Context& context, const CalibrateArguments& arguments) {
   TIDELINE_TRY(const Millis time, parse_duration(arguments.time));
+  TIDELINE_CHECK_OK(check_out(arguments.out));
   TIDELINE_TRY(const std::unique_ptr<Engine> engine, make_engine({.threads = arguments.threads}));
   Calibration calibration;
   {

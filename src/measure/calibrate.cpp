@@ -20,6 +20,8 @@ namespace {
 // Of the time.
 constexpr double kMemoryShare = 0.06;
 constexpr double kScalingShare = 0.04;
+// The fastest of many repetitions is found by then, and Ctrl-C waits for no more than one working set.
+constexpr Millis kMemoryTimeMax{5000};
 // What takes turns: more would put the reference too far apart.
 constexpr std::size_t kTurnCases = 24;
 constexpr Bytes kTurnBytes = Bytes{256} << 20;
@@ -270,7 +272,7 @@ Result<Calibration> calibrate(Engine& engine, const CalibrateOptions& options) {
   Calibration calibration{.host = host_name(), .threads = engine.threads(), .engine = engine.version(), .date = utc_now()};
   report(0, "memory");
   TIDELINE_TRY(calibration.memory, measure_memory({.bytes_max = options.memory_max,
-                                                   .time = options.time * kMemoryShare,
+                                                   .time = std::min(options.time * kMemoryShare, kMemoryTimeMax),
                                                    .cancel = options.cancel,
                                                    .progress = [&](double done) { report(kMemoryShare * done, "memory"); }}));
   calibration.caches = cache_steps(calibration.memory);

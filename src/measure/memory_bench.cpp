@@ -19,7 +19,8 @@ constexpr std::size_t kWordsPerLine = kLineBytes / sizeof(std::uint64_t);
 constexpr int kRepetitionsMin = 3;
 // Of one repetition: long against the clock's own call and the clock's steps.
 constexpr double kRepetitionSeconds = 0.0005;
-constexpr std::uint64_t kChaseSteps = 20'000;
+constexpr std::uint64_t kChaseStepsMin = 20'000;
+constexpr std::uint64_t kChaseStepsMax = 200'000;
 
 // Keeps a value that nobody reads from being optimised away, with all that it was made of.
 template <typename T>
@@ -89,8 +90,8 @@ MemoryPoint measure_working_set(std::span<std::uint64_t> words, double seconds) 
                            });
   link_lines(words);
   std::uint64_t at = 0;
-  // All lines once at least, so that the caches hold what they can of them.
-  const std::uint64_t steps = std::max<std::uint64_t>(kChaseSteps, words.size() / kWordsPerLine);
+  // Each repetition goes on where the last one ended, so that in a large working set the next line has not been read for long.
+  const std::uint64_t steps = std::clamp<std::uint64_t>(words.size() / kWordsPerLine, kChaseStepsMin, kChaseStepsMax);
   point.latency_ns = 1e9 / static_cast<double>(steps) * least_seconds(seconds / 3, [&] {
                        for (std::uint64_t i = 0; i < steps; ++i) at = words[at];
                        keep(at);
