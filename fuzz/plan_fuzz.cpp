@@ -1,10 +1,11 @@
-// Any text as a plan, a table and a profile; what reads must be written so that it reads the same.
+// Any text as a plan, a table, a profile and a calibration; what reads must be written so that it reads the same.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
 #include "plan/plan.h"
 #include "planner/table.h"
+#include "profile/calibration.h"
 #include "profile/profile.h"
 
 using namespace tideline;
@@ -18,6 +19,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto profile = parse_profile(text, "f.json")) {
     const auto again = parse_profile(write_profile(*profile), "again");
     if (!again || *again != *profile) std::abort();
+  }
+  if (const auto calibration = parse_calibration(text, "c.json")) {
+    const auto again = parse_calibration(write_calibration(*calibration), "again");
+    if (!again || *again != *calibration) std::abort();
   }
   (void)parse_table(text, "t.json");
   return 0;

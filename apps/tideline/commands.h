@@ -14,6 +14,7 @@ void add_simulate_command(CLI::App& app, Context& context);
 void add_plan_command(CLI::App& app, Context& context);
 void add_sweep_command(CLI::App& app, Context& context);
 void add_profile_command(CLI::App& app, Context& context);
+void add_calibrate_command(CLI::App& app, Context& context);
 void add_codec_command(CLI::App& app, Context& context);
 void add_config_command(CLI::App& app, Context& context);
 void add_run_command(CLI::App& app, Context& context);

@@ -92,6 +92,7 @@ int run(int argc, char** argv) {
   add_plan_command(app, context);
   add_sweep_command(app, context);
   add_profile_command(app, context);
+  add_calibrate_command(app, context);
   add_codec_command(app, context);
   add_config_command(app, context);
   add_run_command(app, context);

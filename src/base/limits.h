@@ -108,6 +108,11 @@ inline constexpr std::size_t kCodecNameBytesMax = 32;
 // In one profile: more than there are.
 inline constexpr std::size_t kCodecsMax = 64;
 
+// Calibrations -------------------------------------------------------------------------------------------------------
+// A day of measuring makes about as many; what one of them is made of is short.
+inline constexpr std::size_t kCalibrationSamplesMax = 100'000;
+inline constexpr std::size_t kCalibrationPartsMax = 64;
+
 // Wire ---------------------------------------------------------------------------------------------------------------
 inline constexpr std::uint32_t kFrameTensorsMax = 64;
 inline constexpr std::uint64_t kFramePayloadBytesMax = std::uint64_t{1} << 31;

@@ -1,10 +1,10 @@
 #include "measure/bench.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include "base/text.h"
+#include "measure/samples.h"
 #include "model/segment.h"
 #include "platform/host.h"
 
@@ -14,25 +14,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::uint32_t kWarmups = 2;
-
-double quantile(std::vector<double> values, double q) {
-  std::sort(values.begin(), values.end());
-  const double at = q * static_cast<double>(values.size() - 1);
-  const auto low = static_cast<std::size_t>(at);
-  const std::size_t high = std::min(low + 1, values.size() - 1);
-  return values[low] + (at - static_cast<double>(low)) * (values[high] - values[low]);
-}
-
-// Low enough that a neighbour's burst does not show, not the minimum, which says more about luck the more runs there are.
-double typical(const std::vector<double>& samples) { return quantile(samples, 0.25); }
-double half_quartiles(const std::vector<double>& samples) { return (quantile(samples, 0.75) - quantile(samples, 0.25)) / 2; }
-
-// Of a quantile near the median, were the samples normal: 1.25 sigma / sqrt(n), sigma = 0.74 of the distance between the
-// quartiles.
-double relative_error(const std::vector<double>& samples) {
-  return 1.25 * 1.48 * half_quartiles(samples) / std::sqrt(static_cast<double>(samples.size())) /
-         std::max(typical(samples), 1e-9);
-}
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 
 #include "measure/attribute.h"
 #include "measure/codecs.h"
+#include "measure/samples.h"
 #include "platform/host.h"
 #include "profile/fit.h"
 
@@ -54,12 +55,6 @@ std::uint32_t below(std::uint32_t end, std::mt19937_64& random) {
 // Fisher and Yates: the same order on every machine for the same seed.
 void shuffle(std::vector<SegmentRange>& ranges, std::mt19937_64& random) {
   for (std::size_t i = ranges.size(); i > 1; --i) std::swap(ranges[i - 1], ranges[below(static_cast<std::uint32_t>(i), random)]);
-}
-
-// REQUIRES: !values.empty().
-double median_of(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
 }
 
 // 1..n-1 so that any beginning of the list is spread evenly: halves, quarters, eighths.
@@ -184,13 +179,6 @@ class Chooser {
   Bytes bytes_ = 0;
   std::size_t ops_ = 0;
 };
-
-// `ratio` of two times of the reference as far as it is more than chance: dividing by noise would only add noise.
-double real_drift(double ratio, double relative_error) {
-  const double drift = std::log(std::max(ratio, 1e-9));
-  if (std::abs(drift) <= 2 * relative_error) return 1;
-  return std::exp(drift * (1 - std::pow(2 * relative_error / drift, 2)));
-}
 
 // All timings with the reference at its median over the batches: what slowed a batch down slowed its reference down too.
 struct Timings {

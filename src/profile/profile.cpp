@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "profile/read_list.h"
 
 namespace tideline {
 namespace {
@@ -51,18 +52,6 @@ Result<Sha256> read_hash(JsonMap& map, std::string_view key) {
   const auto hash = parse_sha256(hex);
   if (!hash) return map.error(key, "must be a SHA-256 of 64 hexadecimal digits");
   return *hash;
-}
-
-template <typename T, typename Read>
-Status read_list(JsonMap& map, std::string_view key, std::vector<T>& into, Read read, std::size_t max = limits::kOpsMax + 1) {
-  TIDELINE_TRY(const nlohmann::json* list, map.array(key));
-  if (list->size() > max) return map.error(key, "has too many elements");
-  into.reserve(list->size());
-  for (std::size_t i = 0; i < list->size(); ++i) {
-    TIDELINE_TRY(T value, read((*list)[i], map.file(), map.path_of(key) + "[" + std::to_string(i) + "]"));
-    into.push_back(std::move(value));
-  }
-  return {};
 }
 
 // One number for each cut; with `null_is_infinite`, null is one too.

@@ -37,6 +37,13 @@ void set_attribute(onnx::NodeProto& node, const std::string& name, float value) 
   attribute.set_f(value);
 }
 
+void set_text(onnx::NodeProto& node, const std::string& name, const std::string& value) {
+  onnx::AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(onnx::AttributeProto::STRING);
+  attribute.set_s(value);
+}
+
 void set_attribute(onnx::NodeProto& node, const std::string& name, const std::vector<std::int64_t>& values) {
   onnx::AttributeProto& attribute = *node.add_attribute();
   attribute.set_name(name);
@@ -295,6 +302,71 @@ Value OnnxBuilder::space_to_depth(const std::string& name, const Value& x, std::
   Value y =
       impl_->node("SpaceToDepth", name, {x.name}, {1, x.channels() * block * block, x.shape[2] / block, x.shape[3] / block});
   set_attribute(impl_->last(), "blocksize", block);
+  return y;
+}
+
+Value OnnxBuilder::unary(const std::string& type, const std::string& name, const Value& x) {
+  return impl_->node(type, name, {x.name}, x.shape);
+}
+
+Value OnnxBuilder::binary(const std::string& type, const std::string& name, const Value& a, const Value& b) {
+  TIDELINE_CHECK(a.shape.size() == b.shape.size());
+  for (std::size_t i = 0; i < a.shape.size(); ++i) TIDELINE_CHECK(b.shape[i] == a.shape[i] || b.shape[i] == 1);
+  return impl_->node(type, name, {a.name, b.name}, a.shape);
+}
+
+Value OnnxBuilder::matmul(const std::string& name, const Value& x, std::int64_t units, double gain) {
+  const std::int64_t inner = x.shape.back();
+  const double spread = gain * std::sqrt(3.0 / static_cast<double>(inner));
+  const std::string weight = impl_->weight(name + ".weight", {inner, units}, 0, spread);
+  std::vector<std::int64_t> shape = x.shape;
+  shape.back() = units;
+  impl_->counts.macs += product(shape) * static_cast<std::uint64_t>(inner);
+  return impl_->node("MatMul", name, {x.name, weight}, std::move(shape));
+}
+
+Value OnnxBuilder::conv_transpose(const std::string& name, const Value& x, const ConvOptions& options) {
+  TIDELINE_CHECK(x.shape.size() == 4 && x.channels() % options.groups == 0 && options.channels % options.groups == 0);
+  const std::int64_t out_channels = options.channels / options.groups;
+  std::vector<std::int64_t> shape{1, options.channels, 0, 0};
+  for (std::size_t i = 0; i < 2; ++i)
+    shape[2 + i] = (x.shape[2 + i] - 1) * options.stride[i] - 2 * options.pad[i] + options.kernel[i];
+  const std::int64_t fan_in = x.channels() / options.groups * options.kernel[0] * options.kernel[1];
+  const double spread = options.gain * std::sqrt(3.0 / static_cast<double>(fan_in));
+  std::vector<std::string> inputs{
+      x.name, impl_->weight(name + ".weight", {x.channels(), out_channels, options.kernel[0], options.kernel[1]}, 0, spread)};
+  if (options.bias) inputs.push_back(impl_->weight(name + ".bias", {options.channels}, 0, 0.05));
+  impl_->counts.macs += product(x.shape) * static_cast<std::uint64_t>(out_channels * options.kernel[0] * options.kernel[1]);
+  Value y = impl_->node("ConvTranspose", name, inputs, shape);
+  onnx::NodeProto& node = impl_->last();
+  set_attribute(node, "kernel_shape", {options.kernel[0], options.kernel[1]});
+  set_attribute(node, "strides", {options.stride[0], options.stride[1]});
+  set_attribute(node, "pads", {options.pad[0], options.pad[1], options.pad[0], options.pad[1]});
+  set_attribute(node, "group", options.groups);
+  return y;
+}
+
+Value OnnxBuilder::resize_nearest(const std::string& name, const Value& x, std::int64_t factor) {
+  onnx::TensorProto& scales = *impl_->model.mutable_graph()->add_initializer();
+  scales.set_name(name + ".scales");
+  scales.set_data_type(onnx::TensorProto::FLOAT);
+  scales.add_dims(4);
+  for (const std::int64_t scale : {std::int64_t{1}, std::int64_t{1}, factor, factor})
+    scales.add_float_data(static_cast<float>(scale));
+  Value y = impl_->node("Resize", name, {x.name, "", name + ".scales"},
+                        {x.shape[0], x.channels(), x.shape[2] * factor, x.shape[3] * factor});
+  set_text(impl_->last(), "mode", "nearest");
+  set_text(impl_->last(), "coordinate_transformation_mode", "asymmetric");
+  set_text(impl_->last(), "nearest_mode", "floor");
+  return y;
+}
+
+Value OnnxBuilder::reduce_mean(const std::string& name, const Value& x) {
+  std::vector<std::int64_t> shape = x.shape;
+  shape.back() = 1;
+  Value y = impl_->node("ReduceMean", name, {x.name}, std::move(shape));
+  set_attribute(impl_->last(), "axes", std::vector<std::int64_t>{-1});
+  set_attribute(impl_->last(), "keepdims", std::int64_t{1});
   return y;
 }
 

@@ -81,6 +81,17 @@ class OnnxBuilder {
   Value reshape(const std::string& name, const Value& x, const std::vector<std::int64_t>& shape);
   Value transpose(const std::string& name, const Value& x, const std::vector<std::int64_t>& order);
   Value space_to_depth(const std::string& name, const Value& x, std::int64_t block);
+  // An elementwise op without attributes: "Sigmoid", "Erf".
+  Value unary(const std::string& type, const std::string& name, const Value& x);
+  // "Mul", "Div", ...; a dimension of `b` that is 1 is spread over a's.
+  Value binary(const std::string& type, const std::string& name, const Value& a, const Value& b);
+  // [..., k] times weights [k, units].
+  Value matmul(const std::string& name, const Value& x, std::int64_t units, double gain = kLinearGain);
+  Value conv_transpose(const std::string& name, const Value& x, const ConvOptions& options);
+  // Rows and columns repeated `factor` times.
+  Value resize_nearest(const std::string& name, const Value& x, std::int64_t factor);
+  // Over the last dimension, which stays as 1.
+  Value reduce_mean(const std::string& name, const Value& x);
 
   // Declares the model's output. Call once, last.
   void output(const Value& x);
