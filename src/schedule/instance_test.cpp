@@ -128,9 +128,11 @@ TEST(InstanceValidate, ChecksWhatWasMadeInMemory) {
 
 TEST(InstanceFile, NamesRatesAndRestsReadBackAndAreCheckedAsAWhole) {
   const std::string text = R"({"bandwidth_share": 1,
-    "servers": [{"name": "gw1", "bandwidth_mbit_s": 10, "capacity_gflop_s": 250}, {"capacity_gflop_s": 1, "name": "gw2", "bandwidth_mbit_s": 1}],
+    "servers": [{"name": "gw1", "bandwidth_mbit_s": 10, "capacity_gflop_s": 250},
+                {"capacity_gflop_s": 1, "name": "gw2", "bandwidth_mbit_s": 1}],
     "models": [{"name": "digits", "layers": [{"ratio": 0.5, "gflop_per_mb": 100}], "rest_gflop_per_mb": [280, 190]}],
-    "tasks": [{"name": "door", "model": 0, "latency_s": 0.2, "rate_hz": 5, "fixed_s": 0.01, "raw_stays": true, "data_mb_s": {"0": 0.1}}]})";
+    "tasks": [{"name": "door", "model": 0, "latency_s": 0.2, "rate_hz": 5, "fixed_s": 0.01, "raw_stays": true,
+               "data_mb_s": {"0": 0.1}}]})";
   const auto read = parse_instance(text, "x.json");
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->server_names, (std::vector<std::string>{"gw1", "gw2"}));
