@@ -14,7 +14,7 @@ struct FleetPlanArguments {
   std::string policy;  // empty: the file's; the same for model
   std::string model;
   std::uint64_t seed = 1;
-  double time_limit_s = 2;
+  double time_limit_s = 0.5;
   std::uint64_t steps = 0;
 };
 void add_fleet_plan_options(CLI::App& command, FleetPlanArguments& arguments);

@@ -21,6 +21,9 @@ using schedule::Instance;
 
 // Loads of the cloud that are tried when it is full: the higher, the longer its queue.
 constexpr double kCloudLoads[] = {0.1, 0.2, 0.4, 0.6, 0.8};
+// Limits on a gateway's runs that are tried, as parts of the longest in a plan without: short runs let tasks in that are in a
+// hurry, long ones leave more to the gateways.
+constexpr double kRunParts[] = {1, 0.5, 0.25, 0.1, 0.02};
 // The loads from the first plan's times this on need not be tried.
 constexpr double kLoadMargin = 1.5;
 // A capacity of nothing is no number of an instance.
@@ -239,38 +242,75 @@ class Planning {
     return load;
   }
 
-  // Makes the plan again under the longest runs of the first one and the waits of a cloud at several loads, and keeps the best.
+  // Makes the plan again under limits on the runs of gateways, which everyone there may have to wait for, and under the waits of
+  // a cloud at several loads, and keeps the best.
   Status keep_on_real_nodes() {
     const NodeUse first = use_of(site_, schedule_);
-    double fullest = 0;
-    SiteWaits waits{std::vector<double>(fleet_.cluster.nodes.size(), kNothing), first.longest_s, {}};
-    for (std::size_t node = 0; node < fleet_.cluster.nodes.size(); ++node) {
-      if (fleet_.cluster.nodes[node].tier == Tier::kCloud) fullest = std::max(fullest, first.load[node]);
-      if (fleet_.cluster.nodes[node].tier == Tier::kEdge) waits.longest_run_s[node] = blocking(node, first.longest_s[node]);
-      if (waits.cloud_run_s[node] == 0) waits.cloud_run_s[node] = kNothing;
-    }
     const SiteSchedule relaxed = schedule_;
-    std::optional<std::uint32_t> best;
-    for (const double load : kCloudLoads) {
-      if (load > kLoadMargin * fullest && best) break;
-      const schedule::WaitTable table = schedule::WaitTable::poisson(schedule::QueueingOptions{}.late_share);
-      waits.cloud_wait_s.assign(fleet_.cluster.nodes.size(), 0);
-      for (std::size_t node = 0; node < waits.cloud_wait_s.size(); ++node)
-        waits.cloud_wait_s[node] = waits.cloud_run_s[node] * table.wait(load);
-      TIDELINE_TRY(const SiteInstance site, site_instance(fleet_, profiles_, waits));
-      TIDELINE_TRY(SiteSchedule tried, decide(site, false));
-      unload_clouds(site, tried, std::max(load, 1e-12));
-      std::uint32_t count = 0;
-      for (const Grant& grant : tried.grants) count += grant.admitted ? 1 : 0;
-      if (best && count <= *best) continue;
-      best = count;
-      tried.multipliers = relaxed.multipliers;
-      tried.upper_bound = relaxed.upper_bound;
-      schedule_ = std::move(tried);
-      site_ = site;
-      waits_ = waits;
+    std::vector<std::uint32_t> best;
+    for (const double part : kRunParts) {
+      SiteWaits waits{std::vector<double>(fleet_.cluster.nodes.size()), std::vector<double>(fleet_.cluster.nodes.size()), {}};
+      for (std::size_t node = 0; node < fleet_.cluster.nodes.size(); ++node) {
+        const Tier tier = fleet_.cluster.nodes[node].tier;
+        if (tier == Tier::kEdge) waits.longest_run_s[node] = blocking(node, part * first.longest_s[node]);
+        // What gateways may not run, the cloud must.
+        if (tier == Tier::kCloud)
+          waits.cloud_run_s[node] = std::max(kNothing, part < 1 ? whole_run_s(node) : first.longest_s[node]);
+      }
+      const double fullest = part < 1 ? kCloudLoads[std::size(kCloudLoads) - 1] : cloud_load_max(first);
+      for (const double load : kCloudLoads) {
+        if (load > kLoadMargin * fullest && !best.empty()) break;
+        TIDELINE_CHECK_OK(try_waits(waits, load, relaxed, best));
+        if (is_everything(best)) return {};
+      }
     }
     return {};
+  }
+
+  // The same plan once more; it is kept when it admits more tasks of a higher priority than `best`, which then says so.
+  Status try_waits(SiteWaits waits, double load, const SiteSchedule& relaxed, std::vector<std::uint32_t>& best) {
+    const schedule::WaitTable table = schedule::WaitTable::poisson(schedule::QueueingOptions{}.late_share);
+    for (const double run_s : waits.cloud_run_s) waits.cloud_wait_s.push_back(run_s * table.wait(load));
+    TIDELINE_TRY(SiteInstance site, site_instance(fleet_, profiles_, waits));
+    TIDELINE_TRY(SiteSchedule tried, decide(site, false));
+    unload_clouds(site, tried, load);
+    std::map<std::int64_t, std::uint32_t, std::greater<>> by_priority;
+    for (std::size_t j = 0; j < tried.grants.size(); ++j)
+      by_priority[fleet_.tasks[j].priority] += tried.grants[j].admitted ? 1 : 0;
+    std::vector<std::uint32_t> counts;
+    for (const auto& [priority, count] : by_priority) counts.push_back(count);
+    if (!best.empty() && counts <= best) return {};
+    best = counts;
+    tried.multipliers = relaxed.multipliers;
+    tried.upper_bound = relaxed.upper_bound;
+    schedule_ = std::move(tried);
+    site_ = std::move(site);
+    waits_ = std::move(waits);
+    return {};
+  }
+
+  bool is_everything(const std::vector<std::uint32_t>& counts) const {
+    return std::accumulate(counts.begin(), counts.end(), std::size_t{0}) == fleet_.tasks.size();
+  }
+
+  double cloud_load_max(const NodeUse& use) const {
+    double fullest = 0;
+    for (std::size_t node = 0; node < use.load.size(); ++node)
+      if (fleet_.cluster.nodes[node].tier == Tier::kCloud) fullest = std::max(fullest, use.load[node]);
+    return fullest;
+  }
+
+  // The longest that any task's whole model takes on a cloud.
+  double whole_run_s(std::size_t cloud) const {
+    double longest_s = 0;
+    for (const FleetTask& task : fleet_.tasks)
+      for (const FleetSource& source : task.sources) {
+        const auto way = way_of(fleet_.cluster, source.node);
+        if (way->cloud != cloud) continue;
+        const auto count = static_cast<std::uint32_t>(profiles_.of[task.model][way->gateway]->blocks.size());
+        longest_s = std::max(longest_s, run_ms(fleet_, profiles_, task.model, cloud, 0, count) / kMsPerSecond);
+      }
+    return longest_s;
   }
 
   // The longest run of another task that requests at a gateway may meet. One task alone meets none.

@@ -29,8 +29,8 @@ struct FleetPlanOptions {
   std::string policy = "price";
   FleetModelKind model = FleetModelKind::kQueueing;
   std::uint64_t seed = 1;
-  // Of one run of a policy that searches; a plan takes up to four.
-  std::chrono::nanoseconds time_limit = std::chrono::seconds(2);
+  // Of one run of a policy that searches; a plan takes up to 26 of them where nothing is proven optimal.
+  std::chrono::nanoseconds time_limit = std::chrono::milliseconds(500);
   std::uint64_t search_steps = 0;
   unsigned threads = 0;
   CancelToken cancel;

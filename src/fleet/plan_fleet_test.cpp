@@ -158,5 +158,25 @@ TEST(FleetPlan, PlansOfTasksGoUpAndComeBack) {
   }
 }
 
+// A long run on the gateway would make everyone in a hurry wait: the plan cuts the others shorter instead of refusing those.
+TEST(FleetPlan, RunsAreKeptShortForTasksInAHurry) {
+  const auto fleet = fleet_with(
+      "  - {name: quick, model: tiny, source: gw1, rate: 2/s, deadline: 25ms, count: 3}\n"
+      "  - {name: slow, model: net, source: gw1, rate: 1/s, deadline: 1s, count: 2}",
+      "  - {name: tiny, file: tiny.onnx, profiles: p.json}");
+  ASSERT_TRUE(fleet) << fleet.error().message;
+  FleetProfiles profiles = everywhere(*fleet, made_up_profile());
+  Profile tiny = made_up_profile();
+  for (BlockProfile& block : tiny.blocks) block.time /= 12;
+  tiny.model_sha256 = sha256("tiny");
+  profiles.owned.push_back(std::make_unique<Profile>(tiny));
+  for (const Profile*& profile : profiles.of[1]) profile = profiles.owned.back().get();
+  const auto plan = plan_fleet(*fleet, profiles, {.search_steps = 200, .threads = 1});
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->admitted(), 5u);
+  // 24 ms, the whole slow model on gw1, would leave nothing of 25 ms.
+  EXPECT_LT(plan->tasks[3].blocks, 3u);
+}
+
 }  // namespace
 }  // namespace tideline::fleet
