@@ -100,5 +100,50 @@ TEST_F(FleetCommand, BadInputEndsWithItsExitCode) {
   EXPECT_THAT(missing.err, testing::HasSubstr("no profile of model 'digits' for node 'gw1', which task 'a' needs"));
 }
 
+// A cut in the middle, a task with two gateways, and one that the site has no room for: every answer is the unsplit model's,
+// every request is counted, and the refused task sends nothing.
+TEST_F(FleetCommand, ALocalFleetRunsWhatWasPlanned) {
+  const std::string file = fleet(
+      "  - {name: door, model: digits, source: cam1, rate: 5/s, deadline: 2s, drop: oldest}\n"
+      "  - {name: hall, model: digits, source: {gw1: 0.5, gw2: 0.5}, rate: 6/s, deadline: 2s, keep_on_source: 3}\n"
+      "  - {name: far, model: digits, source: gw2, rate: 2/s, deadline: 2s, priority: -1, count: 2}\n");
+  for (const std::string more : {"", " --time-scale 2 --model paper --policy fixed:4"}) {
+    const Outcome ran = run("local fleet " + file + " --links transport --duration 3s --verify -o json" + more);
+    ASSERT_EQ(ran.exit_code, 0) << ran.err;
+    const auto json = ran.json();
+    EXPECT_EQ(json["admitted"], 4);
+    EXPECT_EQ(json["time_scale"], more.empty() ? 1 : 2);
+    ASSERT_EQ(json["tasks"].size(), 4u);
+    std::uint64_t on_time = 0;
+    for (const auto& task : json["tasks"]) {
+      EXPECT_EQ(task["verified"], true) << task.dump();
+      EXPECT_EQ(task["failed"], 0) << task.dump();
+      EXPECT_GE(task["requests"].get<int>(), more.empty() ? 4 : 2) << task.dump();
+      EXPECT_LE(task["latency_ms"]["median"], task["latency_ms"]["p99"]);
+      EXPECT_GT(task["predicted_ms"].get<double>(), 0);
+      on_time += task["on_time"] ? 1 : 0;
+    }
+    EXPECT_EQ(json["on_time"], on_time);
+    EXPECT_EQ(json["links"].size(), 2u);
+    // Four blocks on the gateways: what is left crosses their uplinks.
+    if (!more.empty()) {
+      EXPECT_EQ(json["nodes"].size(), 3u);
+      for (const auto& link : json["links"]) EXPECT_GT(link["used_mbit_s"].get<double>(), 0);
+      for (const auto& node : json["nodes"]) EXPECT_GT(node["used_cores"].get<double>(), 0);
+    }
+  }
+}
+
+TEST_F(FleetCommand, ALocalFleetRefusesWhatItCannotRun) {
+  const std::string file = fleet(kTasks);
+  EXPECT_EQ(run("local fleet " + file + " --duration 0 --links none").exit_code, 3);
+  EXPECT_EQ(run("local fleet " + file + " --time-scale 0.5").exit_code, 2);
+  // Another model than the one that was measured.
+  ASSERT_EQ(run("zoo lenet5 --seed 2 -o " + path("lenet5.onnx")).exit_code, 0);
+  const Outcome other = run("local fleet " + file + " --duration 1s --links none");
+  EXPECT_EQ(other.exit_code, 3);
+  EXPECT_THAT(other.err, testing::HasSubstr("a profile of model 'digits' is of another file"));
+}
+
 }  // namespace
 }  // namespace tideline::e2e
