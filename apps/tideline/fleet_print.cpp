@@ -61,7 +61,7 @@ struct Line {
 void add_fleet_plan_options(CLI::App& command, FleetPlanArguments& arguments) {
   command
       .add_option("--policy", arguments.policy,
-                  "Instead of the file's: a policy of tideline schedule (price, li2018, fixed:K ..)")
+                  "Instead of the file's: a policy of tideline schedule (price, li2018, fixed:K ..), all-edge or all-cloud")
       ->type_name("POLICY");
   command.add_option("--model", arguments.model, "Instead of the file's: what a task's latency is taken to be")
       ->check(CLI::IsMember({"paper", "extended", "queueing"}))

@@ -85,18 +85,38 @@ class Planning {
                                options_.policy)};
     TIDELINE_TRY(site_, site_instance(fleet_, profiles_));
     TIDELINE_TRY(schedule_, decide(site_, true));
-    if (options_.model == FleetModelKind::kQueueing) TIDELINE_CHECK_OK(keep_on_real_nodes());
+    if (options_.model == FleetModelKind::kQueueing && !is_everywhere()) TIDELINE_CHECK_OK(keep_on_real_nodes());
     return report();
   }
 
  private:
   Result<SiteSchedule> decide(const SiteInstance& site, bool with_bound) const {
+    if (is_everywhere()) return decide_everywhere(site);
     switch (options_.model) {
       case FleetModelKind::kPaper: return decide_paper(site, with_bound);
       case FleetModelKind::kExtended: return decide_extended(site, with_bound);
       case FleetModelKind::kQueueing: break;
     }
     return decide_queueing(site, with_bound);
+  }
+
+  bool is_everywhere() const { return options_.policy == kAllEdge || options_.policy == kAllCloud; }
+
+  // Every task is let in, whether it fits or not; what it takes on average is what it is said to have.
+  SiteSchedule decide_everywhere(const SiteInstance& site) const {
+    SiteSchedule decided;
+    const std::vector<double> none(site.instance.servers.size());
+    decided.multipliers = {none, none};
+    for (const schedule::Task& task : site.instance.tasks) {
+      const auto& layers = site.instance.model_of(task).layers;
+      Grant grant{.admitted = true, .layers = static_cast<std::uint32_t>(layers.size())};
+      if (options_.policy == kAllCloud) grant.layers = task.raw_stays ? 1 : 0;
+      grant.mbit_s_per_mb = 8 * (grant.layers == 0 ? 1 : layers[grant.layers - 1].ratio);
+      grant.gflop_s_per_mb = grant.layers == 0 ? 0 : layers[grant.layers - 1].gflop_per_mb;
+      decided.choices.push_back({grant});
+      decided.grants.push_back(grant);
+    }
+    return decided;
   }
 
   std::vector<std::int64_t> priorities(const std::vector<std::uint32_t>& tasks) const {
@@ -368,7 +388,7 @@ class Planning {
       TIDELINE_TRY(const Millis time, alone_once(task, source, plan.blocks));
       plan.predicted = std::max(plan.predicted.value_or(Millis(0)), time);
     }
-    if (options_.model == FleetModelKind::kQueueing)
+    if (options_.model == FleetModelKind::kQueueing && !is_everywhere())
       plan.bound = Millis(kMsPerSecond * times_of(site_.instance, entry, grant, kMsPerSecond, table).bound_s());
     return plan;
   }
@@ -398,7 +418,7 @@ class Planning {
 
   Result<FleetPlan> report() {
     FleetPlan plan{.policy = options_.policy, .model = options_.model};
-    plan.upper_bound = std::min(schedule_.upper_bound, static_cast<double>(fleet_.tasks.size()));
+    if (!is_everywhere()) plan.upper_bound = std::min(schedule_.upper_bound, static_cast<double>(fleet_.tasks.size()));
     plan.waits = waits_;
     const schedule::WaitTable table = schedule::waits_of(queueing());
     std::vector<double> mbit_s(site_.gateways.size()), cores(site_.gateways.size());

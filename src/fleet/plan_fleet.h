@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/cancel.h"
@@ -24,6 +25,11 @@
 #include "schedule/extended/extended.h"
 
 namespace tideline::fleet {
+
+// Two policies that no schedule has, to compare with: every task is let in, with all it has on its gateway, or all in the cloud
+// (but for the blocks that it keeps). They have no bound, and what they reserve is the mean of what they need.
+inline constexpr std::string_view kAllEdge = "all-edge";
+inline constexpr std::string_view kAllCloud = "all-cloud";
 
 struct FleetPlanOptions {
   std::string policy = "price";

@@ -178,5 +178,22 @@ TEST(FleetPlan, RunsAreKeptShortForTasksInAHurry) {
   EXPECT_LT(plan->tasks[3].blocks, 3u);
 }
 
+TEST(FleetPlan, TheTwoPoliciesToCompareWithLetEveryTaskIn) {
+  const auto fleet = fleet_with(
+      "  - {name: door, model: net, source: cam1, rate: 20/s, deadline: 100ms, count: 10}\n"
+      "  - {name: hall, model: net, source: gw1, rate: 1/s, deadline: 100ms, keep_on_source: 1}");
+  const FleetPlan edge = planned(*fleet, {.policy = "all-edge"});
+  const FleetPlan cloud = planned(*fleet, {.policy = "all-cloud"});
+  for (std::size_t j = 0; j < 11; ++j) {
+    EXPECT_TRUE(edge.tasks[j].admitted && cloud.tasks[j].admitted);
+    EXPECT_EQ(edge.tasks[j].blocks, 3u);
+    EXPECT_EQ(cloud.tasks[j].blocks, j == 10 ? 1u : 0u);
+    EXPECT_FALSE(edge.tasks[j].bound);
+  }
+  EXPECT_FALSE(edge.upper_bound);
+  // 200 requests of 100 kB each second, and one of 10 kB: 160.08 Mbit/s of 8.
+  EXPECT_NEAR(cloud.resources[0].reserved, 160.08, 1e-6);
+}
+
 }  // namespace
 }  // namespace tideline::fleet
