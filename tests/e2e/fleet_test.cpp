@@ -145,5 +145,11 @@ TEST_F(FleetCommand, ALocalFleetRefusesWhatItCannotRun) {
   EXPECT_THAT(other.err, testing::HasSubstr("a profile of model 'digits' is of another file"));
 }
 
+TEST_F(FleetCommand, TheExampleIsAFleet) {
+  const Outcome valid = run("config validate -o json " + source_ + "/examples/fleets/gateways.yaml");
+  ASSERT_EQ(valid.exit_code, 0) << valid.err;
+  EXPECT_EQ(valid.json()["config"]["tasks"].size(), 40u);
+}
+
 }  // namespace
 }  // namespace tideline::e2e
