@@ -9,6 +9,7 @@
 #include "schedule/generator.h"
 #include "schedule/online/run.h"
 #include "schedule/policy.h"
+#include "schedule/queueing/queueing.h"
 #include "schedule/result_file.h"
 
 using namespace tideline;
@@ -41,6 +42,14 @@ void schedule_it(const Instance& instance) {
     const auto answer = run_policy("balanced", reduction->instance, {.threads = 1});
     if (!answer) expect_no_internal_error(answer.error());
   }
+  const QueueingOptions periodic{.arrivals = RequestArrivals::kPeriodic};
+  if (const auto reduction = reduce_queueing(instance, periodic); reduction && !reduction->tasks.empty()) {
+    const auto answer = run_policy("balanced", reduction->instance, {.threads = 1});
+    if (!answer)
+      expect_no_internal_error(answer.error());
+    else
+      (void)check_queueing(instance, reduction->expand(instance, answer->schedule, periodic));
+  }
 }
 
 }  // namespace
@@ -60,6 +69,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto result = parse_extended(text, "e.json")) {
     if (!parse_extended(write_extended(*result), "again")) std::abort();
     (void)certify_extended(city, *result);
+  }
+  if (const auto result = parse_queueing(text, "q.json")) {
+    if (!parse_queueing(write_queueing(*result), "again")) std::abort();
+    (void)certify_queueing(city, *result);
   }
   if (const auto events = parse_events(text, "v.json", city)) {
     const auto again = parse_events(write_events(*events), "again", city);

@@ -10,11 +10,14 @@
 #include "base/yaml.h"
 #include "cluster/routes.h"
 #include "commands.h"
+#include "fleet/fleet.h"
 #include "model/model_config.h"
 #include "plan/plan.h"
 #include "planner/table.h"
 #include "platform/files.h"
 #include "profile/profile.h"
+#include "schedule/queueing/queueing.h"
+#include "schedule/result_file.h"
 #include "session/source.h"
 
 namespace tideline::app {
@@ -102,6 +105,41 @@ Json to_json(const ModelConfig& config) {
           {"shapes", std::move(shapes)}};
 }
 
+// Groups as they are written, with what a task comes to.
+Validated validated(const fleet::Fleet& fleet) {
+  Validated result{.kind = "fleet", .config = {}};
+  Json models = Json::array();
+  for (const fleet::FleetModel& model : fleet.models) {
+    Json profiles = Json::object();
+    for (const auto& [node, file] : model.profiles) profiles[node] = file;
+    models.push_back({{"name", model.name},
+                      {"file", model.file},
+                      {"config", model.config.empty() ? Json(nullptr) : Json(model.config)},
+                      {"input", model.input.empty() ? Json(nullptr) : Json(model.input)},
+                      {"profiles", model.profile.empty() ? std::move(profiles) : Json(model.profile)}});
+  }
+  Json tasks = Json::array();
+  for (const fleet::FleetTask& task : fleet.tasks) {
+    Json sources = Json::object();
+    for (const fleet::FleetSource& source : task.sources) sources[fleet.cluster.nodes[source.node].name] = source.share;
+    tasks.push_back({{"name", task.name},
+                     {"model", fleet.models[task.model].name},
+                     {"source", std::move(sources)},
+                     {"rate_hz", task.rate_hz},
+                     {"deadline_ms", task.deadline.count()},
+                     {"priority", task.priority},
+                     {"keep_on_source", task.keep_on_source},
+                     {"drop", task.drop}});
+  }
+  result.config = {{"cluster", fleet.cluster_file},
+                   {"models", std::move(models)},
+                   {"tasks", std::move(tasks)},
+                   {"policy", fleet.policy},
+                   {"model", fleet::to_string(fleet.model)},
+                   {"arrivals", fleet.periodic ? "periodic" : "poisson"}};
+  return result;
+}
+
 Json to_json(const Profile& profile) {
   return {{"model", profile.model_name},
           {"model_sha256", profile.model_sha256.hex()},
@@ -118,6 +156,23 @@ bool has_any(const nlohmann::json& document, std::initializer_list<const char*> 
   for (const char* key : keys)
     if (document.contains(key)) return true;
   return false;
+}
+
+// A result of `tideline schedule`, of whichever model.
+Result<Validated> validate_result(const std::string& text, const std::string& path) {
+  const auto summary = [](std::string_view model, const std::string& policy, std::size_t tasks, std::uint32_t served) {
+    return Validated{.kind = "result", .config = {{"model", model}, {"policy", policy}, {"tasks", tasks}, {"served", served}}};
+  };
+  if (schedule::is_queueing_result(text)) {
+    TIDELINE_TRY(const schedule::QueueingSchedule result, schedule::parse_queueing(text, path));
+    return summary("queueing", result.policy, result.grants.size(), result.admitted());
+  }
+  if (schedule::is_extended_result(text)) {
+    TIDELINE_TRY(const schedule::ExtendedSchedule result, schedule::parse_extended(text, path));
+    return summary("extended", result.policy, result.grants.size(), result.admitted());
+  }
+  TIDELINE_TRY(const schedule::Schedule result, schedule::parse_result(text, path));
+  return summary("paper", result.policy, result.layers.size(), result.deployed());
 }
 
 Result<Validated> validate_json(const std::string& text, const std::string& path) {
@@ -139,10 +194,19 @@ Result<Validated> validate_json(const std::string& text, const std::string& path
     TIDELINE_TRY(const Cluster cluster, parse_cluster(text, path));
     return validated(cluster);
   }
+  if (has_any(document, {"servers"})) {
+    TIDELINE_TRY(const schedule::Instance instance, schedule::parse_instance(text, path));
+    return Validated{.kind = "instance",
+                     .config = {{"servers", instance.servers.size()},
+                                {"models", instance.models.size()},
+                                {"tasks", instance.tasks.size()},
+                                {"bandwidth_share", instance.bandwidth_share}}};
+  }
+  if (has_any(document, {"policy"})) return validate_result(text, path);
   return Error{ErrorCode::kInvalidArgument,
                path +
                    ": not a kind of file that is known here: a cluster has the key nodes, a plan segments, a profile blocks, a "
-                   "table ops"};
+                   "table ops, a scheduling instance servers, its result policy"};
 }
 
 Result<Validated> validate_file(const std::string& file) {
@@ -156,13 +220,18 @@ Result<Validated> validate_file(const std::string& file) {
     TIDELINE_TRY(const Cluster cluster, parse_cluster(text, path));
     return validated(cluster);
   }
+  if (map.optional("tasks").present() || map.optional("models").present()) {
+    TIDELINE_TRY(const fleet::Fleet fleet, fleet::load_fleet(file));
+    return validated(fleet);
+  }
   if (map.optional("input").present() || map.optional("output").present() || map.optional("shapes").present()) {
     TIDELINE_TRY(const ModelConfig config, parse_model_config(text, path));
     return Validated{.kind = "model", .config = to_json(config)};
   }
-  return Error{ErrorCode::kInvalidArgument, path +
-                                                ": not a kind of file that is known here: a cluster has the key nodes, a model's "
-                                                "configuration input, output or shapes"};
+  return Error{ErrorCode::kInvalidArgument,
+               path +
+                   ": not a kind of file that is known here: a cluster has the key nodes, a fleet tasks, a "
+                   "model's configuration input, output or shapes"};
 }
 
 Status validate(const Context& context, const std::string& path) {
@@ -188,7 +257,9 @@ void add_config_command(CLI::App& app, Context& context) {
   config->require_subcommand(1);
   CLI::App* command = config->add_subcommand("validate", "Check one file and print what it comes to");
   const auto path = std::make_shared<std::string>();
-  command->add_option("file", *path, "A cluster, model, plan, profile or table file")->required()->type_name("FILE");
+  command->add_option("file", *path, "A cluster, fleet, model, plan, profile or table file, a scheduling instance or result")
+      ->required()
+      ->type_name("FILE");
   add_output_option(*command, context);
   command->footer(
       "The kind is told by what the file holds. A wrong file ends with exit code 3 and one sentence.\n\n"

@@ -6,6 +6,7 @@
 
 #include "base/units.h"
 #include "commands.h"
+#include "fleet_print.h"
 #include "local/local_cluster.h"
 #include "model_options.h"
 #include "platform/files.h"
@@ -140,6 +141,7 @@ void add_local_command(CLI::App& app, Context& context) {
   add_output_option(*run_command, context, true);
   run_command->footer("Example:\n  tideline local run cluster.yaml det.onnx --config det.yaml --input photo.jpg -n 20 --verify");
   on_run(*run_command, context, [run_arguments, &context] { return run(*run_arguments, context); });
+  add_local_fleet_command(*local, context);
 }
 
 }  // namespace tideline::app

@@ -1,6 +1,7 @@
 // tideline schedule: which of many tasks fit on the edge servers, and how deep each one goes.
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -16,6 +17,7 @@
 #include "schedule/measured/from_profiles.h"
 #include "schedule/online/run.h"
 #include "schedule/policy.h"
+#include "schedule/queueing/queueing.h"
 #include "schedule/result_file.h"
 #include "session/source.h"
 
@@ -36,6 +38,8 @@ struct ScheduleOptions {
 
   std::string model = "paper";
   double cloud_gflop_s = ExtendedOptions{}.cloud_gflop_s;
+  std::string arrivals = "poisson";
+  double late_share = QueueingOptions{}.late_share;
 
   // Online policies.
   std::string history;
@@ -153,9 +157,12 @@ void print_answer(const Context& context, const CheckedSchedule& answer, std::si
   print_depths(answer.report);
 }
 
+// What makes the paper's problem of another model's; empty for the paper's own.
+using Reduce = std::function<Result<Instance>(const Instance&)>;
+
 // The events of --events, or all tasks in order; the history in the same model as the instance.
 Result<CheckedSchedule> decide_online(Context& context, const ScheduleOptions& options, const Instance& instance,
-                                      const ExtendedOptions* extended) {
+                                      const Reduce& reduce) {
   std::vector<Event> events = all_arrive(instance);
   if (!options.events.empty()) {
     TIDELINE_TRY(const std::string text, read_source(options.events, limits::kInstanceFileBytesMax));
@@ -164,9 +171,8 @@ Result<CheckedSchedule> decide_online(Context& context, const ScheduleOptions& o
   Instance history;
   if (!options.history.empty()) {
     TIDELINE_TRY(history, load_instance(options.history));
-    if (extended != nullptr) {
-      TIDELINE_TRY(Reduction reduction, reduce_extended(history, *extended));
-      history = std::move(reduction.instance);
+    if (reduce) {
+      TIDELINE_TRY(history, reduce(history));
     }
   }
   const OnlineRequest request{.instance = instance,
@@ -204,10 +210,21 @@ Result<CheckedSchedule> decide_offline(Context& context, const ScheduleOptions& 
   return run_policy(options.policy, instance, policy);
 }
 
-Result<CheckedSchedule> decide(Context& context, const ScheduleOptions& options, const Instance& instance,
-                               const ExtendedOptions* extended) {
+Result<CheckedSchedule> decide(Context& context, const ScheduleOptions& options, const Instance& instance, const Reduce& reduce) {
   return find_online_policy(options.policy) == nullptr ? decide_offline(context, options, instance)
-                                                       : decide_online(context, options, instance, extended);
+                                                       : decide_online(context, options, instance, reduce);
+}
+
+void print_admitted(const ExtendedReport& report, std::size_t tasks, std::chrono::nanoseconds elapsed, double upper_bound) {
+  fmt::print("admitted    {} of {} tasks, in {:.2f} s (checked)\n", report.admitted, tasks,
+             std::chrono::duration<double>(elapsed).count());
+  fmt::print("            {} with layers on the edge, {} all in the cloud, {} refused\n", report.deployed,
+             report.admitted - report.deployed, tasks - report.admitted);
+  if (upper_bound > 0)
+    fmt::print("bound       {:.3f}: no schedule admits more ({:.2f} % reached)\n", upper_bound,
+               100 * report.admitted / upper_bound);
+  fmt::print("fullest     bandwidth {:.1f} %, compute {:.1f} %\n", 100 * report.bandwidth_utilisation_max,
+             100 * report.compute_utilisation_max);
 }
 
 Status run_extended(Context& context, const ScheduleOptions& options, const Instance& instance) {
@@ -215,7 +232,11 @@ Status run_extended(Context& context, const ScheduleOptions& options, const Inst
     return Error{ErrorCode::kInvalidArgument, "[schedule] --model extended has no fixed k: its choices differ from task to task"};
   const ExtendedOptions extended{.cloud_gflop_s = options.cloud_gflop_s};
   TIDELINE_TRY(const Reduction reduction, reduce_extended(instance, extended));
-  TIDELINE_TRY(const CheckedSchedule answer, decide(context, options, reduction.instance, &extended));
+  TIDELINE_TRY(const CheckedSchedule answer,
+               decide(context, options, reduction.instance, [&](const Instance& past) -> Result<Instance> {
+                 TIDELINE_TRY(Reduction reduced, reduce_extended(past, extended));
+                 return std::move(reduced.instance);
+               }));
   ExtendedSchedule schedule = reduction.expand(instance, answer.schedule, extended);
   schedule.policy = options.policy;
   const auto report = check_extended(instance, schedule);
@@ -232,22 +253,50 @@ Status run_extended(Context& context, const ScheduleOptions& options, const Inst
     return {};
   }
   fmt::print("policy      {} (extended model, cloud {:.0f} GFLOP/s per task)\n", schedule.policy, schedule.cloud_gflop_s);
-  fmt::print("admitted    {} of {} tasks, in {:.2f} s (checked)\n", report->admitted, instance.tasks.size(),
-             std::chrono::duration<double>(answer.elapsed).count());
-  fmt::print("            {} with layers on the edge, {} all in the cloud, {} refused\n", report->deployed,
-             report->admitted - report->deployed, instance.tasks.size() - report->admitted);
-  if (schedule.upper_bound > 0)
-    fmt::print("bound       {:.3f}: no schedule admits more ({:.2f} % reached)\n", schedule.upper_bound,
-               100 * report->admitted / schedule.upper_bound);
-  fmt::print("fullest     bandwidth {:.1f} %, compute {:.1f} %\n", 100 * report->bandwidth_utilisation_max,
-             100 * report->compute_utilisation_max);
+  print_admitted(*report, instance.tasks.size(), answer.elapsed, schedule.upper_bound);
+  return {};
+}
+
+Status run_queueing(Context& context, const ScheduleOptions& options, const Instance& instance) {
+  if (options.policy.starts_with("fixed"))
+    return Error{ErrorCode::kInvalidArgument, "[schedule] --model queueing has no fixed k: its choices differ from task to task"};
+  if (!options.events.empty())
+    return Error{ErrorCode::kInvalidArgument,
+                 "[schedule] --events belongs to the paper's and the extended model: leave it out with --model queueing"};
+  const QueueingOptions queueing{
+      .arrivals = options.arrivals == "periodic" ? RequestArrivals::kPeriodic : RequestArrivals::kPoisson,
+      .cloud_gflop_s = options.cloud_gflop_s,
+      .late_share = options.late_share};
+  TIDELINE_TRY(const QueueingReduction reduction, reduce_queueing(instance, queueing));
+  CheckedSchedule answer;
+  if (!reduction.tasks.empty()) {
+    TIDELINE_TRY(answer, decide(context, options, reduction.instance, [&](const Instance& past) -> Result<Instance> {
+                   TIDELINE_TRY(QueueingReduction reduced, reduce_queueing(past, queueing));
+                   return std::move(reduced.instance);
+                 }));
+  }
+  QueueingSchedule schedule = reduction.expand(instance, answer.schedule, queueing);
+  schedule.policy = options.policy;
+  const auto report = check_queueing(instance, schedule);
+  if (!report)
+    return Error{ErrorCode::kInternal,
+                 fmt::format("[schedule] the answer of {} is wrong: {}", options.policy, report.error().message)};
+  if (!options.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(options.out, write_queueing(schedule)));
+  if (context.output == Output::kJson) {
+    fmt::print("{}", write_queueing(schedule));
+    return {};
+  }
+  fmt::print("policy      {} (queueing model, {} arrivals, cloud {:.0f} GFLOP/s per task)\n", schedule.policy, options.arrivals,
+             options.cloud_gflop_s);
+  print_admitted(*report, instance.tasks.size(), answer.elapsed, schedule.upper_bound);
   return {};
 }
 
 Status run_schedule(Context& context, const ScheduleOptions& options) {
   TIDELINE_TRY(const Instance instance, load_instance(options.file));
   if (options.model == "extended") return run_extended(context, options, instance);
-  TIDELINE_TRY(CheckedSchedule answer, decide(context, options, instance, nullptr));
+  if (options.model == "queueing") return run_queueing(context, options, instance);
+  TIDELINE_TRY(CheckedSchedule answer, decide(context, options, instance, {}));
   if (options.bound && answer.schedule.multipliers.bandwidth.empty()) {
     auto dual = solve_dual(instance, CutTable(instance), {.threads = options.threads, .cancel = context.interrupted});
     answer.schedule.multipliers = std::move(dual.multipliers);
@@ -340,6 +389,12 @@ Status run_certify(Context& context, const ScheduleOptions& options) {
                  "[schedule] --certify RESULT needs --instance FILE, the instance that the result is for"};
   TIDELINE_TRY(const Instance instance, load_instance(options.instance));
   TIDELINE_TRY(const std::string text, read_source(options.certify, limits::kInstanceFileBytesMax));
+  if (is_queueing_result(text)) {
+    TIDELINE_TRY(const QueueingSchedule result, parse_queueing(text, source_name(options.certify)));
+    const auto certificate = certify_queueing(instance, result);
+    if (!certificate) return with_context(certificate.error(), options.certify);
+    return print_certificate(context, result.policy, "admitted", result.admitted(), certificate->bound);
+  }
   if (is_extended_result(text)) {
     TIDELINE_TRY(const ExtendedSchedule result, parse_extended(text, source_name(options.certify)));
     const auto certificate = certify_extended(instance, result);
@@ -409,11 +464,23 @@ void add_schedule_command(CLI::App& app, Context& context) {
   command.add_flag("--bound", options->bound, "Compute an upper bound also for a policy that gives none");
   command
       .add_option("--model", options->model,
-                  "paper, or extended: compute time counts, and so do raw uploads (docs/algorithms/extended.md)")
-      ->check(CLI::IsMember({"paper", "extended"}))
-      ->type_name("paper|extended");
-  command.add_option("--cloud-gflops", options->cloud_gflop_s, "For --model extended: GFLOP/s that each task gets in the cloud")
+                  "paper; extended: compute time counts, and so do raw uploads (docs/algorithms/extended.md); or queueing: so "
+                  "does waiting (docs/algorithms/queueing.md)")
+      ->check(CLI::IsMember({"paper", "extended", "queueing"}))
+      ->type_name("paper|extended|queueing");
+  command
+      .add_option("--cloud-gflops", options->cloud_gflop_s,
+                  "For --model extended and queueing: GFLOP/s that each task gets in the cloud")
       ->check(CLI::Range(1e-3, 1e12))
+      ->capture_default_str();
+  command.add_option("--arrivals", options->arrivals, "For --model queueing: when each task's requests come")
+      ->check(CLI::IsMember({"poisson", "periodic"}))
+      ->type_name("poisson|periodic")
+      ->capture_default_str();
+  command
+      .add_option("--late-share", options->late_share,
+                  "For --model queueing with poisson arrivals: the share of a task's requests that may be late by the formula")
+      ->check(CLI::Range(1e-6, 0.5))
       ->capture_default_str();
   command
       .add_option("--from-profiles", options->profiles,

@@ -1,6 +1,7 @@
 // tideline simulate: what the tasks of a schedule really see, once their requests queue.
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "platform/files.h"
 #include "schedule/checker.h"
 #include "schedule/extended/extended.h"
+#include "schedule/queueing/queueing.h"
 #include "schedule/result_file.h"
 #include "session/source.h"
 #include "sim/edge_queues.h"
@@ -22,7 +24,7 @@ using namespace tideline::sim;
 struct SimulateArguments {
   std::string file;
   std::string schedule;
-  std::string arrivals = "poisson";
+  std::string arrivals;
   std::string sizes = "fixed";
   std::string link;
   std::string compute;
@@ -35,40 +37,70 @@ constexpr std::size_t kTasksShown = 10;
 double milliseconds(double seconds) { return 1e3 * seconds; }
 
 struct Served {
-  bool extended = false;
+  std::string model = "paper";
   std::string policy;
   std::vector<std::uint32_t> layers;
+  std::string arrivals = "poisson";  // that its model counts on
+  bool has_slices() const { return model != "paper"; }
+  std::string_view adjective() const { return model == "paper" ? "paper's" : std::string_view(model); }
 };
 
-// Reads the schedule, checks it against the instance in other code, and fills in the reservations of the extended model.
+void add_slices(const schedule::Instance& instance, const std::vector<schedule::Grant>& grants, Served& served,
+                SimulateOptions& simulate, const std::function<double(std::size_t)>& cloud_s) {
+  for (std::size_t j = 0; j < instance.tasks.size(); ++j) {
+    const schedule::Grant& grant = grants[j];
+    served.layers.push_back(!grant.admitted ? 0 : grant.layers == 0 ? kAllInCloud : grant.layers);
+    simulate.reservations.push_back(
+        {.bandwidth_mbit_s = grant.mbit_s_per_mb, .compute_gflop_s = grant.gflop_s_per_mb, .cloud_s = cloud_s(j)});
+  }
+}
+
+// Reads the schedule, checks it against the instance in other code, and fills in the reservations of the models that have slices.
 Result<Served> load_schedule(const schedule::Instance& instance, const std::string& path, SimulateOptions& simulate) {
   TIDELINE_TRY(const std::string text, read_source(path, limits::kInstanceFileBytesMax));
+  if (schedule::is_queueing_result(text)) {
+    TIDELINE_TRY(const schedule::QueueingSchedule result, schedule::parse_queueing(text, path));
+    if (const auto checked = schedule::check_queueing(instance, result); !checked) return with_context(checked.error(), path);
+    Served served{.model = "queueing", .policy = result.policy, .layers = {}};
+    served.arrivals = to_string(result.options.arrivals);
+    add_slices(instance, result.grants, served, simulate, [&](std::size_t j) {
+      return schedule::cloud_service_s(instance, instance.tasks[j], result.grants[j].layers, result.options.cloud_gflop_s);
+    });
+    for (Reservation& slices : simulate.reservations) slices.cloud_queues = true;
+    return served;
+  }
   if (!schedule::is_extended_result(text)) {
     TIDELINE_TRY(schedule::Schedule result, schedule::parse_result(text, path));
     if (const auto checked = schedule::check_schedule(instance, result.layers); !checked)
       return with_context(checked.error(), path);
-    return Served{false, result.policy, std::move(result.layers)};
+    return Served{.policy = result.policy, .layers = std::move(result.layers)};
   }
   TIDELINE_TRY(const schedule::ExtendedSchedule result, schedule::parse_extended(text, path));
   if (const auto checked = schedule::check_extended(instance, result); !checked) return with_context(checked.error(), path);
-  Served served{true, result.policy, {}};
-  for (std::size_t j = 0; j < result.grants.size(); ++j) {
-    const schedule::Grant& grant = result.grants[j];
-    served.layers.push_back(!grant.admitted ? 0 : grant.layers == 0 ? kAllInCloud : grant.layers);
-    simulate.reservations.push_back(
-        {.bandwidth_mbit_s = grant.mbit_s_per_mb,
-         .compute_gflop_s = grant.gflop_s_per_mb,
-         .cloud_s = schedule::cloud_time_s(instance, instance.tasks[j], grant.layers, result.cloud_gflop_s)});
-  }
+  Served served{.model = "extended", .policy = result.policy, .layers = {}};
+  add_slices(instance, result.grants, served, simulate, [&](std::size_t j) {
+    return schedule::cloud_time_s(instance, instance.tasks[j], result.grants[j].layers, result.cloud_gflop_s);
+  });
   return served;
+}
+
+bool too_soft(const SimulatedLatencies& seen, const Served& served) {
+  return served.model == "queueing" ? seen.over_limit_share > 0.01 : seen.tasks_over_limit > 0;
 }
 
 // What the schedule's own constraint promised, and whether it held: the sentence that the command exists for.
 std::string verdict(const SimulatedLatencies& seen, const Served& served) {
   if (seen.tasks.empty()) return "no task is deployed";
+  // Its promise is about the requests: of a few hundred of one task, more than a hundredth may be late by chance.
+  if (served.model == "queueing" && seen.tasks_over_limit > 0 && !too_soft(seen, served))
+    return fmt::format(
+        "the queueing latency constraint holds: {:.2f} % of the requests are over their limit, of at most 1 % (in this sample of "
+        "{} "
+        "requests per task and server {} of {} tasks have more)",
+        100 * seen.over_limit_share, seen.requests, seen.tasks_over_limit, seen.tasks.size());
   if (seen.tasks_over_limit == 0)
     return fmt::format("the {} latency constraint holds: no task has more than 1 % of its requests over its limit",
-                       served.extended ? "extended" : "paper's");
+                       served.adjective());
   double wait = 0, compute = 0, link = 0, total = 0;
   for (const TaskLatency& task : seen.tasks) {
     wait += task.compute_wait_s;
@@ -80,13 +112,13 @@ std::string verdict(const SimulatedLatencies& seen, const Served& served) {
       "the {} latency constraint is too soft: {} of {} tasks have more than 1 % of their requests over their limit. Of the mean "
       "latency {:.0f} % "
       "is waiting for the processor, {:.0f} % computing and {:.0f} % waiting for the link{}",
-      served.extended ? "extended" : "paper's", seen.tasks_over_limit, seen.tasks.size(), 100 * wait / total,
-      100 * compute / total, 100 * link / total, served.extended ? "" : ", none of which it counts");
+      served.adjective(), seen.tasks_over_limit, seen.tasks.size(), 100 * wait / total, 100 * compute / total, 100 * link / total,
+      served.has_slices() ? "" : ", none of which it counts");
 }
 
 void print_json(const SimulatedLatencies& seen, const Served& served, const SimulateArguments& options) {
   nlohmann::ordered_json json{{"policy", served.policy},
-                              {"model", served.extended ? "extended" : "paper"},
+                              {"model", served.model},
                               {"arrivals", options.arrivals},
                               {"sizes", options.sizes},
                               {"link", options.link},
@@ -100,7 +132,7 @@ void print_json(const SimulatedLatencies& seen, const Served& served, const Simu
                               {"p99_ms", milliseconds(seen.p99_s)},
                               {"over_limit_share", seen.over_limit_share},
                               {"tasks_over_limit", seen.tasks_over_limit},
-                              {"constraint_too_soft", seen.tasks_over_limit > 0},
+                              {"constraint_too_soft", too_soft(seen, served)},
                               {"verdict", verdict(seen, served)},
                               {"compute_load_max", seen.compute_load_max},
                               {"link_load_max", seen.link_load_max},
@@ -157,8 +189,7 @@ void print_answer(const Context& context, const SimulatedLatencies& seen, const 
   std::vector<const TaskLatency*> worst;
   for (const TaskLatency& task : seen.tasks) worst.push_back(&task);
   if (is_csv(context)) return print_table(context, task_table(worst));
-  fmt::print("policy      {} ({} model), {} tasks served\n", served.policy, served.extended ? "extended" : "paper's",
-             seen.tasks.size());
+  fmt::print("policy      {} ({} model), {} tasks served\n", served.policy, served.adjective(), seen.tasks.size());
   fmt::print("requests    {} ({} per task and server)\n", seen.samples, seen.requests);
   fmt::print("latency     median {:.1f} ms, 99 % within {:.1f} ms\n", milliseconds(seen.median_s), milliseconds(seen.p99_s));
   fmt::print("over limit  {:.2f} % of the requests\n", 100 * seen.over_limit_share);
@@ -181,8 +212,9 @@ Status run(Context& context, SimulateArguments options) {
   TIDELINE_TRY(const schedule::Instance instance, schedule::parse_instance(text, source_name(options.file)));
   SimulateOptions simulate = options.simulate;
   TIDELINE_TRY(const Served served, load_schedule(instance, options.schedule, simulate));
-  if (options.link.empty()) options.link = served.extended ? "reserved" : "shared";
-  if (options.compute.empty()) options.compute = served.extended ? "reserved" : "shared";
+  if (options.arrivals.empty()) options.arrivals = served.arrivals;
+  if (options.link.empty()) options.link = served.has_slices() ? "reserved" : "shared";
+  if (options.compute.empty()) options.compute = served.has_slices() ? "reserved" : "shared";
   simulate.arrivals = options.arrivals == "periodic" ? Arrivals::kPeriodic : Arrivals::kPoisson;
   simulate.sizes = options.sizes == "exponential" ? Sizes::kExponential : Sizes::kFixed;
   simulate.link = options.link == "reserved" ? Share::kReserved : Share::kShared;
@@ -215,7 +247,8 @@ void add_simulate_command(CLI::App& app, Context& context) {
   const auto choice = [&](const char* flag, std::string& target, const char* help, std::vector<std::string> values) {
     command.add_option(flag, target, help)->check(CLI::IsMember(values))->type_name(values[0] + "|" + values[1]);
   };
-  choice("--arrivals", options->arrivals, "When each task's requests come (default: poisson)", {"poisson", "periodic"});
+  choice("--arrivals", options->arrivals, "When each task's requests come (default: as the schedule's model counts on; poisson)",
+         {"poisson", "periodic"});
   choice("--sizes", options->sizes, "How much data a request has (default: fixed)", {"fixed", "exponential"});
   choice("--link", options->link, "One queue per uplink, or a slice per task (default: as the schedule's model says)",
          {"shared", "reserved"});

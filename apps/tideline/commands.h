@@ -11,6 +11,7 @@ void add_zoo_command(CLI::App& app, Context& context);
 void add_schedule_command(CLI::App& app, Context& context);
 void add_reproduce_command(CLI::App& app, Context& context);
 void add_simulate_command(CLI::App& app, Context& context);
+void add_fleet_command(CLI::App& app, Context& context);
 void add_plan_command(CLI::App& app, Context& context);
 void add_sweep_command(CLI::App& app, Context& context);
 void add_profile_command(CLI::App& app, Context& context);

@@ -89,6 +89,7 @@ int run(int argc, char** argv) {
   add_schedule_command(app, context);
   add_simulate_command(app, context);
   add_reproduce_command(app, context);
+  add_fleet_command(app, context);
   add_plan_command(app, context);
   add_sweep_command(app, context);
   add_profile_command(app, context);

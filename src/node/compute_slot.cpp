@@ -5,7 +5,7 @@
 namespace tideline {
 
 Result<ComputeSlot::Turn> ComputeSlot::acquire(SteadyTime deadline, const CancelToken& cancel, std::size_t waiting_max) {
-  std::uint64_t ticket = 0;
+  std::pair<SteadyTime, std::uint64_t> place;
   {
     const std::lock_guard lock(shared_->mutex);
     if (!shared_->busy && shared_->waiting.empty()) {
@@ -15,8 +15,8 @@ Result<ComputeSlot::Turn> ComputeSlot::acquire(SteadyTime deadline, const Cancel
     if (shared_->waiting.size() >= waiting_max)
       return Error{ErrorCode::kOverloaded,
                    fmt::format("[node] {} requests are waiting already; send fewer at once", waiting_max)};
-    ticket = shared_->next_ticket++;
-    shared_->waiting.push_back(ticket);
+    place = {deadline, shared_->next_ticket++};
+    shared_->waiting.insert(place);
   }
   const auto watch = cancel.watch([shared = shared_] {
     const std::lock_guard guard(shared->mutex);
@@ -25,9 +25,9 @@ Result<ComputeSlot::Turn> ComputeSlot::acquire(SteadyTime deadline, const Cancel
   // After the watch, so that it is given back before the watch waits for a callback that wants it.
   std::unique_lock lock(shared_->mutex);
   const bool in_time = shared_->changed.wait_until(
-      lock, deadline, [&] { return cancel.cancelled() || (!shared_->busy && shared_->waiting.front() == ticket); });
+      lock, deadline, [&] { return cancel.cancelled() || (!shared_->busy && *shared_->waiting.begin() == place); });
   const bool ours = in_time && !cancel.cancelled();
-  shared_->waiting.remove(ticket);
+  shared_->waiting.erase(place);
   if (ours) {
     shared_->busy = true;
     return Turn(shared_);

@@ -1,11 +1,13 @@
-// ComputeSlot: one engine run at a time on a node, first come first served. Thread-safe.
+// ComputeSlot: one engine run at a time on a node, of those that wait the one with the earliest deadline first; of equal ones,
+// which requests without a deadline are, the one that came first. A run that has begun is not interrupted. Thread-safe.
 #pragma once
 
 #include <condition_variable>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <utility>
 
 #include "base/cancel.h"
 #include "base/result.h"
@@ -37,7 +39,7 @@ class ComputeSlot {
     std::condition_variable changed;
     bool busy = false;
     std::uint64_t next_ticket = 0;
-    std::list<std::uint64_t> waiting;
+    std::set<std::pair<SteadyTime, std::uint64_t>> waiting;  // deadline and ticket
   };
   // Shared with cancellation callbacks, which may fire after the slot is gone.
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();

@@ -63,6 +63,41 @@ TEST(ComputeSlotTest, FirstComeFirstServedWithinLimits) {
   waiting.join();
 }
 
+TEST(ComputeSlotTest, TheEarliestDeadlineGoesFirstAndOfEqualOnesTheFirst) {
+  ComputeSlot slot;
+  const CancelToken never;
+  std::optional<Result<ComputeSlot::Turn>> turn = slot.acquire(kNoDeadline, never, 10);
+  ASSERT_TRUE(*turn);
+  std::mutex mutex;
+  std::vector<int> order;
+  std::vector<std::thread> waiting;
+  const SteadyTime now = std::chrono::steady_clock::now();
+  const auto wait = [&](int name, SteadyTime deadline) {
+    waiting.emplace_back([&, name, deadline] {
+      const auto mine = slot.acquire(deadline, never, 10);
+      ASSERT_TRUE(mine);
+      const std::lock_guard lock(mutex);
+      order.push_back(name);
+    });
+    // Until it waits, one more place than those before is taken: the next would be refused.
+    while (true) {
+      CancelToken cancelled;
+      cancelled.cancel();
+      const auto probe = slot.acquire(kNoDeadline, cancelled, waiting.size());
+      if (probe.error().code == ErrorCode::kOverloaded) break;
+      std::this_thread::yield();
+    }
+  };
+  wait(1, kNoDeadline);
+  wait(2, kNoDeadline);
+  wait(3, now + std::chrono::hours(2));
+  wait(4, now + std::chrono::hours(1));
+  wait(5, now + std::chrono::hours(2));
+  turn.reset();
+  for (std::thread& thread : waiting) thread.join();
+  EXPECT_EQ(order, (std::vector<int>{4, 3, 5, 1, 2}));
+}
+
 TEST_F(NodesTest, ManyCallersAtOnceGetTheSameAnswer) {
   ClusterClient client(*transport_, cluster_);
   const auto deployed = client.deploy(*model_, chain_, plan(), CancelToken(), [](const std::string&, Bytes, Bytes) {});

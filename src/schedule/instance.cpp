@@ -1,9 +1,11 @@
 #include "schedule/instance.h"
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
@@ -13,11 +15,13 @@ namespace tideline::schedule {
 Instance select_tasks(const Instance& instance, std::span<const std::uint32_t> tasks) {
   Instance part{.bandwidth_share = instance.bandwidth_share,
                 .servers = instance.servers,
+                .server_names = instance.server_names,
                 .models = instance.models,
                 .tasks = {},
                 .touches = {}};
   part.tasks.reserve(tasks.size());
   for (const std::uint32_t j : tasks) {
+    if (!instance.task_names.empty()) part.task_names.push_back(instance.task_names[j]);
     Task task = instance.tasks[j];
     const auto touches = instance.touches_of(task);
     task.first_touch = part.touches.size();
@@ -25,6 +29,11 @@ Instance select_tasks(const Instance& instance, std::span<const std::uint32_t> t
     part.tasks.push_back(task);
   }
   return part;
+}
+
+double rest_gflop_per_mb(const TaskModel& model, std::uint32_t layers) {
+  if (!model.rest_gflop_per_mb.empty()) return model.rest_gflop_per_mb[layers];
+  return model.layers.back().gflop_per_mb - (layers == 0 ? 0 : model.layers[layers - 1].gflop_per_mb);
 }
 
 double bandwidth_demand_mbit_s(const Instance& instance, const Task& task, const Touch& touch, std::uint32_t layers) {
@@ -77,6 +86,13 @@ Status validate_models(const Instance& instance, const Checker& check) {
     if (model.layers.empty()) return check.error(fmt::format("models[{}].layers", m), "at least one layer is required");
     if (model.layers.size() > limits::kInstanceLayersMax)
       return check.error(fmt::format("models[{}].layers", m), fmt::format("more than {}", limits::kInstanceLayersMax));
+    if (!model.rest_gflop_per_mb.empty() && model.rest_gflop_per_mb.size() != model.layers.size() + 1)
+      return check.error(fmt::format("models[{}].rest_gflop_per_mb", m),
+                         fmt::format("expected {} numbers, for 0 layers on the edge up to all, found {}", model.layers.size() + 1,
+                                     model.rest_gflop_per_mb.size()));
+    for (std::size_t k = 0; k < model.rest_gflop_per_mb.size(); ++k)
+      if (!is_positive_or_zero(model.rest_gflop_per_mb[k]))
+        return check.number(fmt::format("models[{}].rest_gflop_per_mb[{}]", m, k), model.rest_gflop_per_mb[k], true);
     for (std::size_t k = 0; k < model.layers.size(); ++k) {
       const Layer& layer = model.layers[k];
       if (!is_positive_or_zero(layer.ratio))
@@ -98,6 +114,8 @@ Status validate_task(const Instance& instance, std::size_t j, const Checker& che
     return check.error(fmt::format("tasks[{}].model", j),
                        fmt::format("there is no model {}; the file has {}", task.model, instance.models.size()));
   if (!is_positive(task.latency_s)) return check.number(fmt::format("tasks[{}].latency_s", j), task.latency_s, false);
+  if (!is_positive(task.rate_hz)) return check.number(fmt::format("tasks[{}].rate_hz", j), task.rate_hz, false);
+  if (!is_positive_or_zero(task.fixed_s)) return check.number(fmt::format("tasks[{}].fixed_s", j), task.fixed_s, true);
   if (task.touch_count == 0)
     return check.error(fmt::format("tasks[{}].data_mb_s", j), "a task needs at least one server with data");
   if (task.first_touch > instance.touches.size() || task.touch_count > instance.touches.size() - task.first_touch)
@@ -128,6 +146,13 @@ Status validate(const Instance& instance, std::string_view name) {
   TIDELINE_CHECK_OK(validate_models(instance, check));
   if (instance.tasks.size() > limits::kInstanceTasksMax)
     return check.error("tasks", fmt::format("more than {}", limits::kInstanceTasksMax));
+  const auto is_partly_named = [](const std::vector<std::string>& names, std::size_t count) {
+    return !names.empty() && (names.size() != count || std::find(names.begin(), names.end(), "") != names.end());
+  };
+  if (is_partly_named(instance.server_names, instance.servers.size()))
+    return check.error("servers", "either every server has a name or none");
+  if (is_partly_named(instance.task_names, instance.tasks.size()))
+    return check.error("tasks", "either every task has a name or none");
   if (instance.touches.size() > limits::kInstanceTouchesMax)
     return check.error("tasks", fmt::format("more than {} task-server pairs", limits::kInstanceTouchesMax));
   for (std::size_t j = 0; j < instance.tasks.size(); ++j) TIDELINE_CHECK_OK(validate_task(instance, j, check));
@@ -149,9 +174,11 @@ std::string write_instance(const Instance& instance) {
   const auto put = std::back_inserter(out);
   fmt::format_to(put, "{{\n  \"bandwidth_share\": {},\n  \"servers\": [", instance.bandwidth_share);
   const char* separator = "\n    ";
-  for (const Server& server : instance.servers) {
-    fmt::format_to(put, "{}{{\"bandwidth_mbit_s\": {}, \"capacity_gflop_s\": {}}}", separator, server.bandwidth_mbit_s,
-                   server.capacity_gflop_s);
+  for (std::size_t i = 0; i < instance.servers.size(); ++i) {
+    const Server& server = instance.servers[i];
+    fmt::format_to(put, "{}{{", separator);
+    if (!instance.server_names.empty()) fmt::format_to(put, "\"name\": {}, ", json_quoted(instance.server_names[i]));
+    fmt::format_to(put, "\"bandwidth_mbit_s\": {}, \"capacity_gflop_s\": {}}}", server.bandwidth_mbit_s, server.capacity_gflop_s);
     separator = ",\n    ";
   }
   fmt::format_to(put, "\n  ],\n  \"models\": [");
@@ -163,13 +190,23 @@ std::string write_instance(const Instance& instance) {
       fmt::format_to(put, "{}{{\"ratio\": {}, \"gflop_per_mb\": {}}}", comma, layer.ratio, layer.gflop_per_mb);
       comma = ", ";
     }
-    fmt::format_to(put, "]}}");
+    fmt::format_to(put, "]");
+    if (!model.rest_gflop_per_mb.empty())
+      fmt::format_to(put, ", \"rest_gflop_per_mb\": [{}]", fmt::join(model.rest_gflop_per_mb, ", "));
+    fmt::format_to(put, "}}");
     separator = ",\n    ";
   }
   fmt::format_to(put, "\n  ],\n  \"tasks\": [");
   separator = "\n    ";
-  for (const Task& task : instance.tasks) {
-    fmt::format_to(put, "{}{{\"model\": {}, \"latency_s\": {}, \"data_mb_s\": {{", separator, task.model, task.latency_s);
+  for (std::size_t j = 0; j < instance.tasks.size(); ++j) {
+    const Task& task = instance.tasks[j];
+    fmt::format_to(put, "{}{{", separator);
+    if (!instance.task_names.empty()) fmt::format_to(put, "\"name\": {}, ", json_quoted(instance.task_names[j]));
+    fmt::format_to(put, "\"model\": {}, \"latency_s\": {}, ", task.model, task.latency_s);
+    if (task.rate_hz != 1) fmt::format_to(put, "\"rate_hz\": {}, ", task.rate_hz);
+    if (task.fixed_s != 0) fmt::format_to(put, "\"fixed_s\": {}, ", task.fixed_s);
+    if (task.raw_stays) fmt::format_to(put, "\"raw_stays\": true, ");
+    fmt::format_to(put, "\"data_mb_s\": {{");
     const char* comma = "";
     for (const Touch& touch : instance.touches_of(task)) {
       fmt::format_to(put, "{}\"{}\": {}", comma, touch.server, touch.data_mb_s);

@@ -36,6 +36,8 @@ struct Layer {
 struct TaskModel {
   std::string name;
   std::vector<Layer> layers;  // layers[k-1] is what running k layers costs; at least one
+  // What is left to the cloud after k layers, k = 0..N, GFLOP per MB; empty: the last layer's gflop_per_mb less that of layer k.
+  std::vector<double> rest_gflop_per_mb{};
   bool operator==(const TaskModel&) const = default;
 };
 
@@ -48,7 +50,11 @@ struct Touch {
 
 struct Task {
   std::uint32_t model = 0;
-  double latency_s = 0;  // Q_j, above 0
+  bool raw_stays = false;  // not everything may run in the cloud: k = 0 of the models that have it is forbidden
+  double latency_s = 0;    // Q_j, above 0
+  // Read by the queueing model alone; the paper's and the extended one think of one batch per second.
+  double rate_hz = 1;  // requests per second, each of data_mb_s / rate_hz megabytes on every server; above 0
+  double fixed_s = 0;  // of the limit, whatever the schedule says: the way from the device, round trips
   // touches[first_touch .. first_touch + touch_count) of the instance, by rising server.
   std::uint64_t first_touch = 0;
   std::uint32_t touch_count = 0;  // at least one
@@ -58,9 +64,11 @@ struct Task {
 struct Instance {
   double bandwidth_share = 1;  // V, in (0, 1]
   std::vector<Server> servers;
+  std::vector<std::string> server_names{};  // one each, or none at all; task_names alike
   std::vector<TaskModel> models;
   std::vector<Task> tasks;  // in order of arrival
   std::vector<Touch> touches;
+  std::vector<std::string> task_names{};
 
   std::span<const Touch> touches_of(const Task& task) const {
     return std::span(touches).subspan(task.first_touch, task.touch_count);
@@ -71,6 +79,9 @@ struct Instance {
 
 // These tasks of the instance, in this order, with its servers and models.
 Instance select_tasks(const Instance& instance, std::span<const std::uint32_t> tasks);
+
+// What the cloud still has to do after `layers` (0: all of it), GFLOP per MB of input.
+double rest_gflop_per_mb(const TaskModel& model, std::uint32_t layers);
 
 // A demand of one task at k layers (1-based) on one of its servers, in the units of the constraints.
 double bandwidth_demand_mbit_s(const Instance& instance, const Task& task, const Touch& touch, std::uint32_t layers);

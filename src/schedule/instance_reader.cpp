@@ -14,26 +14,27 @@
 namespace tideline::schedule {
 namespace {
 
-enum class Place { kTop, kServers, kServer, kModels, kModel, kLayers, kLayer, kTasks, kTask, kData };
+enum class Place { kTop, kServers, kServer, kModels, kModel, kLayers, kLayer, kTasks, kTask, kData, kRest };
 
 struct PlaceInfo {
   bool is_array;
-  std::array<std::string_view, 4> keys;  // of an object; empty ones are not there
+  std::array<std::string_view, 7> keys;  // of an object; empty ones are not there
   unsigned required;                     // a bit per key
 };
 
 const PlaceInfo& info(Place place) {
-  static constexpr std::array<PlaceInfo, 10> kInfo{{
+  static constexpr std::array<PlaceInfo, 11> kInfo{{
       {false, {"bandwidth_share", "servers", "models", "tasks"}, 0b1111},
       {true, {}, 0},
-      {false, {"bandwidth_mbit_s", "capacity_gflop_s"}, 0b11},
+      {false, {"bandwidth_mbit_s", "capacity_gflop_s", "name"}, 0b11},
       {true, {}, 0},
-      {false, {"name", "layers"}, 0b10},
+      {false, {"name", "layers", "rest_gflop_per_mb"}, 0b10},
       {true, {}, 0},
       {false, {"ratio", "gflop_per_mb"}, 0b11},
       {true, {}, 0},
-      {false, {"model", "latency_s", "data_mb_s"}, 0b111},
+      {false, {"model", "latency_s", "data_mb_s", "rate_hz", "fixed_s", "raw_stays", "name"}, 0b111},
       {false, {}, 0},
+      {true, {}, 0},
   }};
   return kInfo[static_cast<std::size_t>(place)];
 }
@@ -47,19 +48,24 @@ class Reader {
   std::string problem;
 
   bool null() { return refuse("null"); }
-  bool boolean(bool value) { return refuse(value ? "true" : "false"); }
+  bool boolean(bool value) {
+    if (!stack_.empty() && place() == Place::kTask && key_ == 5) {
+      instance.tasks.back().raw_stays = value;
+      return true;
+    }
+    return refuse(value ? "true" : "false");
+  }
   bool number_integer(std::int64_t value) { return refuse_or_store(static_cast<double>(value), false); }
   bool number_unsigned(std::uint64_t value) { return refuse_or_store(static_cast<double>(value), true); }
   bool number_float(double value, const std::string&) { return refuse_or_store(value, false); }
   bool binary(nlohmann::json::binary_t&) { return refuse("bytes"); }
 
   bool string(std::string& value) {
-    if (!stack_.empty() && place() == Place::kModel && key_ == 0) {
-      if (value.size() > limits::kNameBytesMax) return fail("the name is too long");
-      instance.models.back().name = value;
-      return true;
-    }
-    return refuse("text");
+    std::string* const target = stack_.empty() ? nullptr : text_target();
+    if (target == nullptr) return refuse("text");
+    if (value.size() > limits::kNameBytesMax) return fail("the name is too long");
+    *target = value;
+    return true;
   }
 
   bool key(std::string& value) {
@@ -110,6 +116,7 @@ class Reader {
     if (!stack_.empty() && place() == Place::kTop && key_ == 2) return enter(Place::kModels);
     if (!stack_.empty() && place() == Place::kTop && key_ == 3) return enter(Place::kTasks);
     if (!stack_.empty() && place() == Place::kModel && key_ == 1) return enter(Place::kLayers);
+    if (!stack_.empty() && place() == Place::kModel && key_ == 2) return enter(Place::kRest);
     return refuse("a list [...]");
   }
 
@@ -200,16 +207,38 @@ class Reader {
     return refuse("a number");
   }
 
+  std::string* text_target() {
+    if (place() == Place::kModel && key_ == 0) return &instance.models.back().name;
+    if (place() == Place::kServer && key_ == 2) return &named(instance.server_names, instance.servers.size());
+    if (place() == Place::kTask && key_ == 6) return &named(instance.task_names, instance.tasks.size());
+    return nullptr;
+  }
+
+  // The name of the last of `count`; validate() finds those that have none.
+  static std::string& named(std::vector<std::string>& names, std::size_t count) {
+    names.resize(count);
+    return names.back();
+  }
+
   double* number_target() {
     switch (place()) {
       case Place::kTop: return key_ == 0 ? &instance.bandwidth_share : nullptr;
       case Place::kServer:
-        return key_ == 0 ? &instance.servers.back().bandwidth_mbit_s : &instance.servers.back().capacity_gflop_s;
+        return key_ == 0   ? &instance.servers.back().bandwidth_mbit_s
+               : key_ == 1 ? &instance.servers.back().capacity_gflop_s
+                           : nullptr;
       case Place::kLayer: {
         Layer& layer = instance.models.back().layers.back();
         return key_ == 0 ? &layer.ratio : &layer.gflop_per_mb;
       }
-      case Place::kTask: return key_ == 1 ? &instance.tasks.back().latency_s : nullptr;
+      case Place::kTask: {
+        Task& task = instance.tasks.back();
+        return key_ == 1 ? &task.latency_s : key_ == 3 ? &task.rate_hz : key_ == 4 ? &task.fixed_s : nullptr;
+      }
+      case Place::kRest: {
+        std::vector<double>& rest = instance.models.back().rest_gflop_per_mb;
+        return rest.size() > limits::kInstanceLayersMax ? nullptr : &rest.emplace_back();
+      }
       case Place::kData: return &instance.touches.back().data_mb_s;
       default: return nullptr;
     }
@@ -226,7 +255,13 @@ class Reader {
       case Place::kLayers:
       case Place::kTasks: return "an object {...}";
       case Place::kModel: return key_ == 0 ? "text" : "a list [...]";
-      case Place::kTask: return key_ == 0 ? "the index of a model" : key_ == 1 ? "a number" : "an object {...}";
+      case Place::kServer: return key_ == 2 ? "text" : "a number";
+      case Place::kTask:
+        return key_ == 0   ? "the index of a model"
+               : key_ == 2 ? "an object {...}"
+               : key_ == 5 ? "true or false"
+               : key_ == 6 ? "text"
+                           : "a number";
       default: return "a number";
     }
   }
@@ -245,6 +280,7 @@ class Reader {
         case Place::kTasks: append("tasks"); break;
         case Place::kLayers: append("layers"); break;
         case Place::kData: append("data_mb_s"); break;
+        case Place::kRest: append("rest_gflop_per_mb"); break;
         case Place::kServer: append(fmt::format("[{}]", instance.servers.size() - 1)); break;
         case Place::kModel: append(fmt::format("[{}]", instance.models.size() - 1)); break;
         case Place::kTask: append(fmt::format("[{}]", instance.tasks.size() - 1)); break;
@@ -263,6 +299,7 @@ class Reader {
       case Place::kModels: return next(instance.models.size());
       case Place::kTasks: return next(instance.tasks.size());
       case Place::kLayers: return next(instance.models.back().layers.size());
+      case Place::kRest: return next(instance.models.back().rest_gflop_per_mb.size());
       case Place::kData: path += "." + printable(data_key_, 40); return;
       default: break;
     }

@@ -126,5 +126,34 @@ TEST(InstanceValidate, ChecksWhatWasMadeInMemory) {
   EXPECT_FALSE(validate(broken, "memory"));
 }
 
+TEST(InstanceFile, NamesRatesAndRestsReadBackAndAreCheckedAsAWhole) {
+  const std::string text = R"({"bandwidth_share": 1,
+    "servers": [{"name": "gw1", "bandwidth_mbit_s": 10, "capacity_gflop_s": 250},
+                {"capacity_gflop_s": 1, "name": "gw2", "bandwidth_mbit_s": 1}],
+    "models": [{"name": "digits", "layers": [{"ratio": 0.5, "gflop_per_mb": 100}], "rest_gflop_per_mb": [280, 190]}],
+    "tasks": [{"name": "door", "model": 0, "latency_s": 0.2, "rate_hz": 5, "fixed_s": 0.01, "raw_stays": true,
+               "data_mb_s": {"0": 0.1}}]})";
+  const auto read = parse_instance(text, "x.json");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->server_names, (std::vector<std::string>{"gw1", "gw2"}));
+  EXPECT_EQ(read->tasks[0].rate_hz, 5);
+  EXPECT_TRUE(read->tasks[0].raw_stays);
+  EXPECT_EQ(rest_gflop_per_mb(read->models[0], 1), 190);
+  const auto again = parse_instance(write_instance(*read), "again");
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(*again, *read);
+  const auto refused = [&](std::string_view from, std::string_view to) {
+    std::string bad = text;
+    bad.replace(bad.find(from), from.size(), to);
+    const auto result = parse_instance(bad, "x.json");
+    return result ? "" : result.error().message;
+  };
+  EXPECT_NE(refused("\"name\": \"gw1\", ", "").find("either every server has a name or none"), std::string::npos);
+  EXPECT_NE(refused("[280, 190]", "[280]").find("models[0].rest_gflop_per_mb: expected 2 numbers"), std::string::npos);
+  EXPECT_NE(refused("\"rate_hz\": 5", "\"rate_hz\": 0").find("tasks[0].rate_hz"), std::string::npos);
+  EXPECT_NE(refused("\"fixed_s\": 0.01", "\"fixed_s\": -1").find("tasks[0].fixed_s"), std::string::npos);
+  EXPECT_NE(refused("true", "1").find("expected true or false"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tideline::schedule

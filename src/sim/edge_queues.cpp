@@ -33,11 +33,15 @@ struct Stream {
   double output_mbit = 0;
   double compute_rate = 0;  // GFLOP/s it is computed at
   double link_rate = 0;     // Mbit/s it is sent at
+  double period_s = 1;
+  double fixed_s = 0;
   double cloud_s = 0;
+  bool cloud_queues = false;
   bool counted = true;
   std::uint32_t sent = 0;
   Station own_compute;
   Station own_link;
+  Station own_cloud;
   Random random{0};
 };
 
@@ -84,11 +88,11 @@ class ServerRun {
 
  private:
   double first_arrival(Stream& stream) {
-    return options_.arrivals == Arrivals::kPeriodic ? options_.period_s * stream.random.unit() : gap(stream);
+    return options_.arrivals == Arrivals::kPeriodic ? stream.period_s * stream.random.unit() : gap(stream);
   }
 
   double gap(Stream& stream) {
-    return options_.arrivals == Arrivals::kPeriodic ? options_.period_s : -options_.period_s * std::log1p(-stream.random.unit());
+    return options_.arrivals == Arrivals::kPeriodic ? stream.period_s : -stream.period_s * std::log1p(-stream.random.unit());
   }
 
   void push(double time, Kind kind, std::uint32_t stream, const Batch& batch) {
@@ -117,16 +121,21 @@ class ServerRun {
     const double transfer = stream.output_mbit > 0 ? stream.output_mbit * event.batch.size / stream.link_rate : 0;
     const double start = transfer > 0 ? link.start(event.time) : event.time;
     if (transfer > 0) link.free_at = start + transfer;
+    // Batches of a stream leave the link in order, so that its station in the cloud needs no event of its own.
+    const double sent = start + transfer;
+    const double finish = stream.cloud_queues ? stream.own_cloud.start(sent) : sent;
+    if (stream.cloud_queues) stream.own_cloud.free_at = finish + stream.cloud_s;
     if (!stream.counted || ++finished_[event.stream] <= options_.warm_up) return;
     Totals& total = totals_[stream.task];
-    const double latency = start + transfer + stream.cloud_s - event.batch.arrived;
+    const double after_link = finish + stream.cloud_s - sent + stream.fixed_s;
+    const double latency = sent + after_link - event.batch.arrived;
     total.latencies.push_back(static_cast<float>(latency));
     total.sums.mean_s += latency;
     total.sums.compute_wait_s += event.batch.compute_wait;
     total.sums.compute_s += event.batch.compute;
     total.sums.link_wait_s += start - event.time;
     total.sums.transfer_s += transfer;
-    total.sums.cloud_s += stream.cloud_s;
+    total.sums.cloud_s += after_link;
     if (latency > total.sums.limit_s * (1 + 1e-9)) total.sums.over_limit_share += 1;
   }
 
@@ -180,14 +189,18 @@ std::vector<std::vector<Stream>> streams_of(const Instance& instance, const std:
     const schedule::Layer& cut = layers[j] == 0 || layers[j] == kAllInCloud ? raw : instance.model_of(task).layers[layers[j] - 1];
     for (const Touch& touch : instance.touches_of(task)) {
       const schedule::Server& server = instance.servers[touch.server];
+      const double period_s = options.period_s / task.rate_hz;
       Stream stream{.task = j,
-                    .work_gflop = touch.data_mb_s * options.period_s * cut.gflop_per_mb,
-                    .output_mbit = 8 * touch.data_mb_s * options.period_s * cut.ratio,
+                    .work_gflop = touch.data_mb_s * period_s * cut.gflop_per_mb,
+                    .output_mbit = 8 * touch.data_mb_s * period_s * cut.ratio,
                     .compute_rate = server.capacity_gflop_s,
                     .link_rate = instance.bandwidth_share * server.bandwidth_mbit_s,
+                    .period_s = period_s,
+                    .fixed_s = task.fixed_s,
                     .counted = layers[j] > 0};
       const bool own = !options.reservations.empty();
       if (own) stream.cloud_s = options.reservations[j].cloud_s;
+      if (own) stream.cloud_queues = options.reservations[j].cloud_queues;
       if (options.link == Share::kReserved)
         stream.link_rate =
             own ? touch.data_mb_s * options.reservations[j].bandwidth_mbit_s : 8 * touch.data_mb_s * cut.ratio / task.latency_s;
@@ -250,8 +263,8 @@ Result<SimulatedLatencies> simulate_edge(const Instance& instance, const std::ve
     double compute_load = 0;
     double link_load = 0;
     for (const Stream& stream : streams[i]) {
-      compute_load += stream.work_gflop / options.period_s / instance.servers[i].capacity_gflop_s;
-      link_load += stream.output_mbit / options.period_s / (instance.bandwidth_share * instance.servers[i].bandwidth_mbit_s);
+      compute_load += stream.work_gflop / stream.period_s / instance.servers[i].capacity_gflop_s;
+      link_load += stream.output_mbit / stream.period_s / (instance.bandwidth_share * instance.servers[i].bandwidth_mbit_s);
     }
     result.compute_load_max = std::max(result.compute_load_max, compute_load);
     result.link_load_max = std::max(result.link_load_max, link_load);

@@ -1,10 +1,10 @@
 // A schedule of the many-tasks problem in virtual time: requests arrive, queue for compute and for the uplink, and complete.
 //
 // The analytic problem (schedule/instance.h) promises that each batch crosses the link within Q_j. It leaves out compute time and
-// all queueing. Here every deployed task sends one batch per period to each of its servers (`data_mb_s * period` megabytes);
-// a batch waits for the server's processor (first come, first served, at c_i), is computed (l_k), waits for the uplink, crosses
-// it (r_k), and is finished in the cloud. What a task really sees is the distribution of those times over all its batches and
-// servers.
+// all queueing. Here every deployed task sends one batch per period to each of its servers (`data_mb_s * period` megabytes; a
+// task with a rate of its own sends rate_hz of them per period, each so much smaller); a batch waits for the server's processor
+// (first come, first served, at c_i), is computed (l_k), waits for the uplink, crosses it (r_k), and is finished in the cloud.
+// What a task really sees is the distribution of those times over all its batches and servers.
 //
 // A discrete-event simulation, one server at a time, since servers share nothing. Deterministic for a seed. Pure function.
 // Checked against the closed forms of M/M/1 and M/D/1 (edge_queues_test.cpp). Not modelled: propagation, packet overheads, the
@@ -45,6 +45,8 @@ struct Reservation {
   double bandwidth_mbit_s = 0;
   double compute_gflop_s = 0;
   double cloud_s = 0;
+  // The time in the cloud is a slice there: a batch waits for the task's batches before it. Otherwise none ever waits.
+  bool cloud_queues = false;
 };
 
 struct SimulateOptions {
@@ -80,7 +82,7 @@ struct TaskLatency {
   double compute_s = 0;
   double link_wait_s = 0;
   double transfer_s = 0;
-  double cloud_s = 0;
+  double cloud_s = 0;  // its wait there and the fixed part (fixed_s) included
 };
 
 struct SimulatedLatencies {

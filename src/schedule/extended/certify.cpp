@@ -38,12 +38,14 @@ double bound_extended(const Instance& instance, const Multipliers& multipliers, 
       per_gigaflop += multipliers.compute[touch.server] * touch.data_mb_s / server.capacity_gflop_s;
     }
     const std::vector<Layer>& layers = instance.models[task.model].layers;
-    const double all = layers.back().gflop_per_mb;
+    const auto left = [&](std::uint32_t k) {
+      return task.latency_s - data * rest_gflop_per_mb(instance.models[task.model], k) / cloud_gflop_s;
+    };
     // k = 0: nothing on the edge, the raw data to the cloud.
-    double cheapest = least_cost(0, 8 * per_megabit, task.latency_s - data * all / cloud_gflop_s);
-    for (const Layer& layer : layers)
-      cheapest = std::min(cheapest, least_cost(layer.gflop_per_mb * per_gigaflop, 8 * layer.ratio * per_megabit,
-                                               task.latency_s - data * (all - layer.gflop_per_mb) / cloud_gflop_s));
+    double cheapest = task.raw_stays ? std::numeric_limits<double>::infinity() : least_cost(0, 8 * per_megabit, left(0));
+    for (std::uint32_t k = 1; k <= layers.size(); ++k)
+      cheapest = std::min(cheapest,
+                          least_cost(layers[k - 1].gflop_per_mb * per_gigaflop, 8 * layers[k - 1].ratio * per_megabit, left(k)));
     bound += std::max(0.0, 1 - cheapest);
   }
   return bound;

@@ -49,8 +49,9 @@ Result<ExtendedReport> check_extended(const Instance& instance, const ExtendedSc
       return broken(fmt::format("task {} has a slice that is no amount", j));
     double data = 0;
     for (const Touch& touch : instance.touches_of(task)) data += touch.data_mb_s;
-    const double on_edge = grant.layers == 0 ? 0 : layers[grant.layers - 1].gflop_per_mb;
-    const double cloud_s = data * (layers.back().gflop_per_mb - on_edge) / schedule.cloud_gflop_s;
+    if (task.raw_stays && grant.layers == 0)
+      return broken(fmt::format("task {} sends raw data, which the instance forbids (raw_stays)", j));
+    const double cloud_s = data * rest_gflop_per_mb(instance.models[task.model], grant.layers) / schedule.cloud_gflop_s;
     for (const Touch& touch : instance.touches_of(task)) {
       TIDELINE_TRY(const double latency, latency_of(instance, j, touch, grant, cloud_s));
       if (latency > task.latency_s * (1 + kTolerance))

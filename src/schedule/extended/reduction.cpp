@@ -29,7 +29,7 @@ void add_choice(std::vector<Choice>& choices, const Task& task, const Grant& gra
 std::vector<Choice> choices_of(const Instance& instance, const Task& task, double cloud_gflop_s) {
   const std::vector<Layer>& layers = instance.model_of(task).layers;
   std::vector<Choice> all;
-  for (std::uint32_t k = 0; k <= layers.size(); ++k) {
+  for (std::uint32_t k = task.raw_stays ? 1 : 0; k <= layers.size(); ++k) {
     const double left_s = task.latency_s - cloud_time_s(instance, task, k, cloud_gflop_s);
     if (!(left_s > 0)) continue;
     const double work = k == 0 ? 0 : layers[k - 1].gflop_per_mb;
@@ -81,9 +81,7 @@ std::uint32_t ExtendedSchedule::deployed() const {
 }
 
 double cloud_time_s(const Instance& instance, const Task& task, std::uint32_t layers, double cloud_gflop_s) {
-  const std::vector<Layer>& all = instance.model_of(task).layers;
-  const double done = layers == 0 ? 0 : all[layers - 1].gflop_per_mb;
-  return data_of(instance, task) * (all.back().gflop_per_mb - done) / cloud_gflop_s;
+  return data_of(instance, task) * rest_gflop_per_mb(instance.model_of(task), layers) / cloud_gflop_s;
 }
 
 Result<Reduction> reduce_extended(const Instance& instance, const ExtendedOptions& options) {
@@ -94,11 +92,11 @@ Result<Reduction> reduce_extended(const Instance& instance, const ExtendedOption
   reduction.instance.servers = instance.servers;
   reduction.instance.touches = instance.touches;
   // Tasks of one model, limit and amount of data share their choices.
-  std::map<std::tuple<std::uint32_t, double, double>, std::uint32_t> known;
+  std::map<std::tuple<std::uint32_t, bool, double, double>, std::uint32_t> known;
   std::size_t choices = 0;
   for (std::uint32_t j = 0; j < instance.tasks.size(); ++j) {
     Task task = instance.tasks[j];
-    const auto [entry, is_new] = known.try_emplace({task.model, task.latency_s, data_of(instance, task)},
+    const auto [entry, is_new] = known.try_emplace({task.model, task.raw_stays, task.latency_s, data_of(instance, task)},
                                                    static_cast<std::uint32_t>(reduction.choices.size()));
     if (is_new) {
       TaskModel model{.name = fmt::format("{}/{}", instance.model_of(task).name, reduction.choices.size())};

@@ -1,0 +1,187 @@
+// tideline local fleet: a whole fleet on this machine, planned and run.
+#include <cstdio>
+#include <memory>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "fleet/run/run_fleet.h"
+#include "fleet_print.h"
+#include "local/local_cluster.h"
+#include "platform/temp_folder.h"
+
+namespace tideline::app {
+namespace {
+
+using FleetJson = nlohmann::ordered_json;
+
+// What a person reads; -o json has all.
+constexpr std::size_t kTasksShownMax = 60;
+
+struct LocalFleetArguments {
+  std::string file;
+  std::string duration = "60s";
+  std::string links = "auto";
+  std::string logs;
+  double time_scale = 1;
+  bool verify = false;
+  FleetPlanArguments plan;
+};
+
+// Everything in the time of the fleet file, whatever the run was stretched by.
+FleetJson fleet_run_json(const fleet::Fleet& fleet, const fleet::FleetPlan& plan, const fleet::FleetRun& run,
+                         const LocalFleetArguments& arguments) {
+  const double scale = arguments.time_scale;
+  const auto own_time = [scale](const std::optional<Millis>& time) {
+    return time ? FleetJson(time->count() / scale) : FleetJson(nullptr);
+  };
+  FleetJson json{
+      {"policy", plan.policy},       {"model", to_string(plan.model)},
+      {"admitted", plan.admitted()}, {"refused", plan.tasks.size() - plan.admitted()},
+      {"on_time", run.on_time},      {"upper_bound", plan.upper_bound ? FleetJson(*plan.upper_bound) : FleetJson(nullptr)},
+      {"duration_s", run.seconds},   {"time_scale", scale},
+      {"tasks", FleetJson::array()}, {"links", FleetJson::array()},
+      {"nodes", FleetJson::array()}};
+  for (std::size_t j = 0; j < plan.tasks.size(); ++j) {
+    const fleet::FleetTaskPlan& task = plan.tasks[j];
+    const fleet::TaskFigures& seen = run.tasks[j].figures;
+    FleetJson latency = nullptr;
+    if (seen.answered > 0)
+      latency = {{"median", seen.median_ms / scale}, {"p95", seen.p95_ms / scale}, {"p99", seen.p99_ms / scale}};
+    json["tasks"].push_back(
+        {{"name", fleet.tasks[j].name},
+         {"admitted", task.admitted},
+         {"cut", task.admitted ? FleetJson(task.cut) : FleetJson(nullptr)},
+         {"requests", seen.requests},
+         {"late", seen.late},
+         {"dropped", seen.dropped},
+         {"failed", seen.failed},
+         {"on_time", task.admitted && seen.on_time()},
+         {"latency_ms", std::move(latency)},
+         {"predicted_ms", own_time(task.predicted)},
+         {"bound_ms", own_time(task.bound)},
+         {"deadline_ms", fleet.tasks[j].deadline.count() / scale},
+         {"verified", arguments.verify && task.admitted ? FleetJson(run.tasks[j].verified) : FleetJson(nullptr)},
+         {"first_failure", run.tasks[j].first_failure.empty() ? FleetJson(nullptr) : FleetJson(run.tasks[j].first_failure)},
+         {"why", task.admitted ? FleetJson(nullptr) : FleetJson(task.why)}});
+  }
+  for (std::size_t r = 0; r < plan.resources.size(); ++r) {
+    const fleet::FleetResource& resource = plan.resources[r];
+    // A link stretched in time carries so much less per second.
+    if (resource.is_link)
+      json["links"].push_back({{"name", resource.name},
+                               {"capacity_mbit_s", resource.capacity * scale},
+                               {"reserved_mbit_s", resource.reserved * scale},
+                               {"used_mbit_s", run.resources[r].mbit_s * scale}});
+    else
+      json["nodes"].push_back({{"name", resource.name},
+                               {"capacity_cores", resource.capacity},
+                               {"reserved_cores", resource.reserved},
+                               {"used_cores", run.resources[r].cores}});
+  }
+  return json;
+}
+
+void print_fleet_run(const fleet::Fleet& fleet, const fleet::FleetPlan& plan, const fleet::FleetRun& run,
+                     const LocalFleetArguments& arguments) {
+  const double scale = arguments.time_scale;
+  const auto shown = [scale](double ms) { return format_millis(Millis(ms / scale)); };
+  if (scale != 1)
+    fmt::print("time        stretched by {:g}: rates, deadlines, links and nodes; the figures are in the fleet's own time\n",
+               scale);
+  fmt::print("admitted    {} of {} tasks ({}, {} model)\n", plan.admitted(), plan.tasks.size(), plan.policy,
+             to_string(plan.model));
+  fmt::print("on time     {} of them: at most 1 % of their requests late or dropped, in {:.0f} s\n\n", run.on_time, run.seconds);
+  fmt::print("{:<20} {:<14} {:>8} {:>6} {:>7} {:>10} {:>10} {:>10} {:>10} {:>10} {}\n", "task", "cut after", "requests", "late",
+             "dropped", "predicted", "median", "p95", "p99", "deadline", arguments.verify ? "verified" : "");
+  std::size_t lines = 0;
+  for (std::size_t j = 0; j < plan.tasks.size() && lines < kTasksShownMax; ++j) {
+    if (!plan.tasks[j].admitted) continue;
+    ++lines;
+    const fleet::TaskFigures& seen = run.tasks[j].figures;
+    fmt::print("{:<20} {:<14} {:>8} {:>6} {:>7} {:>10} {:>10} {:>10} {:>10} {:>10} {}\n", fleet.tasks[j].name,
+               plan.tasks[j].cut.substr(0, 14), seen.requests, seen.late, seen.dropped, shown(plan.tasks[j].predicted->count()),
+               shown(seen.median_ms), shown(seen.p95_ms), shown(seen.p99_ms), shown(fleet.tasks[j].deadline.count()),
+               !arguments.verify       ? ""
+               : run.tasks[j].verified ? "yes"
+                                       : "NO");
+  }
+  if (lines < plan.admitted()) fmt::print("and {} more (-o json has all tasks)\n", plan.admitted() - lines);
+  fmt::print("\n{:<32} {:>10} {:>10} {:>10}\n", "link or node", "used", "reserved", "of");
+  for (std::size_t r = 0; r < plan.resources.size(); ++r) {
+    const fleet::FleetResource& resource = plan.resources[r];
+    const double factor = resource.is_link ? scale : 1;
+    fmt::print("{:<32} {:>10.3f} {:>10.3f} {:>10.3f} {}\n", resource.name,
+               resource.is_link ? run.resources[r].mbit_s * factor : run.resources[r].cores, resource.reserved * factor,
+               resource.capacity * factor, resource.is_link ? "Mbit/s" : "cores");
+  }
+  for (std::size_t j = 0; j < plan.tasks.size(); ++j)
+    if (!run.tasks[j].first_failure.empty()) {
+      fmt::print("\nfirst failure of {}: {}\n", fleet.tasks[j].name, run.tasks[j].first_failure);
+      break;
+    }
+}
+
+Status run_local_fleet(Context& context, const LocalFleetArguments& arguments) {
+  TIDELINE_TRY(const Millis duration, parse_duration(arguments.duration));
+  TIDELINE_TRY(fleet::Fleet fleet, fleet::load_fleet(arguments.file));
+  TIDELINE_TRY(const fleet::FleetProfiles profiles, fleet::load_profiles(fleet));
+  fleet = fleet::stretched(std::move(fleet), arguments.time_scale);
+  TIDELINE_TRY(const std::vector<LoadedModel> models, fleet::load_models(fleet, profiles, StepBar(context).control()));
+  TIDELINE_TRY(const fleet::FleetPlan plan,
+               fleet::plan_fleet(fleet, profiles, plan_options(fleet, arguments.plan, context.interrupted)));
+  TIDELINE_TRY(const TempFolder scratch, TempFolder::make("tideline-fleet"));
+  LocalOptions options{.store_folder = scratch.path() + "/segments",
+                       .log_folder = arguments.logs.empty() ? scratch.path() + "/logs" : arguments.logs};
+  options.emulation = arguments.links == "namespaces"  ? LinkEmulation::kNamespaces
+                      : arguments.links == "transport" ? LinkEmulation::kTransport
+                      : arguments.links == "none"      ? LinkEmulation::kNone
+                                                       : LinkEmulation::kAuto;
+  TIDELINE_TRY(const auto local, LocalCluster::start(fleet.cluster, options, context.interrupted));
+  const auto transport = make_tcp_transport({});
+  TIDELINE_TRY(const fleet::FleetRun run,
+               fleet::run_fleet(fleet, profiles, plan, models, local->cluster(), *transport,
+                                {.duration = duration, .verify = arguments.verify}, StepBar(context).control()));
+  if (context.output == Output::kJson)
+    fmt::print("{}\n", fleet_run_json(fleet, plan, run, arguments).dump(-1, ' ', false, FleetJson::error_handler_t::replace));
+  else
+    print_fleet_run(fleet, plan, run, arguments);
+  for (const std::string& news : local->news()) {
+    fmt::print(stderr, "tideline: {}\n", news);
+    context.exit_code = kExitUnreachable;
+  }
+  if (arguments.verify)
+    for (std::size_t j = 0; j < plan.tasks.size(); ++j)
+      if (plan.tasks[j].admitted && run.tasks[j].figures.answered > 0 && !run.tasks[j].verified) context.exit_code = kExitFailure;
+  return {};
+}
+
+}  // namespace
+
+void add_local_fleet_command(CLI::App& local, Context& context) {
+  auto* command =
+      local.add_subcommand("fleet", "Start the nodes, plan a fleet, run its tasks at their rates, and say which were in time");
+  const auto arguments = std::make_shared<LocalFleetArguments>();
+  command->add_option("FILE", arguments->file, "The fleet (docs/formats/fleet.md)")->required()->type_name("FLEET");
+  command->add_option("--duration", arguments->duration, "How long the sources send, by the clock")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--time-scale", arguments->time_scale,
+          "Let everything take so many times as long (rates, deadlines, links and nodes alike), for a machine that is too "
+          "small for the fleet")
+      ->check(CLI::Range(1.0, 1e4))
+      ->capture_default_str();
+  command->add_flag("--verify", arguments->verify, "Hold every answer against the unsplit model");
+  command->add_option("--links", arguments->links, "How to emulate the links, as of local run")
+      ->check(CLI::IsMember({"auto", "namespaces", "transport", "none"}))
+      ->capture_default_str();
+  command->add_option("--logs", arguments->logs, "Folder for the nodes' logs (default: a temporary one)")->type_name("DIR");
+  add_fleet_plan_options(*command, arguments->plan);
+  add_output_option(*command, context);
+  command->footer("Example:\n  tideline local fleet site/fleet.yaml --duration 60s --verify");
+  on_run(*command, context, [arguments, &context] { return run_local_fleet(context, *arguments); });
+}
+
+}  // namespace tideline::app
