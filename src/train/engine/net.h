@@ -9,7 +9,7 @@
 //   TIDELINE_TRY(const std::unique_ptr<Net> net, Net::load(file, "lenet5.onnx"));
 //   net->clear_gradients();
 //   TIDELINE_TRY(auto pass, net->forward(net->to_logits(), inputs, {.training = true}));
-//   TIDELINE_TRY(const Loss loss, cross_entropy(pass->outputs().front(), labels));      // train/engine/loss.h
+//   TIDELINE_TRY(const Loss loss, cross_entropy(pass->outputs().front(), labels));      // train/data/loss.h
 //   TIDELINE_TRY(auto unused, pass->backward({view(loss.gradient)}));
 //   for (std::size_t i = 0; i < net->parameters().size(); ++i) net->parameters()[i] -= 0.1f * net->gradients()[i];
 //   TIDELINE_TRY(const std::string trained, net->onnx_file());

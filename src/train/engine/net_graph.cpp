@@ -172,6 +172,9 @@ class Reader {
     for (const auto& attribute : from.attribute()) {
       const std::string& key = attribute.name();
       if (attribute.has_t()) {
+        if (node.type != "Constant")
+          return unsupported(
+              fmt::format("{} '{}' has a tensor as attribute '{}'", node.type, printable(node.name), printable(key)));
         at(node.output).role = TensorRole::kConstant;
         TIDELINE_CHECK_OK(read_numbers(attribute.t(), at(node.output)));
       } else if (attribute.ints_size() > 0) {
@@ -239,7 +242,7 @@ class Reader {
     graph_.logits = graph_.outputs.front();
     for (const NetNode& node : graph_.nodes) {
       if (node.output != graph_.outputs.front()) continue;
-      if (node.type == "Softmax") graph_.logits = node.inputs.front();
+      if (node.type == "Softmax" && !node.inputs.empty() && node.inputs.front() != kNoTensor) graph_.logits = node.inputs.front();
     }
     return {};
   }

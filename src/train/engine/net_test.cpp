@@ -2,7 +2,9 @@
 // only.
 #include "train/engine/net.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 
@@ -11,7 +13,7 @@
 
 #include "engine/engine.h"
 #include "model/test_models.h"
-#include "train/engine/loss.h"
+#include "train/data/loss.h"
 #include "train/engine/weights_file.h"
 #include "zoo/zoo.h"
 
@@ -82,8 +84,16 @@ double distance(std::span<const float> a, std::span<const float> b) {
   return most;
 }
 
-// The large ones of the zoo (AlexNet, Inception, VGG, YOLO) have the same operators and take seconds and gigabytes.
-class ZooNets : public ::testing::TestWithParam<const char*> {};
+// The large ones have the same operators and take gigabytes: with TIDELINE_TEST_LARGE=1 all of the zoo is tried.
+std::vector<std::string> tried_networks() {
+  if (std::getenv("TIDELINE_TEST_LARGE") == nullptr)
+    return {"lenet5", "squeezenet", "shufflenet", "mobilenet-v1", "mobilenet-v2"};
+  std::vector<std::string> names;
+  for (const ZooEntry& entry : zoo_entries()) names.emplace_back(entry.name);
+  return names;
+}
+
+class ZooNets : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(ZooNets, AnswerAsOnnxRuntimeAndForAnyBatch) {
   const std::string file = zoo_model(GetParam(), 1).value();
@@ -111,12 +121,11 @@ TEST_P(ZooNets, AnswerAsOnnxRuntimeAndForAnyBatch) {
   EXPECT_LE(distance(rows.last(answer.size()), inference(*net, other)), 1e-4 * largest(answer));
 }
 
-INSTANTIATE_TEST_SUITE_P(Small, ZooNets, ::testing::Values("lenet5", "squeezenet", "shufflenet", "mobilenet-v1", "mobilenet-v2"),
-                         [](const auto& info) {
-                           std::string name = info.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Zoo, ZooNets, ::testing::ValuesIn(tried_networks()), [](const auto& info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
 
 const std::vector<std::int32_t> kLabels = {3, 1, 9, 0};
 
@@ -174,6 +183,33 @@ TEST(Net, SegmentsTrainAsTheWhole) {
     ASSERT_TRUE((*head)->backward({view(back->front())}));
     EXPECT_EQ(std::memcmp(parts->gradients().data(), whole->gradients().data(), whole->gradients().size_bytes()), 0) << cut;
   }
+}
+
+// What GPipe and synchronous SGD rest on: gradients of parts, each of its mean loss, average to that of the whole batch.
+TEST(Net, PartsOfABatchAverageToTheWhole) {
+  const auto net = load(zoo_model("lenet5", 4).value());
+  ASSERT_NE(net, nullptr);
+  constexpr std::size_t kRows = 12;
+  const Tensor batch = random_tensor("input", {kRows, 1, 32, 32}, 3);
+  std::vector<std::int32_t> labels;
+  for (std::size_t i = 0; i < kRows; ++i) labels.push_back(static_cast<std::int32_t>(i * 7 % 10));
+  const auto gradient = [&](std::size_t parts) {
+    net->clear_gradients();
+    const std::size_t rows = kRows / parts;
+    for (std::size_t k = 0; k < parts; ++k) {
+      const TensorSpec spec{"input", DType::kFloat32, {static_cast<std::int64_t>(rows), 1, 32, 32}};
+      const std::size_t bytes = batch.data.size() / parts;
+      auto pass = net->forward(net->to_logits(), {{&spec, batch.data.span().subspan(k * bytes, bytes)}}, {.training = true});
+      auto loss = cross_entropy(view((*pass)->outputs().front()), std::span(labels).subspan(k * rows, rows));
+      EXPECT_TRUE((*pass)->backward({view(loss->gradient)}));
+    }
+    std::vector<float> mean(net->gradients().begin(), net->gradients().end());
+    for (float& value : mean) value /= static_cast<float>(parts);
+    return mean;
+  };
+  const std::vector<float> whole = gradient(1);
+  ASSERT_GT(largest(whole), 0);
+  for (const std::size_t parts : {2U, 3U, 4U, 12U}) EXPECT_LE(distance(gradient(parts), whole), 2e-5 * largest(whole)) << parts;
 }
 
 // Cut across a diamond: two tensors cross, and both ways' gradients add up.

@@ -5,6 +5,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "base/text.h"
 
 namespace tideline::train {
@@ -52,9 +53,13 @@ Window window_of(const NetNode& node, const at::Tensor& x, Dims kernel) {
   const std::string automatic = node.text_or("auto_pad", "NOTSET");
   for (std::size_t i = 0; i < 2; ++i) {
     const std::int64_t size = x.size(static_cast<std::int64_t>(i) + 2);
-    const std::int64_t reach = (window.kernel[i] - 1) * window.dilation[i] + 1;
     const std::int64_t stride = window.stride[i];
-    if (stride < 1 || window.dilation[i] < 1 || window.kernel[i] < 1) throw Refusal{"a kernel, stride or dilation is below 1"};
+    const auto is_size = [](std::int64_t value, std::int64_t least) { return value >= least && value <= limits::kImageSideMax; };
+    if (!is_size(stride, 1) || !is_size(window.dilation[i], 1) || !is_size(window.kernel[i], 1) || !is_size(pads[i], 0) ||
+        !is_size(pads[i + 2], 0))
+      throw Refusal{fmt::format("a kernel, stride, dilation or padding is out of its range (up to {})", limits::kImageSideMax)};
+
+    const std::int64_t reach = (window.kernel[i] - 1) * window.dilation[i] + 1;
     if (automatic == "SAME_UPPER" || automatic == "SAME_LOWER") {
       const std::int64_t total = std::max<std::int64_t>(((size + stride - 1) / stride - 1) * stride + reach - size, 0);
       const std::int64_t less = total / 2;
@@ -81,25 +86,25 @@ at::Tensor padded(const at::Tensor& x, const Window& window, double value) {
 }
 
 at::Tensor conv(const Call& call) {
-  const at::Tensor& weight = call.in[1];
+  const at::Tensor& weight = call.in.at(1);
   if (weight.dim() != 4) throw Refusal{"convolutions of two dimensions train, others do not"};
-  const Window window = window_of(call.node, call.in[0], {weight.size(2), weight.size(3)});
-  const auto bias = call.has(2) ? c10::optional<at::Tensor>(call.in[2]) : c10::nullopt;
+  const Window window = window_of(call.node, call.in.at(0), {weight.size(2), weight.size(3)});
+  const auto bias = call.has(2) ? c10::optional<at::Tensor>(call.in.at(2)) : c10::nullopt;
   const std::int64_t group = call.node.integer_or("group", 1);
-  if (window.is_even()) return at::conv2d(call.in[0], weight, bias, window.stride, window.before, window.dilation, group);
-  return at::conv2d(padded(call.in[0], window, 0), weight, bias, window.stride, Dims{0, 0}, window.dilation, group);
+  if (window.is_even()) return at::conv2d(call.in.at(0), weight, bias, window.stride, window.before, window.dilation, group);
+  return at::conv2d(padded(call.in.at(0), window, 0), weight, bias, window.stride, Dims{0, 0}, window.dilation, group);
 }
 
 at::Tensor max_pool(const Call& call) {
-  const Window window = window_of(call.node, call.in[0], call.node.integers_or("kernel_shape", {}));
+  const Window window = window_of(call.node, call.in.at(0), call.node.integers_or("kernel_shape", {}));
   const bool is_plain = window.is_even() && 2 * window.before[0] <= window.kernel[0] && 2 * window.before[1] <= window.kernel[1];
-  if (is_plain) return at::max_pool2d(call.in[0], window.kernel, window.stride, window.before, window.dilation);
-  return at::max_pool2d(padded(call.in[0], window, -std::numeric_limits<double>::infinity()), window.kernel, window.stride,
+  if (is_plain) return at::max_pool2d(call.in.at(0), window.kernel, window.stride, window.before, window.dilation);
+  return at::max_pool2d(padded(call.in.at(0), window, -std::numeric_limits<double>::infinity()), window.kernel, window.stride,
                         Dims{0, 0}, window.dilation);
 }
 
 at::Tensor average_pool(const Call& call) {
-  const at::Tensor& x = call.in[0];
+  const at::Tensor& x = call.in.at(0);
   const Window window = window_of(call.node, x, call.node.integers_or("kernel_shape", {}));
   if (window.dilation != Dims{1, 1}) throw Refusal{"average pools with dilations do not train"};
   if (window.before == Dims{0, 0} && window.is_even()) return at::avg_pool2d(x, window.kernel, window.stride);
@@ -118,25 +123,25 @@ at::Tensor batch_norm(const Call& call) {
   if (call.in.size() < 5) throw Refusal{"scale, bias, mean and variance are expected"};
   const double epsilon = call.node.number_or("epsilon", 1e-5F);
   if (!call.mode.training)
-    return at::batch_norm(call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], false, 0, epsilon, false);
+    return at::batch_norm(call.in.at(0), call.in.at(1), call.in.at(2), call.in.at(3), call.in.at(4), false, 0, epsilon, false);
   // Torch's running variance is that of a sample; ONNX's is that of the population, so both are taken at full weight and mixed
   // here. ONNX's momentum is the part that stays.
-  at::Tensor mean = at::zeros_like(call.in[3]);
-  at::Tensor variance = at::zeros_like(call.in[4]);
-  at::Tensor y = at::batch_norm(call.in[0], call.in[1], call.in[2], mean, variance, true, 1.0, epsilon, false);
+  at::Tensor mean = at::zeros_like(call.in.at(3));
+  at::Tensor variance = at::zeros_like(call.in.at(4));
+  at::Tensor y = at::batch_norm(call.in.at(0), call.in.at(1), call.in.at(2), mean, variance, true, 1.0, epsilon, false);
   const at::NoGradGuard no_gradients;
   const double keep = call.node.number_or("momentum", 0.9F);
-  const auto count = static_cast<double>(call.in[0].numel() / call.in[0].size(1));
+  const auto count = static_cast<double>(call.in.at(0).numel() / call.in.at(0).size(1));
   // Not in place: the backward run has taken note of both.
   const at::Tensor population = count < 2 ? at::zeros_like(variance) : variance * ((count - 1) / count);
-  at::Tensor running_mean = call.in[3], running_variance = call.in[4];
+  at::Tensor running_mean = call.in.at(3), running_variance = call.in.at(4);
   running_mean.mul_(keep).add_(mean, 1 - keep);
   running_variance.mul_(keep).add_(population, 1 - keep);
   return y;
 }
 
 at::Tensor lrn(const Call& call) {
-  const at::Tensor& x = call.in[0];
+  const at::Tensor& x = call.in.at(0);
   const std::int64_t size = call.node.integer_or("size", 1);
   const double alpha = call.node.number_or("alpha", 1e-4F);
   const double beta = call.node.number_or("beta", 0.75F);
@@ -148,11 +153,11 @@ at::Tensor lrn(const Call& call) {
 }
 
 at::Tensor gemm(const Call& call) {
-  const at::Tensor a = call.node.integer_or("transA", 0) != 0 ? call.in[0].t() : call.in[0];
-  const at::Tensor b = call.node.integer_or("transB", 0) != 0 ? call.in[1].t() : call.in[1];
+  const at::Tensor a = call.node.integer_or("transA", 0) != 0 ? call.in.at(0).t() : call.in.at(0);
+  const at::Tensor b = call.node.integer_or("transB", 0) != 0 ? call.in.at(1).t() : call.in.at(1);
   const double alpha = call.node.number_or("alpha", 1);
   const double beta = call.node.number_or("beta", 1);
-  if (call.has(2)) return at::addmm(call.in[2], a, b, beta, alpha);
+  if (call.has(2)) return at::addmm(call.in.at(2), a, b, beta, alpha);
   const at::Tensor product = at::mm(a, b);
   return alpha == 1 ? product : product * alpha;
 }
@@ -161,10 +166,10 @@ at::Tensor clip(const Call& call) {
   c10::optional<at::Scalar> low, high;
   if (call.node.number.count("min") != 0) low = call.node.number.at("min");
   if (call.node.number.count("max") != 0) high = call.node.number.at("max");
-  if (call.has(1)) low = call.in[1].item();
-  if (call.has(2)) high = call.in[2].item();
-  if (!low && !high) return call.in[0];
-  return at::clamp(call.in[0], low, high);
+  if (call.has(1)) low = call.in.at(1).item();
+  if (call.has(2)) high = call.in.at(2).item();
+  if (!low && !high) return call.in.at(0);
+  return at::clamp(call.in.at(0), low, high);
 }
 
 at::Tensor reshape(const Call& call) {
@@ -174,13 +179,13 @@ at::Tensor reshape(const Call& call) {
   Dims shape = wanted.integers;
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] != 0) continue;
-    if (static_cast<std::int64_t>(i) >= call.in[0].dim()) throw Refusal{"a zero of the shape stands for no dimension"};
-    shape[i] = call.in[0].size(static_cast<std::int64_t>(i));
+    if (static_cast<std::int64_t>(i) >= call.in.at(0).dim()) throw Refusal{"a zero of the shape stands for no dimension"};
+    shape[i] = call.in.at(0).size(static_cast<std::int64_t>(i));
   }
   // Files of a fixed batch have it in their shapes: there it stands for the batch that came.
   const bool has_batch = call.graph.tensors[static_cast<std::size_t>(call.node.inputs[0])].has_batch;
-  if (has_batch && !shape.empty() && shape[0] > 0 && shape[0] == call.graph.declared_batch) shape[0] = call.in[0].size(0);
-  return call.in[0].reshape(shape);
+  if (has_batch && !shape.empty() && shape[0] > 0 && shape[0] == call.graph.declared_batch) shape[0] = call.in.at(0).size(0);
+  return call.in.at(0).reshape(shape);
 }
 
 at::Tensor flattened(const at::Tensor& x, std::int64_t axis) {
@@ -192,19 +197,19 @@ at::Tensor flattened(const at::Tensor& x, std::int64_t axis) {
 }
 
 at::Tensor softmax(const Call& call) {
-  if (call.graph.opset >= 13) return at::softmax(call.in[0], call.node.integer_or("axis", -1));
-  return at::softmax(flattened(call.in[0], call.node.integer_or("axis", 1)), 1).reshape(call.in[0].sizes());
+  if (call.graph.opset >= 13) return at::softmax(call.in.at(0), call.node.integer_or("axis", -1));
+  return at::softmax(flattened(call.in.at(0), call.node.integer_or("axis", 1)), 1).reshape(call.in.at(0).sizes());
 }
 
 at::Tensor transpose(const Call& call) {
   Dims order = call.node.integers_or("perm", {});
   if (order.empty())
-    for (std::int64_t i = call.in[0].dim(); i-- > 0;) order.push_back(i);
-  return call.in[0].permute(order);
+    for (std::int64_t i = call.in.at(0).dim(); i-- > 0;) order.push_back(i);
+  return call.in.at(0).permute(order);
 }
 
 at::Tensor space_to_depth(const Call& call) {
-  const at::Tensor& x = call.in[0];
+  const at::Tensor& x = call.in.at(0);
   const std::int64_t block = call.node.integer_or("blocksize", 1);
   if (x.dim() != 4 || block < 1 || x.size(2) % block != 0 || x.size(3) % block != 0)
     throw Refusal{"height and width must be multiples of the block"};
@@ -215,11 +220,11 @@ at::Tensor space_to_depth(const Call& call) {
 
 at::Tensor dropout(const Call& call) {
   double ratio = call.node.number_or("ratio", 0.5F);
-  if (call.has(1)) ratio = call.in[1].item().toDouble();
-  if (!call.mode.training || ratio <= 0) return call.in[0];
+  if (call.has(1)) ratio = call.in.at(1).item().toDouble();
+  if (!call.mode.training || ratio <= 0) return call.in.at(0);
   if (ratio >= 1) throw Refusal{"a ratio of 1 drops everything"};
-  const at::Tensor mask = at::empty_like(call.in[0].detach()).bernoulli_(1 - ratio, call.mode.random);
-  return call.in[0] * mask / (1 - ratio);
+  const at::Tensor mask = at::empty_like(call.in.at(0).detach()).bernoulli_(1 - ratio, call.mode.random);
+  return call.in.at(0) * mask / (1 - ratio);
 }
 
 at::Tensor apply(const Call& call) {

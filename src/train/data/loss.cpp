@@ -1,4 +1,4 @@
-#include "train/engine/loss.h"
+#include "train/data/loss.h"
 
 #include <algorithm>
 #include <cmath>
