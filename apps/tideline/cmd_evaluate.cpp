@@ -1,6 +1,7 @@
 // tideline evaluate: loss, accuracy and confusion of a classifier on a data set.
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -61,21 +62,29 @@ void print_evaluation(const Context& context, const train::Evaluation& result) {
                result.loss);
 }
 
-// What the model was trained with: by hand, or as its input section says.
-Result<train::EvaluateOptions> options_of(const EvaluateArguments& arguments) {
-  if (arguments.config.empty())
-    return train::EvaluateOptions{.mean = static_cast<float>(arguments.mean), .std = static_cast<float>(arguments.std)};
+Result<std::optional<InputSection>> section_of(const EvaluateArguments& arguments) {
+  if (arguments.config.empty()) return std::optional<InputSection>();
   TIDELINE_TRY(const std::string text, read_source(arguments.config, limits::kYamlFileBytesMax));
   TIDELINE_TRY(const ModelConfig config, parse_model_config(text, source_name(arguments.config)));
-  if (!config.input || config.input->channels != ChannelOrder::kGrey)
-    return Error{ErrorCode::kInvalidArgument,
-                 "evaluate takes mean and std from an input section with `channels: grey`; without one give --mean and --std"};
-  return train::EvaluateOptions{.mean = config.input->mean[0], .std = config.input->std[0]};
+  if (!config.input) return Error{ErrorCode::kInvalidArgument, source_name(arguments.config) + " has no input section"};
+  return config.input;
+}
+
+// What the model was trained with: by hand, or as its input section says.
+Result<train::EvaluateOptions> options_of(const EvaluateArguments& arguments, const std::optional<InputSection>& section) {
+  if (!section)
+    return train::EvaluateOptions{.mean = static_cast<float>(arguments.mean), .std = static_cast<float>(arguments.std)};
+  if (section->channels != ChannelOrder::kGrey && !arguments.data.starts_with("images:"))
+    return Error{
+        ErrorCode::kInvalidArgument,
+        "evaluate takes mean and std of bytes from an input section with `channels: grey`; give --mean and --std instead"};
+  return train::EvaluateOptions{.mean = section->mean[0], .std = section->std[0]};
 }
 
 Status run_evaluate(const Context& context, const EvaluateArguments& arguments) {
-  TIDELINE_TRY(const train::EvaluateOptions options, options_of(arguments));
-  TIDELINE_TRY(const train::DataSet data, train::read_data(arguments.data));
+  TIDELINE_TRY(const std::optional<InputSection> section, section_of(arguments));
+  TIDELINE_TRY(const train::EvaluateOptions options, options_of(arguments, section));
+  TIDELINE_TRY(const train::DataSet data, train::read_data(arguments.data, section ? &*section : nullptr));
   TIDELINE_TRY(const Model model, read_model(arguments.model, {}));
   TIDELINE_TRY(const auto engine, make_engine({.threads = arguments.threads}));
   Progress progress(context, "evaluating", data.size());
@@ -92,8 +101,10 @@ void add_evaluate_command(CLI::App& app, Context& context) {
   CLI::App& command = *app.add_subcommand("evaluate", "How well a classifier answers on a data set");
   const auto arguments = std::make_shared<EvaluateArguments>();
   command.add_option("model", arguments->model, "The ONNX file; \"-\": standard input")->required()->type_name("MODEL");
-  command.add_option("--data", arguments->data, "idx:PREFIX or npy:FOLDER")->required()->type_name("DATA");
-  command.add_option("--config", arguments->config, "model.yaml, whose input section says mean and std of grey pictures")
+  command.add_option("--data", arguments->data, "idx:PREFIX, npy:FOLDER, or images:FOLDER with --config")
+      ->required()
+      ->type_name("DATA");
+  command.add_option("--config", arguments->config, "model.yaml, whose input section says how pictures are prepared")
       ->type_name("FILE");
   command.add_option("--mean", arguments->mean, "Of bytes, which become (byte / 255 - mean) / std")->capture_default_str();
   command.add_option("--std", arguments->std, "See --mean")->capture_default_str();

@@ -85,7 +85,7 @@ TEST_F(Evaluate, RefusesWhatDoesNotFit) {
     EXPECT_EQ(outcome.exit_code, 3) << outcome.out;
     EXPECT_THAT(outcome.err, HasSubstr(why));
   };
-  refused(path("m.onnx") + " --data csv:x", "idx:PREFIX or npy:FOLDER");
+  refused(path("m.onnx") + " --data csv:x", "idx:PREFIX, npy:FOLDER or images:FOLDER");
   refused(path("m.onnx") + " --data npy:" + path("none"), "x.npy");
   const std::vector<std::int64_t> four_classes = {0, 1, 2, 3, 0};
   const std::vector<float> zeros(20);

@@ -1,13 +1,16 @@
 #include "train/data/data_set.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 
 #include <fmt/format.h>
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "input/input_steps.h"
 #include "platform/files.h"
 #include "tensor/npy.h"
 #include "train/data/idx.h"
@@ -76,9 +79,87 @@ std::vector<std::int64_t> sample_shape(const Tensor& samples) {
   return shape;
 }
 
+struct Picture {
+  std::string path;
+  std::int32_t label = 0;
+};
+
+bool is_picture(const std::filesystem::path& file) {
+  std::string end = file.extension().string();
+  std::transform(end.begin(), end.end(), end.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return end == ".jpg" || end == ".jpeg" || end == ".png";
+}
+
+// One folder for each class; both in the order of their names.
+Result<std::vector<Picture>> list_pictures(const std::string& folder) {
+  std::error_code status;
+  std::vector<std::string> classes;
+  for (auto it = std::filesystem::directory_iterator(folder, status); !status && it != std::filesystem::directory_iterator();
+       it.increment(status))
+    if (it->is_directory(status)) classes.push_back(it->path().filename().string());
+  if (status) return Error{ErrorCode::kNotFound, fmt::format("[data] cannot list '{}': {}", printable(folder), status.message())};
+  std::sort(classes.begin(), classes.end());
+  std::vector<Picture> pictures;
+  for (std::size_t label = 0; label < classes.size(); ++label) {
+    TIDELINE_TRY(const std::vector<std::string> files, list_files(folder + "/" + classes[label]));
+    const std::size_t before = pictures.size();
+    for (const std::string& file : files)
+      if (is_picture(file)) pictures.push_back({folder + "/" + classes[label] + "/" + file, static_cast<std::int32_t>(label)});
+    if (pictures.size() == before)
+      return data_error(
+          fmt::format("class '{}' of '{}' has no .jpg, .jpeg or .png file", printable(classes[label]), printable(folder)));
+  }
+  if (pictures.empty())
+    return data_error(fmt::format("'{}' has no folders; one folder of pictures for each class is expected", printable(folder)));
+  return pictures;
+}
+
+Result<Tensor> prepare_picture(const std::string& path, const InputSection& section) {
+  TIDELINE_TRY(const std::string file, read_file(path, limits::kImageFileBytesMax));
+  const TensorSpec encoded{"", DType::kUint8, {static_cast<std::int64_t>(file.size())}};
+  TensorView in{&encoded, std::as_bytes(std::span(file))};
+  Tensor made;
+  for (const InputStep step : {InputStep::kDecode, InputStep::kResize, InputStep::kNormalize}) {
+    auto next = run_input_step(step, section, in);
+    if (!next) return with_context(std::move(next).error(), fmt::format("'{}'", printable(path)));
+    made = std::move(next).value();
+    in = view(made);
+  }
+  return made;
+}
+
+Result<DataSet> read_pictures(const std::string& folder, const InputSection& section) {
+  TIDELINE_TRY(const std::vector<Picture> pictures, list_pictures(folder));
+  DataSet data;
+  std::size_t filled = 0;
+  for (const Picture& picture : pictures) {
+    TIDELINE_TRY(const Tensor one, prepare_picture(picture.path, section));
+    if (data.labels.empty()) {
+      data.samples.spec = one.spec;
+      data.samples.spec.shape.front() = static_cast<std::int64_t>(pictures.size());
+      TIDELINE_TRY(const Bytes bytes, byte_size(one.spec.dtype, data.samples.spec.shape));
+      data.samples.data = Buffer(bytes);
+    }
+    const bool fits = std::equal(one.spec.shape.begin() + 1, one.spec.shape.end(), data.samples.spec.shape.begin() + 1,
+                                 data.samples.spec.shape.end());
+    if (!fits)
+      return data_error(fmt::format("'{}' becomes {} and those before it another size: the input section must give one size",
+                                    printable(picture.path), describe(one.spec)));
+    std::memcpy(data.samples.data.data() + filled, one.data.data(), one.data.size());
+    filled += one.data.size();
+    data.labels.push_back(picture.label);
+  }
+  return data;
+}
+
 }  // namespace
 
-Result<DataSet> read_data(const std::string& where) {
+Result<DataSet> read_data(const std::string& where, const InputSection* section) {
+  if (where.starts_with("images:") && where.size() > 7) {
+    if (section == nullptr)
+      return data_error("pictures need an input section (model.yaml) that says their size, mean and std: give it with --config");
+    return read_pictures(where.substr(7), *section);
+  }
   DataSet data;
   Tensor labels;
   if (where.starts_with("idx:") && where.size() > 4) {
@@ -90,7 +171,7 @@ Result<DataSet> read_data(const std::string& where) {
     TIDELINE_TRY(data.samples, read_npy(folder + "/x.npy"));
     TIDELINE_TRY(labels, read_npy(folder + "/y.npy"));
   } else {
-    return data_error(fmt::format("data is idx:PREFIX or npy:FOLDER, not '{}'", printable(where)));
+    return data_error(fmt::format("data is idx:PREFIX, npy:FOLDER or images:FOLDER, not '{}'", printable(where)));
   }
   TIDELINE_TRY(data.labels, labels_from(labels, where));
   const TensorSpec& spec = data.samples.spec;

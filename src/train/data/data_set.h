@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "input/input_section.h"
 #include "tensor/tensor.h"
 
 namespace tideline::train {
@@ -24,9 +25,11 @@ struct DataSet {
 
 // "idx:PREFIX": PREFIX-images-idx3-ubyte and PREFIX-labels-idx1-ubyte, each with or without ".gz".
 // "npy:FOLDER": x.npy (uint8 or float32) and y.npy (any integer type).
-// kInvalidArgument when the words are neither, counts differ, there is no sample, or a label is negative; as the readers
-// otherwise.
-Result<DataSet> read_data(const std::string& where);
+// "images:FOLDER": a folder of JPEG and PNG files for each class, classes in the order of their names; `section` makes float32
+// samples of them, step by step as when the model serves.
+// kInvalidArgument when the words are none of these, counts differ, pictures come out in different sizes, there is no sample, or
+// a label is negative; as the readers otherwise.
+Result<DataSet> read_data(const std::string& where, const InputSection* section = nullptr);
 
 // How samples become a model's input.
 struct SampleForm {

@@ -1,6 +1,7 @@
 // Data files made here, and divisions held against what their rules promise.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <set>
 
@@ -8,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
+#include "base/limits.h"
 #include "platform/files.h"
 #include "platform/temp_folder.h"
 #include "tensor/npy.h"
@@ -122,6 +124,46 @@ TEST_F(DataFiles, ArraysAreTakenAsTheyAre) {
   EXPECT_THAT(read_data("npy:" + path(".")).error().message, HasSubstr("2 samples and 3 labels"));
   EXPECT_EQ(read_data("csv:" + path(".")).error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(read_data("idx:" + path("none")).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(DataFiles, PicturesOfAClassLieInAFolder) {
+  const char* third_party = std::getenv("TIDELINE_THIRD_PARTY");
+  if (third_party == nullptr) GTEST_SKIP() << "run by ctest, which says where the photographs are";
+  const auto photo = [&](const std::string& name) {
+    return read_file(std::string(third_party) + "/photos/" + name, limits::kImageFileBytesMax).value();
+  };
+  for (const char* folder : {"flowers", "buildings", "empty"}) ASSERT_TRUE(make_folders(path("p/") + folder));
+  write("p/flowers/b.JPG", photo("flower.jpg"));
+  write("p/flowers/a.jpg", photo("china.jpg"));
+  write("p/buildings/china.jpg", photo("china.jpg"));
+  write("p/buildings/notes.txt", "not a picture");
+  write("p/readme.jpg", "not in a class");
+  InputSection section;
+  section.width = 8;
+  section.height = 6;
+  section.mean = {0.5F, 0.5F, 0.5F};
+  EXPECT_THAT(read_data("images:" + path("p"), &section).error().message, HasSubstr("class 'empty'"));
+  write("p/empty/x.jpeg", photo("flower.jpg"));
+  const auto data = read_data("images:" + path("p"), &section);
+  ASSERT_TRUE(data) << data.error().message;
+  EXPECT_EQ(data->labels, (std::vector<std::int32_t>{0, 1, 2, 2}));
+  EXPECT_EQ(data->samples.spec.shape, (std::vector<std::int64_t>{4, 3, 6, 8}));
+  const std::size_t one = data->samples.data.size() / 4;
+  const auto* bytes = data->samples.data.data();
+  EXPECT_EQ(std::memcmp(bytes, bytes + 2 * one, one), 0);        // china twice
+  EXPECT_EQ(std::memcmp(bytes + one, bytes + 3 * one, one), 0);  // flower twice
+  EXPECT_NE(std::memcmp(bytes, bytes + one, one), 0);
+  const std::vector<std::uint32_t> rows = {3};
+  const auto batch = make_batch(*data, rows, {.shape = {3, 6, 8}});
+  ASSERT_TRUE(batch) << batch.error().message;
+  EXPECT_EQ(std::memcmp(batch->data.data(), bytes + 3 * one, one), 0);
+
+  EXPECT_THAT(read_data("images:" + path("p")).error().message, HasSubstr("--config"));
+  EXPECT_EQ(read_data("images:" + path("none"), &section).error().code, ErrorCode::kNotFound);
+  section.width = section.height = 0;
+  section.follow = FollowSize{.shortest = 8, .multiple = 1, .longest = 64};
+  write("p/flowers/c.png", "no picture");
+  EXPECT_THAT(read_data("images:" + path("p"), &section).error().message, HasSubstr("c.png"));
 }
 
 std::vector<std::int32_t> some_labels(std::size_t count, std::int32_t classes) {
