@@ -5,6 +5,7 @@
 #   make fuzz    every fuzz target for FUZZ_SECONDS (60) each
 #   make dev     debug build with sanitizers, and its unit tests
 #   make fmt     formats the sources;  make tidy  checks the rules of CONTRIBUTING.md
+# Without training (and its libtorch): make test CMAKE_ARGS=-DTIDELINE_TRAIN=OFF
 # A user's own ONNX Runtime: make build CMAKE_ARGS=-DONNXRUNTIME_ROOT=/opt/onnxruntime
 .PHONY: build demo test bench fuzz dev tsan fmt tidy clean setup
 .DEFAULT_GOAL := build
@@ -23,7 +24,11 @@ build: setup
 demo: build
 	@tools/demo
 
-test: build
+# Training needs libtorch, which nothing else does: the tests want it unless CMAKE_ARGS leaves training out.
+test:
+	@tools/setup $(if $(findstring TIDELINE_TRAIN=OFF,$(CMAKE_ARGS)),,test)
+	@cmake --preset release -Wno-dev -DTIDELINE_TRAIN=ON $(CMAKE_ARGS) >build/configure.log || { cat build/configure.log; exit 1; }
+	@cmake --build --preset release -j $(JOBS)
 	@ctest --preset release -j $(JOBS) --output-on-failure --no-tests=error
 
 bench: setup

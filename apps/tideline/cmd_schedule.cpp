@@ -286,6 +286,10 @@ Status run_queueing(Context& context, const ScheduleOptions& options, const Inst
     fmt::print("{}", write_queueing(schedule));
     return {};
   }
+  if (is_csv(context)) {
+    print_table(context, task_table(schedule.grants));
+    return {};
+  }
   fmt::print("policy      {} (queueing model, {} arrivals, cloud {:.0f} GFLOP/s per task)\n", schedule.policy, options.arrivals,
              options.cloud_gflop_s);
   print_admitted(*report, instance.tasks.size(), answer.elapsed, schedule.upper_bound);

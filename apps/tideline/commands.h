@@ -18,6 +18,7 @@ void add_profile_command(CLI::App& app, Context& context);
 void add_calibrate_command(CLI::App& app, Context& context);
 void add_codec_command(CLI::App& app, Context& context);
 void add_config_command(CLI::App& app, Context& context);
+void add_evaluate_command(CLI::App& app, Context& context);
 void add_run_command(CLI::App& app, Context& context);
 void add_local_command(CLI::App& app, Context& context);
 void add_node_command(CLI::App& app, Context& context);
