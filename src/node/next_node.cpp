@@ -147,7 +147,11 @@ void NextNodes::stop() {
   while (true) {
     {
       const std::lock_guard lock(state_->mutex);
-      if (state_->alive == 0) return;
+      if (state_->alive == 0) {
+        // What remembers a node that is gone keeps its burial, and that this state.
+        state_->all.clear();
+        return;
+      }
     }
     shut_down();
     take_apart();

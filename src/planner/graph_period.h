@@ -56,7 +56,7 @@ struct GraphPeriodOptions {
 
 struct GraphPeriod {
   double period = 0;
-  double bound = 0;                 // no answer is better; equal to `period`: it is the best
+  double bound = 0;  // no answer is better; equal to `period`: it is the best
   // [op], in the order of the parts; of a line: its position. Empty, and `period` what was asked to be below, when nothing was
   // found and it is not proven that there is nothing.
   std::vector<std::uint32_t> part;

@@ -456,7 +456,23 @@ TEST_F(PlanCli, RefusesQuestionsWithASentence) {
   refused(site + " --planner aaiot", 3, "labels");
   refused(site + " --pairs", 3, "--pairs");
   refused("plan --table " + table("alexnet.json") + " --objective energy", 3, "compute_w");
-  refused("plan --table " + table("diamond.json") + " --objective period", 3, "edges");
+  const std::string graph = "plan --table " + table("diamond.json");
+  refused(graph + " --pareto latency,period", 3, "edges");
+  refused(graph + " --limit latency=1s", 3, "edges");
+  refused(graph + " --objective accuracy", 3, "edges");
+  refused(graph + " --objective period --planner labels", 3, "down-sets");
+}
+
+TEST_F(PlanCli, ThePeriodOfAGraphHasItsBound) {
+  const std::string graph = "plan --table " + table("diamond.json") + " --objective period";
+  const Outcome outcome = run(graph + " -o json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto answer = nlohmann::json::parse(outcome.out);
+  const auto best = nlohmann::json::parse(run(graph + " --planner exhaustive -o json").out);
+  EXPECT_EQ(answer["planner"], "down-sets");
+  EXPECT_NEAR(answer["period_ms"].get<double>(), best["period_ms"].get<double>(), 1e-9);
+  EXPECT_EQ(answer["bound"], answer["period_ms"]);
+  EXPECT_THAT(run(graph).out, HasSubstr("proven"));
 }
 
 }  // namespace

@@ -200,7 +200,7 @@ TEST_P(Gradients, AreThoseOfCentralDifferences) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Operators, Gradients, ::testing::Range<std::size_t>(0, cases().size()),
-                         [](const auto& info) { return cases()[info.param].name + std::to_string(info.param); });
+                         [](const auto& tried) { return cases()[tried.param].name + std::to_string(tried.param); });
 
 }  // namespace
 }  // namespace tideline::train

@@ -121,8 +121,8 @@ TEST_P(ZooNets, AnswerAsOnnxRuntimeAndForAnyBatch) {
   EXPECT_LE(distance(rows.last(answer.size()), inference(*net, other)), 1e-4 * largest(answer));
 }
 
-INSTANTIATE_TEST_SUITE_P(Zoo, ZooNets, ::testing::ValuesIn(tried_networks()), [](const auto& info) {
-  std::string name = info.param;
+INSTANTIATE_TEST_SUITE_P(Zoo, ZooNets, ::testing::ValuesIn(tried_networks()), [](const auto& tried) {
+  std::string name = tried.param;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });
