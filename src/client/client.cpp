@@ -126,9 +126,10 @@ ClusterClient::Way ClusterClient::way_to(std::size_t node) {
 
 Result<std::shared_ptr<Peer>> ClusterClient::peer(std::size_t node, SteadyTime deadline) {
   const Node& entry = cluster_.nodes[node];
-  deadline = std::min(deadline, deadline_in(connect_timeout_));
   Slot& slot = peers_[node];
   std::unique_lock lock(mutex_);
+  if (!slot.connecting && slot.peer && slot.peer->alive()) return slot.peer;
+  deadline = std::min(deadline, deadline_in(connect_timeout_));
   if (!connected_.wait_until(lock, deadline, [&] { return !slot.connecting; }))
     return Error{ErrorCode::kDeadlineExceeded, fmt::format("[client] node '{}' did not answer before the deadline", entry.name)};
   if (slot.peer && slot.peer->alive()) return slot.peer;

@@ -41,29 +41,32 @@ void RunLine::give_back(std::uint64_t bytes) {
 
 template <class Ready>
 void RunLine::serve(std::unique_lock<std::mutex>& lock, SteadyTime until, Ready ready) {
-  while (!ready() && !ended_ && Clock::now() < until) {
+  while (!ready() && !ended_) {
     if (reading_) {
-      changed_.wait_until(lock, until);
+      if (changed_.wait_until(lock, until) == std::cv_status::timeout) return;
       continue;
     }
     reading_ = true;
     lock.unlock();
-    read_one(until);
+    const bool in_time = read_one(until);
     lock.lock();
     reading_ = false;
     changed_.notify_all();
+    // A peer that sends without an end must not keep us beyond the time either.
+    if (!in_time || (!ready() && Clock::now() >= until)) return;
   }
 }
 
-void RunLine::read_one(SteadyTime deadline) {
+bool RunLine::read_one(SteadyTime deadline) {
   try {
     auto frame = channel_->receive(deadline);
-    if (!frame && frame.error().code == ErrorCode::kDeadlineExceeded) return;
+    if (!frame && frame.error().code == ErrorCode::kDeadlineExceeded) return false;
     const Status done = frame ? dispatch(*frame) : Status(frame.error());
     if (!done) end(done.error());
   } catch (const std::exception&) {
     end(Error{ErrorCode::kOverloaded, "[peer] out of memory while an answer was read"});
   }
+  return true;
 }
 
 Status RunLine::dispatch(const Frame& frame) {
@@ -118,7 +121,7 @@ Status RunLine::dispatch(const Frame& frame) {
     return channel_->skip_payload(frame, deadline_in(limits::kRequestDeadlineDefault));
   }
   Status connection;
-  const auto received = [&]() -> Result<wire::RunResult> {
+  auto received = [&]() -> Result<wire::RunResult> {
     auto result = decode<wire::RunResult>(frame);
     if (result && result->epoch != call->epoch)
       result = strange(fmt::format("answered for plan {} instead of {}", result->epoch, call->epoch));
@@ -138,7 +141,7 @@ Status RunLine::dispatch(const Frame& frame) {
   // Sending may be over only now, by this thread's view.
   const SteadyTime sent = call->sent == SteadyTime{} ? arrived : std::min(call->sent, arrived);
   call->timing = {sent - call->began, arrived - sent, now - arrived, now - call->began};
-  call->result = received;
+  call->result = std::move(received);
   call->receiving = false;
   changed_.notify_all();
   return connection;

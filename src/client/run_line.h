@@ -63,7 +63,8 @@ class RunLine {
   // Reads for all, or waits for who reads, until `ready` or `until`. With the lock, but not while it waits.
   template <class Ready>
   void serve(std::unique_lock<std::mutex>& lock, SteadyTime until, Ready ready);
-  void read_one(SteadyTime deadline);
+  // False when nothing came in time.
+  bool read_one(SteadyTime deadline);
   Status dispatch(const Frame& frame);
   bool has_room(std::uint64_t bytes) const;  // with mutex_
   void give_back(std::uint64_t bytes);       // with mutex_

@@ -27,6 +27,12 @@ BufferPool::Lent BufferPool::take(std::size_t bytes) {
   };
   const auto loan = std::make_shared<Loan>();
   loan->state = state_;
+  const auto count = [&](Figures& figures) {  // with the mutex
+    loan->counted = true;
+    figures.in_use_max = std::max(figures.in_use_max, ++figures.in_use);
+    figures.in_use_bytes += loan->buffer.size();
+    figures.in_use_bytes_max = std::max(figures.in_use_bytes_max, figures.in_use_bytes);
+  };
   {
     const std::lock_guard lock(state_->mutex);
     state_->asked = true;
@@ -40,14 +46,13 @@ BufferPool::Lent BufferPool::take(std::size_t bytes) {
       *best = std::move(state_->free.back());
       state_->free.pop_back();
     }
+    if (loan->buffer.size() >= bytes) count(state_->figures);
   }
-  if (loan->buffer.size() < bytes) loan->buffer = Buffer(bytes);
-  const std::lock_guard lock(state_->mutex);
-  Figures& figures = state_->figures;
-  loan->counted = true;
-  figures.in_use_max = std::max(figures.in_use_max, ++figures.in_use);
-  figures.in_use_bytes += loan->buffer.size();
-  figures.in_use_bytes_max = std::max(figures.in_use_bytes_max, figures.in_use_bytes);
+  if (!loan->counted) {
+    loan->buffer = Buffer(bytes);
+    const std::lock_guard lock(state_->mutex);
+    count(state_->figures);
+  }
   return {loan->buffer.span().first(bytes), loan};
 }
 

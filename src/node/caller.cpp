@@ -51,8 +51,10 @@ std::uint64_t Caller::received_bytes() const {
 
 Result<CancelToken> Caller::begin(const void* connection, std::uint64_t id) {
   const std::lock_guard lock(mutex_);
-  const SteadyTime now = std::chrono::steady_clock::now();
-  while (!early_cancels_.empty() && early_cancels_.front().until < now) early_cancels_.pop_front();
+  if (!early_cancels_.empty()) {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    while (!early_cancels_.empty() && early_cancels_.front().until < now) early_cancels_.pop_front();
+  }
   const auto early = std::find_if(early_cancels_.begin(), early_cancels_.end(), [&](const auto& e) { return e.id == id; });
   if (early != early_cancels_.end()) {
     early_cancels_.erase(early);

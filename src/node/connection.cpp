@@ -18,6 +18,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kAnswerTimeout{30'000};
 constexpr std::chrono::milliseconds kFarewell{200};
+// So many frames in a row that were there already are no chance: more than one request is under way.
+constexpr unsigned kAheadOfAnswers = 3;
 // Of one tensor's bytes: longer than any request waits, since to break off ends the connection for all of them.
 constexpr std::chrono::milliseconds kReceiveTimeout{30'000};
 // Of a message that is forwarded: loading a segment takes long.
@@ -261,15 +263,16 @@ Status NodeConnection::handle_control(const Frame& frame) {
 }
 
 void NodeConnection::serve_data() {
+  // Frames in a row that were there already, which means that they were sent before the last one was answered, or by a caller
+  // that is quick. On a slow link they come while an earlier one is under way.
+  unsigned ahead = 0;
   while (!core_.stopping) {
     upstream_->wait_for_room();
-    // A frame that is there already was sent before the last one was answered. On a slow link it comes while an earlier one is
-    // under way.
     auto frame = channel_.receive(Clock::now());
-    const bool was_there = frame.has_value();
+    ahead = frame ? std::min(ahead + 1, kAheadOfAnswers) : 0;
     if (!frame && frame.error().code == ErrorCode::kDeadlineExceeded)
       frame = channel_.receive(deadline_in(core_.options.idle_timeout));
-    const bool pipelined = was_there || upstream_->has_more();
+    const bool pipelined = ahead == kAheadOfAnswers || upstream_->has_more();
     if (!frame) {
       if (frame.error().code == ErrorCode::kDeadlineExceeded && (caller_->beats() || upstream_->busy())) continue;
       if (frame.error().code == ErrorCode::kCorrupt) {

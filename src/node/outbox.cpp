@@ -43,14 +43,14 @@ void Outbox::post(std::unique_ptr<Outgoing> message) {
     lock.lock();
     if (!sent) channel_.shutdown();  // close() waits for us
     sending_ = false;
-    changed_.notify_all();
+    wake();
     return;
   }
   if (!closed_) {
     try {
       if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
       queue_.push_back(std::move(message));
-      changed_.notify_all();
+      wake();
       return;
     } catch (const std::exception&) {
       // No thread or no memory to wait with.
@@ -64,7 +64,7 @@ void Outbox::post(std::unique_ptr<Outgoing> message) {
 void Outbox::run() {
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [&] { return closed_ || (!sending_ && !queue_.empty() && may_send(*queue_.front())); });
+    queued_.wait(lock, [&] { return closed_ || (!sending_ && !queue_.empty() && may_send(*queue_.front())); });
     if (closed_) return;
     std::unique_ptr<Outgoing> message = std::move(queue_.front());
     queue_.pop_front();
@@ -81,8 +81,13 @@ void Outbox::run() {
     lock.lock();
     if (!sent) channel_.shutdown();  // close() waits for us
     sending_ = false;
-    changed_.notify_all();
+    wake();
   }
+}
+
+void Outbox::wake() {
+  if (closed_ || !queue_.empty()) queued_.notify_one();
+  changed_.notify_all();
 }
 
 void Outbox::grant(std::uint32_t requests, std::uint64_t bytes) {
@@ -93,7 +98,7 @@ void Outbox::grant(std::uint32_t requests, std::uint64_t bytes) {
   credit_requests_ = std::min(credit_requests_ + requests, limits::kCreditRequestsMax);
   credit_bytes_ = std::min(credit_bytes_ + bytes, limits::kCreditBytesMax);
   granted_bytes_ = std::min(granted_bytes_ + bytes, limits::kCreditBytesMax);
-  changed_.notify_all();
+  wake();
 }
 
 void Outbox::give_back(std::uint64_t bytes) {
@@ -101,7 +106,7 @@ void Outbox::give_back(std::uint64_t bytes) {
   credit_requests_ = std::min(credit_requests_ + 1, limits::kCreditRequestsMax);
   // No more than there was: one that was larger than everything took only that.
   credit_bytes_ = std::min(credit_bytes_ + std::min(bytes, granted_bytes_), granted_bytes_);
-  changed_.notify_all();
+  wake();
 }
 
 void Outbox::wait_below(std::size_t messages) {
@@ -121,7 +126,7 @@ void Outbox::expire(SteadyTime now) {
         ++it;
       }
     }
-    changed_.notify_all();
+    wake();
   }
   for (auto& [message, reason] : over) message->dropped(reason);
 }
@@ -135,7 +140,7 @@ void Outbox::close() {
     if (!std::exchange(closed_, true)) channel_.shutdown();
     left.swap(queue_);
     thread.swap(thread_);
-    changed_.notify_all();
+    wake();
     changed_.wait(lock, [&] { return !sending_; });
   }
   if (thread.joinable()) thread.join();

@@ -59,12 +59,14 @@ class Outbox {
   bool may_send(const Outgoing& message) const;  // with mutex_
   void take_credit(const Outgoing& message);     // with mutex_
   void run();
+  void wake();  // with mutex_: something has changed that somebody may wait for
 
   Channel& channel_;
   const bool limited_;
   mutable std::mutex mutex_;
   // Guarded by mutex_:
   std::condition_variable changed_;
+  std::condition_variable queued_;  // of the thread alone, so that messages that never wait do not wake it
   std::deque<std::unique_ptr<Outgoing>> queue_;
   std::uint32_t credit_requests_ = 0;
   std::uint64_t credit_bytes_ = 0;

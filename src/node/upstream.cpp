@@ -42,8 +42,9 @@ Result<CancelToken> Upstream::begin(std::uint64_t id, std::uint64_t bytes) {
   std::vector<Due> due;
   {
     const std::lock_guard lock(mutex_);
-    out_[id] = {std::min(bytes, wire::kCreditBytes), false};
-    out_bytes_ += out_[id].bytes;
+    const std::uint64_t room = std::min(bytes, wire::kCreditBytes);
+    out_[id] = {room, false};
+    out_bytes_ += room;
     ++in_queue_;
     ++unanswered_;
     ++under_way_;
@@ -63,8 +64,14 @@ void Upstream::end(std::uint64_t id) {
       out_bytes_ -= found->second.bytes;
       out_.erase(found);
     }
+    if (computing_ == id) free_turn();
     changed_.notify_all();
   }
+}
+
+void Upstream::free_turn() {
+  computing_.reset();
+  if (!queue_.empty()) queued_.notify_one();
 }
 
 void Upstream::answered() {
@@ -136,7 +143,7 @@ void Upstream::post(std::unique_ptr<Request> request, bool answered, bool may_ru
       if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
       queue_.push_back({std::move(request), answered});
       answered_waiting_ += answered ? 1 : 0;
-      changed_.notify_all();
+      queued_.notify_one();
       return;
     } catch (const std::exception&) {
       // No thread to be had: in turn, on this one.
@@ -148,29 +155,30 @@ void Upstream::post(std::unique_ptr<Request> request, bool answered, bool may_ru
     lock.unlock();
     return Request::fail(std::move(request), Error{ErrorCode::kDisconnected, "[node] the caller is gone"});
   }
-  computing_ = true;
+  run_in_turn(lock, std::move(request));
+}
+
+void Upstream::run_in_turn(std::unique_lock<std::mutex>& lock, std::unique_ptr<Request> request) {
+  computing_ = request->id();
+  const std::uint64_t turn = ++turn_;
   lock.unlock();
   execute(std::move(request));
   lock.lock();
-  computing_ = false;
+  // Answered, it has given its turn back already, and another may have it.
+  if (turn == turn_ && computing_) free_turn();
   changed_.notify_all();
 }
 
 void Upstream::run() {
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [&] { return closed_ || (!computing_ && !queue_.empty()); });
+    queued_.wait(lock, [&] { return closed_ || (!computing_ && !queue_.empty()); });
     if (closed_) return;
     Waiting next = std::move(queue_.front());
     queue_.pop_front();
     if (next.answered) --answered_waiting_;
-    computing_ = true;
     changed_.notify_all();
-    lock.unlock();
-    execute(std::move(next.request));
-    lock.lock();
-    computing_ = false;
-    changed_.notify_all();
+    run_in_turn(lock, std::move(next.request));
   }
 }
 
@@ -193,6 +201,7 @@ void Upstream::close() {
     left.swap(queue_);
     thread.swap(thread_);
     changed_.notify_all();
+    queued_.notify_all();
   }
   if (thread.joinable()) thread.join();
   for (Waiting& waiting : left)

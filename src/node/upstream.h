@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -58,6 +59,11 @@ class Upstream {
 
  private:
   void run();
+  // With mutex_. Gives the turn to whoever waits for it.
+  void free_turn();
+  // Runs it without the mutex, which `lock` holds before and after. The turn ends with the request's answer, if it is answered
+  // here, else when it has been passed on: a caller that is quick finds it free.
+  void run_in_turn(std::unique_lock<std::mutex>& lock, std::unique_ptr<Request> request);
   // What has left and is to be given back now: when the peer has little credit.
   struct Due {
     std::uint64_t id;
@@ -75,6 +81,8 @@ class Upstream {
   mutable std::mutex mutex_;
   // Guarded by mutex_:
   std::condition_variable changed_;
+  // Of the thread alone, which would otherwise be woken by every request that it has nothing to do with.
+  std::condition_variable queued_;
   struct Out {
     std::uint64_t bytes = 0;
     bool left = false;  // passed on; its credit not yet given back
@@ -90,7 +98,8 @@ class Upstream {
   };
   std::deque<Waiting> queue_;
   std::size_t answered_waiting_ = 0;
-  bool computing_ = false;
+  std::optional<std::uint64_t> computing_;  // the request whose turn it is
+  std::uint64_t turn_ = 0;
   bool closed_ = false;
   std::thread thread_;
 };
