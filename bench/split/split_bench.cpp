@@ -184,7 +184,8 @@ void bench_loopback() {
   fmt::print(
       "### Split over three unshaped loopback nodes, over the unsplit model\n\nThree parts of equal FLOPs, one thread each; the "
       "unsplit model "
-      "runs in the caller's process, alternating. Medians.\n\n| model | unsplit | split | ratio |\n|---|---|---|---|\n");
+      "runs in the caller's process, alternating. Medians.\n\n| model | unsplit | split | of it computing | computing over "
+      "unsplit | ratio |\n|---|---|---|---|---|---|\n");
   for (const char* name : {"resnet50", "vgg16", "mobilenet-v2"}) {
     Prepared prepared = prepare_zoo(name);
     Running running(make_cluster(3, 1e9, Millis(0), {}), LinkEmulation::kNone);
@@ -192,6 +193,7 @@ void bench_loopback() {
     Unsplit whole = need(Unsplit::load(prepared));
     std::vector<double> unsplit_ms;
     std::vector<double> split_ms;
+    std::vector<double> compute_ms;
     const int repetitions = std::strcmp(name, "vgg16") == 0 ? 15 : 40;
     for (int i = 0; i < repetitions + 3; ++i) {
       const double unsplit = prepared.run_whole(whole);
@@ -199,9 +201,13 @@ void bench_loopback() {
       if (i < 3) continue;
       unsplit_ms.push_back(unsplit);
       split_ms.push_back(answer.latency.count());
+      double computing = 0;
+      for (const StageReport& stage : answer.stages) computing += stage.compute.count();
+      compute_ms.push_back(computing);
     }
-    fmt::print("| {} | {:.1f} ms | {:.1f} ms | **{:.3f}** |\n", name, median(unsplit_ms), median(split_ms),
-               median(split_ms) / median(unsplit_ms));
+    const double unsplit = median(unsplit_ms);
+    fmt::print("| {} | {:.2f} ms | {:.2f} ms | {:.2f} ms | {:.3f} | **{:.3f}** |\n", name, unsplit, median(split_ms),
+               median(compute_ms), median(compute_ms) / unsplit, median(split_ms) / unsplit);
   }
   fmt::print("\n");
 }
