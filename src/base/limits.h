@@ -192,6 +192,67 @@ inline constexpr std::chrono::milliseconds kHeartbeatPeriod{250};
 inline constexpr int kHeartbeatsMissedMax = 3;
 
 static_assert(kNodeConnectionsPerAddressMax < kNodeConnectionsMax);
+
+// Planning and measuring ---------------------------------------------------------------------------------------------
+// Sets of devices are numbers, and all of them are looked at.
+inline constexpr std::size_t kPipelineDevicesMax = 16;
+// 64 MB of latencies.
+inline constexpr std::size_t kPipelineStatesMax = 8'000'000;
+// Of the walk's recursion, and of sets that all have a bit for each op.
+inline constexpr std::uint32_t kGraphPeriodOpsMax = 4096;
+// 200 MB of choices.
+inline constexpr std::size_t kRouteStatesMax = 100'000'000;
+// Placements and codecs together that the referee looks at: some seconds.
+inline constexpr std::uint64_t kRefereeCodingsMax = 1'000'000;
+// 600 MB of numbers in one layer.
+inline constexpr std::size_t kLabelNumbersMax = 75'000'000;
+// Links times codecs of a search: some hundred megabytes of labels.
+inline constexpr std::size_t kWalkHopsMax = 200'000;
+// Some seconds.
+inline constexpr std::size_t kRefereeWalksMax = 2'000'000;
+// So that no table overflows the stack; far above what the limit on walks lets through.
+inline constexpr std::size_t kRefereeOpsMax = 64;
+// A few seconds.
+inline constexpr std::uint64_t kExhaustivePlacementsMax = 1'000'000;
+// About two seconds for a table.
+inline constexpr std::uint64_t kExhaustiveVisitsMax = 200'000'000;
+// Bounds that keep every sum and quotient finite: a petasecond, an exabyte, a byte in eleven days.
+inline constexpr double kTableTimeMsMax = 1e15;
+inline constexpr double kTableBytesMax = 1e18;
+inline constexpr double kTableBytesPerSecondMin = 1e-6;
+inline constexpr double kTableBytesPerSecondMax = 1e18;
+inline constexpr double kTableWattsMax = 1e9;
+inline constexpr double kTableRatioMax = 1e3;
+// Every two of some hundred devices; every codec multiplies the hops of a search.
+inline constexpr std::size_t kTableLinksMax = 20'000;
+inline constexpr std::size_t kTableCodecsMax = 64;
+inline constexpr std::size_t kTableEdgesMax = 4 * kOpsMax;
+// Any five devices that are all joined, and any tree: some tenths of a second for a graph of a thousand ops.
+inline constexpr std::size_t kGraphRoutesMax = 500;
+// About a second.
+inline constexpr std::size_t kGraphPlacementsMax = 5'000'000;
+// A second or two, and some hundred megabytes.
+inline constexpr std::size_t kMinCutVariablesMax = 200'000;
+// 400 MB.
+inline constexpr std::size_t kSegmentStatesMax = 10'000'000;
+// A second or two.
+inline constexpr double kPairStepsMax = 5e7;
+// How much is looked at before the walks are narrowed to those that visit no device twice: some tenths of a second.
+inline constexpr std::size_t kSplitLabelsMax = 500'000;
+// Counts and dimensions of operators, so that no product of two overflows unnoticed.
+inline constexpr std::int64_t kCalibrationCountMax = std::int64_t{1} << 60;
+inline constexpr std::int64_t kCalibrationDimensionMax = std::int64_t{1} << 40;
+// Times beyond a day, in milliseconds, are damage.
+inline constexpr double kProfileMillisMax = 86'400'000;
+// Beyond a petabyte a profile is damage.
+inline constexpr std::int64_t kProfileBytesMax = std::int64_t{1} << 50;
+// A trace has about 400 bytes for each kernel and run.
+inline constexpr std::uint64_t kKernelTraceBytesMax = std::uint64_t{1} << 30;
+// 200 MB of samples.
+inline constexpr std::uint64_t kSimulationSamplesMax = 50'000'000;
+// Lengths in pixels: nothing real is longer than the largest picture's side, and no product of a few of them overflows.
+inline constexpr double kBoxLengthMax = 1e6;
+
 // Clusters on one machine (tideline local) -----------------------------------------------------------------------------
 // One network of a /16 each.
 inline constexpr int kLocalClustersMax = 64;

@@ -20,8 +20,6 @@ constexpr std::array<std::string_view, 8> kKinds{"sigmoid",   "softmax", "argmax
 constexpr std::array<std::string_view, 7> kFormats{"yolov2", "yolov3", "yolov5", "yolox", "yolov8", "rows", "ssd"};
 constexpr std::array<std::string_view, 3> kScores{"softmax", "sigmoid", "none"};
 
-// Lengths in pixels: nothing real is longer than the largest picture's side, and no product of a few of them overflows.
-constexpr double kLengthMax = 1e6;
 constexpr double kLengthMin = 1e-3;
 
 Result<std::size_t> read_word(const YamlNode& node, std::span<const std::string_view> words) {
@@ -95,7 +93,7 @@ Status read_anchors(const YamlNode& node, OutputStep& step) {
       return head.error(fmt::format("expected 1 to {} anchors, each [width, height]", limits::kBoxAnchorsMax));
     std::vector<std::array<double, 2>> anchors;
     for (const YamlNode& pair : pairs) {
-      TIDELINE_TRY(const std::vector<double> sides, read_numbers(pair, kLengthMin, kLengthMax, 2));
+      TIDELINE_TRY(const std::vector<double> sides, read_numbers(pair, kLengthMin, limits::kBoxLengthMax, 2));
       if (sides.size() != 2) return pair.error("expected [width, height] in pixels of the model's input");
       anchors.push_back({sides[0], sides[1]});
     }
@@ -105,7 +103,7 @@ Status read_anchors(const YamlNode& node, OutputStep& step) {
 }
 
 Status read_strides(const YamlNode& node, OutputStep& step) {
-  TIDELINE_TRY(step.strides, read_numbers(node, kLengthMin, kLengthMax, limits::kOutputTensorsMax));
+  TIDELINE_TRY(step.strides, read_numbers(node, kLengthMin, limits::kBoxLengthMax, limits::kOutputTensorsMax));
   if (step.strides.empty()) return node.error("expected one number for each scale");
   return {};
 }
@@ -119,8 +117,8 @@ Status read_priors(const YamlNode& node, OutputStep& step) {
     TIDELINE_TRY(YamlMap map, each.map());
     PriorMap prior;
     TIDELINE_TRY(prior.cells, read_size(map.required("cells"), limits::kImageSideMax));
-    TIDELINE_TRY(prior.min, read_number(map.required("min"), kLengthMin, kLengthMax));
-    TIDELINE_CHECK_OK(read_optional(map.optional("max"), kLengthMin, kLengthMax, prior.max));
+    TIDELINE_TRY(prior.min, read_number(map.required("min"), kLengthMin, limits::kBoxLengthMax));
+    TIDELINE_CHECK_OK(read_optional(map.optional("max"), kLengthMin, limits::kBoxLengthMax, prior.max));
     if (const YamlNode ratios = map.optional("ratios"); ratios.present()) {
       TIDELINE_TRY(prior.ratios, read_numbers(ratios, 1e-2, 1e2, limits::kBoxAnchorsMax));
     }
@@ -170,7 +168,7 @@ Status read_text_boxes(YamlMap& map, OutputStep& step) {
   TIDELINE_CHECK_OK(read_optional(map.optional("value"), 0, 1, step.value));
   TIDELINE_CHECK_OK(read_optional(map.optional("score"), 0, 1, step.score));
   TIDELINE_CHECK_OK(read_optional(map.optional("unclip"), 0, 100, step.unclip));
-  TIDELINE_CHECK_OK(read_optional(map.optional("side"), 0, kLengthMax, step.side));
+  TIDELINE_CHECK_OK(read_optional(map.optional("side"), 0, limits::kBoxLengthMax, step.side));
   return read_optional_count(map.optional("boxes"), limits::kBoxesMax, step.boxes);
 }
 

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "planner/graph_reduce.h"
 
 namespace tideline {
@@ -54,8 +55,6 @@ class SetPool {
   std::vector<std::uint32_t> slots_;
 };
 
-// Of the walk's recursion, and of sets that all have a bit for each op.
-constexpr std::uint32_t kGraphOpsMax = 4096;
 constexpr std::uint32_t kNobody = 0xffffffffu;
 
 struct PartState {
@@ -315,10 +314,10 @@ class LineParts final : public PartProblem {
 };
 
 Result<GraphPeriod> least_period(const PartProblem& problem, const GraphPeriodOptions& options) {
-  if (problem.graph().ops > kGraphOpsMax)
+  if (problem.graph().ops > limits::kGraphPeriodOpsMax)
     return Error{ErrorCode::kUnsupported,
-                 fmt::format("[plan] the period of a graph is planned for at most {} ops, this one has {}", kGraphOpsMax,
-                             problem.graph().ops)};
+                 fmt::format("[plan] the period of a graph is planned for at most {} ops, this one has {}",
+                             limits::kGraphPeriodOpsMax, problem.graph().ops)};
   GraphPeriod answer;
   // Nothing but free ops.
   if (problem.graph().ops == 0 && problem.layers() > 0) {

@@ -5,16 +5,13 @@
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "base/text.h"
 #include "planner/graph_period.h"
 #include "planner/problem.h"
 
 namespace tideline {
 namespace {
-
-// Any five devices that are all joined, and any tree: some tenths of a second for a graph of a thousand ops.
-constexpr std::size_t kRoutesMax = 500;
-constexpr std::size_t kPlacementsMax = 5'000'000;
 
 class RouteFinder {
  public:
@@ -272,7 +269,7 @@ Result<WalkPlan> plan_graph(const Table& table, const Question& question, std::s
     return Error{ErrorCode::kUnsupported,
                  fmt::format("[plan] '{}' does not plan a graph of ops for {}: use auto, {} or exhaustive", printable(planner),
                              to_string(question.objective), own)};
-  const GraphRoutes routes = graph_routes(table, kRoutesMax);
+  const GraphRoutes routes = graph_routes(table, limits::kGraphRoutesMax);
   auto plan = is_period ? plan_period(table, routes, cancel) : plan_sum(table, question, routes, cancel);
   if (!plan) return plan.error();
   plan->note = left_out(routes);
@@ -282,7 +279,7 @@ Result<WalkPlan> plan_graph(const Table& table, const Question& question, std::s
 }
 
 Result<std::vector<WalkCandidate>> graph_candidates(const Table& table, const Question& question) {
-  const GraphRoutes routes = graph_routes(table, kRoutesMax);
+  const GraphRoutes routes = graph_routes(table, limits::kGraphRoutesMax);
   Table anywhere = table;
   anywhere.keep_on_source = 0;
   std::vector<std::optional<WalkPlan>> best(table.devices.size());
@@ -305,7 +302,7 @@ Result<std::vector<WalkCandidate>> graph_candidates(const Table& table, const Qu
 }
 
 Result<WalkPlan> exhaustive_graph(const Table& table, const Question& question, const CancelToken& cancel) {
-  const GraphRoutes routes = graph_routes(table, kPlacementsMax);
+  const GraphRoutes routes = graph_routes(table, limits::kGraphPlacementsMax);
   const auto edges = ordered_edges(table);
   const std::size_t ops = table.order.size();
   std::optional<WalkPlan> best;
@@ -323,10 +320,10 @@ Result<WalkPlan> exhaustive_graph(const Table& table, const Question& question, 
     };
     settle(0);
     while (true) {
-      if (++tried > kPlacementsMax)
-        return Error{
-            ErrorCode::kUnsupported,
-            fmt::format("[plan] exhaustive tries at most {} placements, and there are more: use --planner auto", kPlacementsMax)};
+      if (++tried > limits::kGraphPlacementsMax)
+        return Error{ErrorCode::kUnsupported,
+                     fmt::format("[plan] exhaustive tries at most {} placements, and there are more: use --planner auto",
+                                 limits::kGraphPlacementsMax)};
       if (tried % 1024 == 0 && cancel.cancelled()) return Error{ErrorCode::kCancelled, "[plan] interrupted"};
       const bool is_kept = std::all_of(
           position.begin(), position.begin() + std::min<std::ptrdiff_t>(table.keep_on_source, static_cast<std::ptrdiff_t>(ops)),

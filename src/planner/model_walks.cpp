@@ -8,12 +8,11 @@
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "codec/codec.h"
 
 namespace tideline {
 namespace {
-
-constexpr std::size_t kHopsMax = 200'000;
 
 // Stations of a place.
 std::size_t stride_of(const WalkProblem& problem) { return 1 + 2 * (problem.codes.size() + 1); }
@@ -160,12 +159,12 @@ class Maker {
     double count = 0;
     for (const auto& list : children) count += static_cast<double>(list.size()) * (3 + static_cast<double>(list.size()));
     const auto codecs = static_cast<std::uint32_t>(walks_.codes.size() + 1);
-    if (count * codecs > kHopsMax)
+    if (count * codecs > limits::kWalkHopsMax)
       return Error{
           ErrorCode::kUnsupported,
           fmt::format("[plan] this cluster has too many neighbours of one node for objectives and limits: {:.0f} ways to "
                       "turn in {} codecs, at most {}",
-                      count, codecs, kHopsMax)};
+                      count, codecs, limits::kWalkHopsMax)};
     for (std::size_t place = places; place-- > 1;) {
       for (std::uint32_t codec = 0; codec < codecs; ++codec) {
         add(hop(place, true), running(place), fallen(place, codec));

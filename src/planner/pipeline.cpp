@@ -9,12 +9,11 @@
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
+
 namespace tideline {
 namespace {
 
-constexpr std::size_t kDevicesMax = 16;
-// 64 MB of latencies.
-constexpr std::size_t kStatesMax = 8'000'000;
 constexpr double kRelativeGap = 1e-9;
 // Periods are sums of few numbers: so near to the best there is seldom another.
 constexpr double kBracket = 1e-3;
@@ -323,9 +322,9 @@ bool is_pipeline(const WalkProblem& problem, const LabelQuestion& question) {
   const bool is_limited = std::any_of(question.limits.begin(), question.limits.end(), [](const auto& limit) { return limit; });
   const bool has_codecs =
       std::any_of(problem.hops.begin(), problem.hops.end(), [](const WalkProblem::Hop& hop) { return hop.codec != kRawCodec; });
-  return problem.stations.size() == problem.devices && problem.devices <= kDevicesMax && problem.begins.empty() &&
+  return problem.stations.size() == problem.devices && problem.devices <= limits::kPipelineDevicesMax && problem.begins.empty() &&
          problem.memory.empty() && !is_limited && !has_codecs && !question.two_devices &&
-         (std::size_t{1} << problem.devices) * problem.devices * (problem.blocks + 1) <= kStatesMax;
+         (std::size_t{1} << problem.devices) * problem.devices * (problem.blocks + 1) <= limits::kPipelineStatesMax;
 }
 
 Result<FoundWalk> shortest_pipeline(const WalkProblem& problem, double period) {

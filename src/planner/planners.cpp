@@ -18,9 +18,6 @@
 namespace tideline {
 namespace {
 
-// Placements and codecs together that the referee looks at: some seconds.
-constexpr std::uint64_t kCodingsMax = 1'000'000;
-
 constexpr std::array kPlanners{
     Planner{"aaiot",
             "AAIoT's dynamic programme along a chain, O(nodes x blocks); hands over to chain-exact when memory limits bind",
@@ -190,7 +187,7 @@ class ModelProblem {
   }
 
   Result<PlanResult> solve_coded(std::string_view planner) const {
-    std::uint64_t left = kCodingsMax;
+    std::uint64_t left = limits::kRefereeCodingsMax;
     const auto keeps = [this](const PlanResult& result) {
       return result.estimate.infeasible.empty() && broken_limits(request_.question, result.values).empty();
     };
@@ -206,11 +203,11 @@ class ModelProblem {
     if (left == 0)
       return Error{ErrorCode::kUnsupported,
                    fmt::format("[plan] exhaustive tries at most {} placements and codecs, and there are more: use --planner auto",
-                               kCodingsMax)};
+                               limits::kRefereeCodingsMax)};
     if (!solution && solution.error().code == ErrorCode::kInfeasible)
       return request_.question.limits.any() ? solution.error() : infeasible();
     if (!solution) return std::move(solution).error();
-    left = kCodingsMax;
+    left = limits::kRefereeCodingsMax;
     auto best = best_coding(used, solution->places, left, keeps);
     if (!best) return Error{ErrorCode::kInternal, "[plan] defect: a placement has no codecs any more"};
     best->stats = std::move(solution->stats);
@@ -362,7 +359,7 @@ class ModelProblem {
   Result<PlanResult> native_at(std::uint32_t place) const {
     const std::vector<std::uint32_t> places(problem_.blocks, place);
     if (has_codecs_) {
-      std::uint64_t left = kCodingsMax;
+      std::uint64_t left = limits::kRefereeCodingsMax;
       Question losses;
       losses.tolerance = request_.question.tolerance;
       losses.limits.by[std::size_t(Objective::kAccuracy)] = request_.question.limits.of(Objective::kAccuracy);

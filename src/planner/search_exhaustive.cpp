@@ -1,19 +1,15 @@
 // Every placement, judged by the cost model alone: the referee of the other planners. On a row of blocks every assignment of
 // blocks to places, back and forth as the problem allows; on a graph of ops every one in which no edge goes back. Exponential;
-// gives up beyond kPlacementsMax placements or kVisitsMax block visits with kUnsupported.
+// gives up beyond limits::kExhaustivePlacementsMax placements or limits::kExhaustiveVisitsMax block visits with kUnsupported.
 #include <algorithm>
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "planner/problem.h"
 
 namespace tideline {
 namespace {
-
-// A few seconds.
-constexpr std::uint64_t kPlacementsMax = 1'000'000;
-// About two seconds for a table.
-constexpr std::uint64_t kVisitsMax = 200'000'000;
 
 class Odometer {
  public:
@@ -74,7 +70,7 @@ bool is_lower(const std::vector<std::uint32_t>& left, const std::vector<std::uin
 double count_placements(const Problem& problem, bool may_come_back) {
   std::vector<double> ways(problem.places.size(), 1);
   double total = static_cast<double>(ways.size());
-  for (std::size_t block = 1; block < problem.blocks && total <= 2.0 * kPlacementsMax; ++block) {
+  for (std::size_t block = 1; block < problem.blocks && total <= 2.0 * limits::kExhaustivePlacementsMax; ++block) {
     // Of a block at a place: those of the block before at the places on the way there, or anywhere.
     const double anywhere = total;
     total = 0;
@@ -93,7 +89,7 @@ double count_placements(const Problem& problem, bool may_come_back) {
 
 Result<Solution> solve_exhaustive(const Problem& problem, const SolveContext& context) {
   const std::uint64_t work = problem.blocks + (problem.edges ? problem.edges->size() : problem.blocks - 1);
-  const std::uint64_t placements_max = std::min(kPlacementsMax, kVisitsMax / work + 1);
+  const std::uint64_t placements_max = std::min(limits::kExhaustivePlacementsMax, limits::kExhaustiveVisitsMax / work + 1);
   const Error too_many{
       ErrorCode::kUnsupported,
       fmt::format("[plan] exhaustive tries at most {} placements of {} blocks at {} places, and there are more: use --planner {}",

@@ -16,6 +16,7 @@
 #include <memory>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "planner/label_loads.h"
 
 namespace tideline {
@@ -24,8 +25,6 @@ namespace {
 constexpr std::uint32_t kNone = 0xffffffffu;
 // Computing devices so far: none, one, or more.
 constexpr std::uint32_t kMixed = 0xfffffffeu;
-// 600 MB of numbers in one layer.
-constexpr std::size_t kNumbersMax = 75'000'000;
 
 // What is kept of every label: how it came to be.
 struct Origin {
@@ -251,7 +250,8 @@ class LabelSearch {
     });
     list.push_back(label);
     layer.order.push_back(label);
-    if (origins_.size() > question_.labels_max || layer.numbers.size() > kNumbersMax || comparisons_ > question_.comparisons_max)
+    if (origins_.size() > question_.labels_max || layer.numbers.size() > limits::kLabelNumbersMax ||
+        comparisons_ > question_.comparisons_max)
       too_many_ = true;
     return true;
   }

@@ -1,18 +1,16 @@
 // The best placement of any graph, not only of a chain, as one minimum s-t cut (docs/algorithms/min-cut.md). Exact. Polynomial;
-// in practice some milliseconds for a hundred ops on four devices. Gives up beyond kVariablesMax with kUnsupported.
+// in practice some milliseconds for a hundred ops on four devices. Gives up beyond limits::kMinCutVariablesMax with kUnsupported.
 //
 // For walks that come home when all is done, over places that are a chain, and without corrections at the cuts: tables.
 // One yes-or-no variable for each op and link: is the op beyond the link? "No" is the source's side of the cut.
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "planner/max_flow.h"
 #include "planner/problem.h"
 
 namespace tideline {
 namespace {
-
-// A second or two, and some hundred megabytes.
-constexpr std::size_t kVariablesMax = 200'000;
 
 class MinCut {
  public:
@@ -132,9 +130,9 @@ Result<Solution> solve_min_cut(const Problem& problem, const SolveContext&) {
   if (problem.may_come_back || !problem.start.empty() || !problem.is_chain())
     return Error{ErrorCode::kUnsupported, "[plan] min-cut solves tables: use --planner route for a model"};
   const std::size_t variables = problem.blocks * (problem.places.size() - 1);
-  if (variables > kVariablesMax)
-    return Error{ErrorCode::kUnsupported,
-                 fmt::format("[plan] min-cut takes at most {} ops times links, this table has {}", kVariablesMax, variables)};
+  if (variables > limits::kMinCutVariablesMax)
+    return Error{ErrorCode::kUnsupported, fmt::format("[plan] min-cut takes at most {} ops times links, this table has {}",
+                                                      limits::kMinCutVariablesMax, variables)};
   return Solution{.places = MinCut(problem).solve(), .stats = {.considered = variables}};
 }
 

@@ -4,13 +4,11 @@
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "planner/problem.h"
 
 namespace tideline {
 namespace {
-
-// A second or two.
-constexpr double kStepsMax = 5e7;
 
 double way_ms(const Problem& problem, std::uint32_t from, std::uint32_t to, std::size_t cut) {
   double ms = 0;
@@ -76,7 +74,7 @@ Result<std::vector<PairCut>> search_pairs(const Problem& problem, const CancelTo
   if (problem.edges)
     return Error{ErrorCode::kUnsupported, "[plan] the best cut of each two nodes is known for blocks in a row only"};
   const auto places = static_cast<std::uint32_t>(problem.places.size());
-  if (static_cast<double>(places) * places * static_cast<double>(problem.blocks) > kStepsMax)
+  if (static_cast<double>(places) * places * static_cast<double>(problem.blocks) > limits::kPairStepsMax)
     return Error{
         ErrorCode::kUnsupported,
         fmt::format("[plan] the best cut of each two nodes takes too long for {} blocks at {} places", problem.blocks, places)};

@@ -35,8 +35,6 @@ namespace {
 constexpr std::uint32_t kPlaceBits = 12;
 static_assert(limits::kRoutePlacesMax <= std::size_t{1} << kPlaceBits);
 constexpr std::uint16_t kGoesOn = 1u << 15;
-// 200 MB of choices.
-constexpr std::size_t kStatesMax = 100'000'000;
 
 // A value with where the block before ran, and in which layer.
 struct Reached {
@@ -200,9 +198,10 @@ Result<Solution> solve(const Problem& problem, std::size_t segments_min, std::st
         fmt::format("[plan] {} takes blocks in a row, and the edges of this table are a graph: use --planner min-cut", name)};
   const std::size_t layers = segments_min > 1 ? 3 : 1;
   const std::size_t states = (problem.blocks + 1) * problem.places.size() * layers;
-  if (states > kStatesMax)
-    return Error{ErrorCode::kUnsupported, fmt::format("[plan] {} takes at most {} states, and {} blocks at {} places have {}",
-                                                      name, kStatesMax, problem.blocks, problem.places.size(), states)};
+  if (states > limits::kRouteStatesMax)
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("[plan] {} takes at most {} states, and {} blocks at {} places have {}", name,
+                             limits::kRouteStatesMax, problem.blocks, problem.places.size(), states)};
   const auto is_possible = [&](const Solution& solution) {
     return fits_memory(problem, solution.places) && is_short_enough(problem, solution.places);
   };

@@ -21,9 +21,8 @@
 namespace tideline {
 namespace {
 
-constexpr std::size_t kLayersMax = 3;
-// 400 MB.
-constexpr std::size_t kSegmentStatesMax = 10'000'000;
+// Nodes visited so far: one, two, or more.
+constexpr std::size_t kLayers = 3;
 
 struct SegmentReached {
   double ms = kNever;
@@ -49,7 +48,7 @@ class SegmentSearch {
   SegmentSearch(const Problem& problem, const SegmentSearchOptions& options)
       : problem_(problem),
         options_(options),
-        layers_(options.segments_min > 1 ? kLayersMax : 1),
+        layers_(options.segments_min > 1 ? kLayers : 1),
         places_(problem.places.size()),
         ended_(places_ * (problem.blocks + 1) * layers_),
         begin_(places_ * (problem.blocks + 1) * layers_),
@@ -181,11 +180,11 @@ class SegmentSearch {
 }  // namespace
 
 Result<Solution> search_segments(const Problem& problem, const SegmentSearchOptions& options, const CancelToken& cancel) {
-  const std::size_t states = problem.places.size() * (problem.blocks + 1) * (options.segments_min > 1 ? kLayersMax : 1);
-  if (states > kSegmentStatesMax)
+  const std::size_t states = problem.places.size() * (problem.blocks + 1) * (options.segments_min > 1 ? kLayers : 1);
+  if (states > limits::kSegmentStatesMax)
     return Error{ErrorCode::kUnsupported,
                  fmt::format("[plan] searching segment by segment takes at most {} states, and {} blocks at {} places have {}",
-                             kSegmentStatesMax, problem.blocks, problem.places.size(), states)};
+                             limits::kSegmentStatesMax, problem.blocks, problem.places.size(), states)};
   return SegmentSearch(problem, options).solve(cancel);
 }
 

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/limits.h"
 #include "planner/pipeline.h"
 
 namespace tideline {
@@ -50,8 +51,6 @@ Error too_many(const Question& question) {
 
 Error infeasible() { return Error{ErrorCode::kInfeasible, "[plan] no plan keeps all limits"}; }
 
-// How much is looked at before the walks are narrowed to those that visit no device twice: some tenths of a second.
-constexpr std::size_t kSplitLabelsMax = 500'000;
 constexpr std::size_t kNumbersAtFirst = 1'500'000;
 constexpr std::uint64_t kComparedAtFirst = 60'000'000;
 constexpr const char* kNoReturn =
@@ -236,8 +235,8 @@ Result<FoundWalks> best_split_walk(const WalkProblem& problem, const Question& q
   set_limits(problem, question, labels);
   labels.two_devices = true;
   // A candidate beside the answer may take about as long as the answer.
-  labels.labels_max = kSplitLabelsMax;
-  labels.comparisons_max = 100 * kSplitLabelsMax;
+  labels.labels_max = limits::kSplitLabelsMax;
+  labels.comparisons_max = 100 * limits::kSplitLabelsMax;
   return with_sentences({}, search_loads(problem, labels, cancel));
 }
 

@@ -15,32 +15,20 @@
 namespace tideline {
 namespace {
 
-// Bounds that keep every sum and quotient finite: a petasecond, an exabyte, a byte in eleven days.
-constexpr double kTimeMsMax = 1e15;
-constexpr double kBytesMax = 1e18;
-constexpr double kBytesPerSecondMin = 1e-6;
-constexpr double kBytesPerSecondMax = 1e18;
-constexpr double kWattsMax = 1e9;
-constexpr double kRatioMax = 1e3;
-// Every two of some hundred devices; every codec multiplies the hops of a search.
-constexpr std::size_t kTableLinksMax = 20'000;
-constexpr std::size_t kCodecsMax = 64;
-constexpr std::size_t kEdgesMax = 4 * limits::kOpsMax;
-
 // A device of version 2: its name, its memory and its power.
 Result<std::string> read_device(const nlohmann::json& json, const std::string& file, const std::string& key, Table& table) {
   JsonMap entry(json, file, key);
   TIDELINE_TRY(std::string name, entry.text("name"));
   std::optional<double>& memory = table.device_memory_bytes.emplace_back();
   if (entry.has("memory_bytes")) {
-    TIDELINE_TRY(memory, entry.number("memory_bytes", {.min = 0, .max = kBytesMax}));
+    TIDELINE_TRY(memory, entry.number("memory_bytes", {.min = 0, .max = limits::kTableBytesMax}));
   }
   TablePower power;
   bool has_power = false;
   for (const auto& [number, to] : {std::pair{"compute_w", &power.compute_w}, std::pair{"transmit_w", &power.transmit_w},
                                    std::pair{"receive_w", &power.receive_w}, std::pair{"idle_w", &power.idle_w}}) {
     has_power = has_power || entry.has(number);
-    TIDELINE_TRY(*to, entry.number_or(number, 0, {.min = 0, .max = kWattsMax}));
+    TIDELINE_TRY(*to, entry.number_or(number, 0, {.min = 0, .max = limits::kTableWattsMax}));
   }
   table.power.emplace_back(has_power ? std::optional(power) : std::nullopt);
   TIDELINE_CHECK_OK(entry.finish());
@@ -70,8 +58,10 @@ Status read_devices(JsonMap& map, Table& table) {
 }
 
 Result<double> read_bandwidth(JsonMap& entry, const char* key) {
-  TIDELINE_TRY(const double bandwidth, entry.number(key, {.min = 0, .max = kBytesPerSecondMax, .min_is_excluded = true}));
-  if (bandwidth < kBytesPerSecondMin) return entry.error(key, fmt::format("expected {} or more", kBytesPerSecondMin));
+  TIDELINE_TRY(const double bandwidth,
+               entry.number(key, {.min = 0, .max = limits::kTableBytesPerSecondMax, .min_is_excluded = true}));
+  if (bandwidth < limits::kTableBytesPerSecondMin)
+    return entry.error(key, fmt::format("expected {} or more", limits::kTableBytesPerSecondMin));
   return bandwidth;
 }
 
@@ -82,8 +72,8 @@ Status read_site(JsonMap& map, Table& table) {
   table.source = static_cast<std::uint32_t>(source);
   if (m == 1 && !map.has("links")) return {};
   TIDELINE_TRY(const nlohmann::json* list, map.array("links"));
-  if (list->size() > kTableLinksMax)
-    return map.error("links", fmt::format("at most {} links, found {}", kTableLinksMax, list->size()));
+  if (list->size() > limits::kTableLinksMax)
+    return map.error("links", fmt::format("at most {} links, found {}", limits::kTableLinksMax, list->size()));
   for (std::size_t i = 0; i < list->size(); ++i) {
     JsonMap entry((*list)[i], map.file(), fmt::format("links[{}]", i));
     TableLink link;
@@ -97,7 +87,7 @@ Status read_site(JsonMap& map, Table& table) {
     if (entry.has("back_bytes_per_s")) {
       TIDELINE_TRY(link.back_bytes_per_s, read_bandwidth(entry, "back_bytes_per_s"));
     }
-    TIDELINE_TRY(link.rtt_ms, entry.number_or("rtt_ms", 0, {.min = 0, .max = kTimeMsMax}));
+    TIDELINE_TRY(link.rtt_ms, entry.number_or("rtt_ms", 0, {.min = 0, .max = limits::kTableTimeMsMax}));
     TIDELINE_TRY(link.metered, entry.boolean_or("metered", true));
     TIDELINE_CHECK_OK(entry.finish());
     table.links.push_back(link);
@@ -126,7 +116,7 @@ Status read_site(JsonMap& map, Table& table) {
 }
 
 Result<std::vector<double>> read_each(JsonMap& entry, const char* key, const Table& table) {
-  TIDELINE_TRY(std::vector<double> numbers, entry.numbers(key, {.min = 0, .max = kTimeMsMax}));
+  TIDELINE_TRY(std::vector<double> numbers, entry.numbers(key, {.min = 0, .max = limits::kTableTimeMsMax}));
   if (numbers.size() != table.devices.size())
     return entry.error(key,
                        fmt::format("expected one number for each of {} devices, found {}", table.devices.size(), numbers.size()));
@@ -136,7 +126,8 @@ Result<std::vector<double>> read_each(JsonMap& entry, const char* key, const Tab
 Status read_codecs(JsonMap& map, Table& table) {
   if (!map.has("codecs")) return {};
   TIDELINE_TRY(const nlohmann::json* list, map.array("codecs"));
-  if (list->size() > kCodecsMax) return map.error("codecs", fmt::format("at most {} codecs, found {}", kCodecsMax, list->size()));
+  if (list->size() > limits::kTableCodecsMax)
+    return map.error("codecs", fmt::format("at most {} codecs, found {}", limits::kTableCodecsMax, list->size()));
   for (std::size_t i = 0; i < list->size(); ++i) {
     JsonMap entry((*list)[i], map.file(), fmt::format("codecs[{}]", i));
     TableCodec codec;
@@ -145,7 +136,7 @@ Status read_codecs(JsonMap& map, Table& table) {
     const auto is_known = [&](const TableCodec& other) { return other.name == codec.name; };
     if (codec.name == "raw" || std::any_of(table.codecs.begin(), table.codecs.end(), is_known))
       return entry.error("name", fmt::format("there is a codec '{}' already", printable(codec.name)));
-    TIDELINE_TRY(codec.ratio, entry.number("ratio", {.min = 0, .max = kRatioMax}));
+    TIDELINE_TRY(codec.ratio, entry.number("ratio", {.min = 0, .max = limits::kTableRatioMax}));
     TIDELINE_TRY(codec.encode_ms_per_mb, read_each(entry, "encode_ms_per_mb", table));
     TIDELINE_TRY(codec.decode_ms_per_mb, read_each(entry, "decode_ms_per_mb", table));
     TIDELINE_TRY(codec.accuracy_loss, entry.number_or("accuracy_loss", 0, {.min = 0, .max = 1}));
@@ -167,7 +158,8 @@ Status read_exits(JsonMap& map, Table& table) {
     exit.after_op = static_cast<std::uint32_t>(after);
     TIDELINE_TRY(exit.runtime_ms, read_each(entry, "runtime_ms", table));
     TIDELINE_TRY(exit.accuracy, entry.number("accuracy", {.min = 0, .max = 1}));
-    TIDELINE_TRY(exit.result_bytes, entry.number_or("result_bytes", table.result_bytes, {.min = 0, .max = kBytesMax}));
+    TIDELINE_TRY(exit.result_bytes,
+                 entry.number_or("result_bytes", table.result_bytes, {.min = 0, .max = limits::kTableBytesMax}));
     TIDELINE_CHECK_OK(entry.finish());
     table.exits.push_back(std::move(exit));
   }
@@ -193,7 +185,7 @@ Status read_links(JsonMap& map, Table& table) {
     JsonMap entry((*list)[i], map.file(), fmt::format("links[{}]", i));
     TableLink link;
     TIDELINE_TRY(link.bytes_per_s, read_bandwidth(entry, "bytes_per_s"));
-    TIDELINE_TRY(link.rtt_ms, entry.number_or("rtt_ms", 0, {.min = 0, .max = kTimeMsMax}));
+    TIDELINE_TRY(link.rtt_ms, entry.number_or("rtt_ms", 0, {.min = 0, .max = limits::kTableTimeMsMax}));
     TIDELINE_CHECK_OK(entry.finish());
     table.links.push_back(link);
   }
@@ -209,12 +201,12 @@ Status read_ops(JsonMap& map, Table& table) {
   for (std::size_t i = 0; i < list->size(); ++i) {
     JsonMap entry((*list)[i], map.file(), fmt::format("ops[{}]", i));
     TIDELINE_TRY(std::string name, entry.text_or("name", fmt::format("op{}", i)));
-    TIDELINE_TRY(const std::vector<double> runtime, entry.numbers("runtime_ms", {.min = 0, .max = kTimeMsMax}));
+    TIDELINE_TRY(const std::vector<double> runtime, entry.numbers("runtime_ms", {.min = 0, .max = limits::kTableTimeMsMax}));
     if (runtime.size() != table.devices.size())
       return entry.error("runtime_ms",
                          fmt::format("expected one time for each of {} devices, found {}", table.devices.size(), runtime.size()));
-    TIDELINE_TRY(const double output, entry.number("output_bytes", {.min = 0, .max = kBytesMax}));
-    TIDELINE_TRY(const double memory, entry.number_or("memory_bytes", 0, {.min = 0, .max = kBytesMax}));
+    TIDELINE_TRY(const double output, entry.number("output_bytes", {.min = 0, .max = limits::kTableBytesMax}));
+    TIDELINE_TRY(const double memory, entry.number_or("memory_bytes", 0, {.min = 0, .max = limits::kTableBytesMax}));
     TIDELINE_CHECK_OK(entry.finish());
     table.op_names.push_back(std::move(name));
     table.runtime_ms.insert(table.runtime_ms.end(), runtime.begin(), runtime.end());
@@ -231,7 +223,8 @@ Status read_edges(JsonMap& map, Table& table) {
     return {};
   }
   TIDELINE_TRY(const nlohmann::json* list, map.array("edges"));
-  if (list->size() > kEdgesMax) return map.error("edges", fmt::format("at most {} edges, found {}", kEdgesMax, list->size()));
+  if (list->size() > limits::kTableEdgesMax)
+    return map.error("edges", fmt::format("at most {} edges, found {}", limits::kTableEdgesMax, list->size()));
   for (std::size_t i = 0; i < list->size(); ++i) {
     const std::string key = fmt::format("edges[{}]", i);
     const nlohmann::json& edge = (*list)[i];
@@ -291,8 +284,9 @@ Result<Table> parse_table(std::string_view json, std::string_view name) {
   TIDELINE_CHECK_OK(table.version == 2 ? read_site(map, table) : read_links(map, table));
   TIDELINE_CHECK_OK(read_ops(map, table));
   TIDELINE_CHECK_OK(read_edges(map, table));
-  TIDELINE_TRY(table.input_bytes, map.number("input_bytes", {.min = 0, .max = kBytesMax}));
-  TIDELINE_TRY(table.result_bytes, map.number_or("result_bytes", table.output_bytes.back(), {.min = 0, .max = kBytesMax}));
+  TIDELINE_TRY(table.input_bytes, map.number("input_bytes", {.min = 0, .max = limits::kTableBytesMax}));
+  TIDELINE_TRY(table.result_bytes,
+               map.number_or("result_bytes", table.output_bytes.back(), {.min = 0, .max = limits::kTableBytesMax}));
   if (table.version == 2) TIDELINE_CHECK_OK(read_rest(map, table));
   TIDELINE_CHECK_OK(map.finish());
   TIDELINE_CHECK_OK(set_order(map, table));

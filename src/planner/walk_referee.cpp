@@ -3,14 +3,11 @@
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "planner/table_walks.h"
 
 namespace tideline {
 namespace {
-
-constexpr std::size_t kWalksMax = 2'000'000;
-// So that no table overflows the stack; far above what the limit on walks lets through.
-constexpr std::size_t kOpsMax = 64;
 
 class Referee {
  public:
@@ -126,14 +123,14 @@ bool is_preferred(const WalkPlan& left, const WalkPlan& right) {
 }  // namespace
 
 Result<std::vector<WalkPlan>> all_walks(const Table& table, std::size_t walks_max, const CancelToken& cancel) {
-  if (table.op_count() > kOpsMax)
-    return Error{ErrorCode::kUnsupported,
-                 fmt::format("[plan] exhaustive takes at most {} ops: use --planner labels for {}", kOpsMax, table.op_count())};
+  if (table.op_count() > limits::kRefereeOpsMax)
+    return Error{ErrorCode::kUnsupported, fmt::format("[plan] exhaustive takes at most {} ops: use --planner labels for {}",
+                                                      limits::kRefereeOpsMax, table.op_count())};
   return Referee(table, walks_max, cancel).run();
 }
 
 Result<std::vector<WalkPlan>> exhaustive_walks(const Table& table, const Question& question, const CancelToken& cancel) {
-  TIDELINE_TRY(std::vector<WalkPlan> plans, all_walks(table, kWalksMax, cancel));
+  TIDELINE_TRY(std::vector<WalkPlan> plans, all_walks(table, limits::kRefereeWalksMax, cancel));
   std::erase_if(plans, [&](const WalkPlan& plan) { return !is_allowed(table, question, plan); });
   if (plans.empty()) return Error{ErrorCode::kInfeasible, "[plan] no plan keeps all limits"};
   const double sign = question.objective == Objective::kAccuracy ? -1 : 1;

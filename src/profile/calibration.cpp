@@ -15,8 +15,6 @@ constexpr int kCalibrationVersion = 1;
 constexpr NumberRange kSampleMillis{.min = 0, .max = 86'400'000};
 // A petabyte per second is faster than any memory.
 constexpr NumberRange kRate{.min = 0, .max = 1e15};
-constexpr std::int64_t kCountMax = std::int64_t{1} << 60;
-constexpr std::int64_t kDimensionMax = std::int64_t{1} << 40;
 // Loads that take this much longer come from further away; those of one cache grow by less from one working set to the next.
 constexpr double kStep = 1.5;
 constexpr double kPlateau = 1.15;
@@ -26,8 +24,8 @@ Result<std::vector<std::int64_t>> read_shape(const nlohmann::json& json, const J
   if (!json.is_array() || json.size() > limits::kTensorRankMax)
     return map.error(key, fmt::format("must be a list of at most {} dimensions", limits::kTensorRankMax));
   for (const nlohmann::json& dim : json) {
-    if (!dim.is_number_integer() || dim < 0 || dim > kDimensionMax)
-      return map.error(key, fmt::format("must have whole dimensions of 0 to {}", kDimensionMax));
+    if (!dim.is_number_integer() || dim < 0 || dim > limits::kCalibrationDimensionMax)
+      return map.error(key, fmt::format("must have whole dimensions of 0 to {}", limits::kCalibrationDimensionMax));
     shape.push_back(dim.get<std::int64_t>());
   }
   return shape;
@@ -73,9 +71,9 @@ Result<OperatorSample> read_operator(const nlohmann::json& json, const std::stri
   TIDELINE_TRY(sample.output, read_shape(*output, map, "output"));
   TIDELINE_TRY(sample.kernel, read_pair(map, "kernel"));
   TIDELINE_TRY(sample.stride, read_pair(map, "stride"));
-  TIDELINE_TRY(sample.groups, map.integer_or("groups", 1, 1, kDimensionMax));
-  TIDELINE_TRY(const std::int64_t flops, map.integer("flops", 0, kCountMax));
-  TIDELINE_TRY(const std::int64_t weights, map.integer("weight_bytes", 0, kCountMax));
+  TIDELINE_TRY(sample.groups, map.integer_or("groups", 1, 1, limits::kCalibrationDimensionMax));
+  TIDELINE_TRY(const std::int64_t flops, map.integer("flops", 0, limits::kCalibrationCountMax));
+  TIDELINE_TRY(const std::int64_t weights, map.integer("weight_bytes", 0, limits::kCalibrationCountMax));
   TIDELINE_TRY(const double time, map.number("time_ms", kSampleMillis));
   TIDELINE_TRY(const double spread, map.number("spread_ms", kSampleMillis));
   TIDELINE_TRY(const double wall, map.number("wall_ms", kSampleMillis));
@@ -92,7 +90,7 @@ Result<OperatorSample> read_operator(const nlohmann::json& json, const std::stri
 Result<MemoryPoint> read_memory(const nlohmann::json& json, const std::string& file, const std::string& path) {
   JsonMap map(json, file, path);
   MemoryPoint point;
-  TIDELINE_TRY(const std::int64_t bytes, map.integer("bytes", 1, kCountMax));
+  TIDELINE_TRY(const std::int64_t bytes, map.integer("bytes", 1, limits::kCalibrationCountMax));
   TIDELINE_TRY(point.read_bytes_per_s, map.number("read_bytes_per_s", kRate));
   TIDELINE_TRY(point.copy_bytes_per_s, map.number("copy_bytes_per_s", kRate));
   TIDELINE_TRY(point.latency_ns, map.number("latency_ns", {.min = 0, .max = 1e12}));
@@ -199,7 +197,8 @@ Result<Calibration> parse_calibration(std::string_view text, std::string_view na
   TIDELINE_TRY(const double spread, map.number("reference_spread_ms", kSampleMillis));
   TIDELINE_TRY(const nlohmann::json* caches, map.array("caches"));
   for (const nlohmann::json& cache : *caches) {
-    if (!cache.is_number_integer() || cache < 1 || cache > kCountMax || calibration.caches.size() >= limits::kCalibrationPartsMax)
+    if (!cache.is_number_integer() || cache < 1 || cache > limits::kCalibrationCountMax ||
+        calibration.caches.size() >= limits::kCalibrationPartsMax)
       return map.error("caches", fmt::format("must be at most {} sizes in bytes", limits::kCalibrationPartsMax));
     calibration.caches.push_back(cache.get<Bytes>());
   }

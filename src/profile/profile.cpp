@@ -17,19 +17,16 @@ namespace tideline {
 namespace {
 
 constexpr int kVersion = 1;
-// Times beyond a day, in milliseconds, are damage.
-constexpr double kMillisMax = 86'400'000;
-constexpr std::int64_t kBytesMax = std::int64_t{1} << 50;
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 Result<BlockProfile> read_block(const nlohmann::json& json, const std::string& file, const std::string& path) {
   JsonMap map(json, file, path);
   BlockProfile block;
   TIDELINE_TRY(block.name, map.text("name"));
-  TIDELINE_TRY(const double time, map.number("time_ms", {.min = 0, .max = kMillisMax}));
-  TIDELINE_TRY(const double spread, map.number("spread_ms", {.min = 0, .max = kMillisMax}));
-  TIDELINE_TRY(const std::int64_t parameters, map.integer("parameter_bytes", 0, kBytesMax));
-  TIDELINE_TRY(const std::int64_t activations, map.integer("activation_bytes", 0, kBytesMax));
+  TIDELINE_TRY(const double time, map.number("time_ms", {.min = 0, .max = limits::kProfileMillisMax}));
+  TIDELINE_TRY(const double spread, map.number("spread_ms", {.min = 0, .max = limits::kProfileMillisMax}));
+  TIDELINE_TRY(const std::int64_t parameters, map.integer("parameter_bytes", 0, limits::kProfileBytesMax));
+  TIDELINE_TRY(const std::int64_t activations, map.integer("activation_bytes", 0, limits::kProfileBytesMax));
   TIDELINE_CHECK_OK(map.finish());
   block.time = Millis(time);
   block.spread = Millis(spread);
@@ -40,9 +37,9 @@ Result<BlockProfile> read_block(const nlohmann::json& json, const std::string& f
 
 Result<CutProfile> read_cut(const nlohmann::json& json, const std::string& file, const std::string& path) {
   JsonMap map(json, file, path);
-  TIDELINE_TRY(const std::int64_t bytes, map.integer("bytes", 0, kBytesMax));
-  TIDELINE_TRY(const double start, map.number("start_ms", {.min = -kMillisMax, .max = kMillisMax}));
-  TIDELINE_TRY(const double end, map.number("end_ms", {.min = -kMillisMax, .max = kMillisMax}));
+  TIDELINE_TRY(const std::int64_t bytes, map.integer("bytes", 0, limits::kProfileBytesMax));
+  TIDELINE_TRY(const double start, map.number("start_ms", {.min = -limits::kProfileMillisMax, .max = limits::kProfileMillisMax}));
+  TIDELINE_TRY(const double end, map.number("end_ms", {.min = -limits::kProfileMillisMax, .max = limits::kProfileMillisMax}));
   TIDELINE_CHECK_OK(map.finish());
   return CutProfile{.bytes = static_cast<Bytes>(bytes), .start = Millis(start), .end = Millis(end)};
 }
@@ -78,9 +75,9 @@ Result<CodecProfile> read_codec(const nlohmann::json& json, const std::string& f
   TIDELINE_TRY(codec.name, map.text("name"));
   if (codec.name.empty() || codec.name.size() > limits::kCodecNameBytesMax)
     return map.error("name", fmt::format("must have 1 to {} characters", limits::kCodecNameBytesMax));
-  TIDELINE_TRY(const std::vector<double> bytes, read_numbers(map, "bytes", static_cast<double>(kBytesMax)));
-  TIDELINE_TRY(const std::vector<double> encode, read_numbers(map, "encode_ms", kMillisMax));
-  TIDELINE_TRY(const std::vector<double> decode, read_numbers(map, "decode_ms", kMillisMax));
+  TIDELINE_TRY(const std::vector<double> bytes, read_numbers(map, "bytes", static_cast<double>(limits::kProfileBytesMax)));
+  TIDELINE_TRY(const std::vector<double> encode, read_numbers(map, "encode_ms", limits::kProfileMillisMax));
+  TIDELINE_TRY(const std::vector<double> decode, read_numbers(map, "decode_ms", limits::kProfileMillisMax));
   TIDELINE_TRY(codec.max_abs_error, read_numbers(map, "max_abs_error", std::numeric_limits<double>::max(), true));
   TIDELINE_TRY(codec.max_rel_error, read_numbers(map, "max_rel_error", std::numeric_limits<double>::max(), true));
   TIDELINE_TRY(codec.rms_rel_error, read_numbers(map, "rms_rel_error", std::numeric_limits<double>::max(), true));
@@ -231,15 +228,15 @@ Result<Profile> parse_profile(std::string_view text, std::string_view name) {
   TIDELINE_TRY(const std::int64_t threads, map.integer("threads", 1, limits::kEngineThreadsMax));
   TIDELINE_TRY(profile.engine, map.text("engine"));
   TIDELINE_TRY(profile.date, map.text("date"));
-  TIDELINE_TRY(const double whole, map.number("whole_ms", {.min = 0, .max = kMillisMax}));
-  TIDELINE_TRY(const double whole_spread, map.number("whole_spread_ms", {.min = 0, .max = kMillisMax}));
-  TIDELINE_TRY(const std::int64_t memory, map.integer("whole_memory_bytes", 0, kBytesMax));
-  TIDELINE_TRY(const double overhead, map.number("segment_overhead_ms", {.min = 0, .max = kMillisMax}));
+  TIDELINE_TRY(const double whole, map.number("whole_ms", {.min = 0, .max = limits::kProfileMillisMax}));
+  TIDELINE_TRY(const double whole_spread, map.number("whole_spread_ms", {.min = 0, .max = limits::kProfileMillisMax}));
+  TIDELINE_TRY(const std::int64_t memory, map.integer("whole_memory_bytes", 0, limits::kProfileBytesMax));
+  TIDELINE_TRY(const double overhead, map.number("segment_overhead_ms", {.min = 0, .max = limits::kProfileMillisMax}));
   if (map.has("structure_sha256")) {
     TIDELINE_TRY(profile.structure_sha256, read_hash(map, "structure_sha256"));
   }
   if (map.has("whole_wall_ms")) {
-    TIDELINE_TRY(const double wall, map.number("whole_wall_ms", {.min = 0, .max = kMillisMax}));
+    TIDELINE_TRY(const double wall, map.number("whole_wall_ms", {.min = 0, .max = limits::kProfileMillisMax}));
     profile.whole_wall = Millis(wall);
   }
   if (map.has("made_up_inputs")) {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "schedule/random.h"
 
 namespace tideline::sim {
@@ -15,9 +16,6 @@ using schedule::Instance;
 using schedule::Random;
 using schedule::Task;
 using schedule::Touch;
-
-// 200 MB of samples.
-constexpr std::uint64_t kSamplesMax = 50'000'000;
 
 // A first-come, first-served station with one server; jobs must be offered by rising time.
 struct Station {
@@ -247,8 +245,8 @@ Result<SimulatedLatencies> simulate_edge(const Instance& instance, const std::ve
   std::uint64_t count = 0;
   for (const auto& of_server : streams) count += of_server.size();
   SimulatedLatencies result;
-  result.requests =
-      static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kSamplesMax / std::max<std::uint64_t>(1, count), 1, options.requests));
+  result.requests = static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(limits::kSimulationSamplesMax / std::max<std::uint64_t>(1, count), 1, options.requests));
   result.samples = count * result.requests;
 
   std::vector<Totals> totals(layers.size());

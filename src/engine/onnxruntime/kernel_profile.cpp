@@ -8,13 +8,12 @@
 #include <onnx/onnx_pb.h>
 #include <nlohmann/json.hpp>
 
+#include "base/limits.h"
 #include "platform/files.h"
 
 namespace tideline::ort {
 namespace {
 
-// A trace has about 400 bytes for each kernel and run.
-constexpr std::uint64_t kTraceBytesMax = std::uint64_t{1} << 30;
 constexpr std::string_view kSuffix = "_kernel_time";
 
 struct Samples {
@@ -51,7 +50,7 @@ Result<std::string> make_profile_folder() {
 }
 
 Result<std::vector<KernelTime>> read_kernel_profile(const std::string& trace_path, const std::string& optimized_model_path) {
-  TIDELINE_TRY(const std::string text, read_file(trace_path, kTraceBytesMax));
+  TIDELINE_TRY(const std::string text, read_file(trace_path, limits::kKernelTraceBytesMax));
   const nlohmann::json trace = nlohmann::json::parse(text, nullptr, false);
   if (!trace.is_array()) return Error{ErrorCode::kInternal, "[engine] the engine's profile is not readable"};
   std::vector<std::string> order;
