@@ -16,6 +16,7 @@
 #include "model_options.h"
 #include "platform/files.h"
 #include "report/table.h"
+#include "session/measure_model.h"
 
 namespace tideline::app {
 namespace {
@@ -177,10 +178,8 @@ Status profile(Context& context, const ProfileArguments& arguments) {
   Profile result;
   {
     Progress progress(context, "Measuring", 100);
-    TIDELINE_TRY(result, measure_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample,
-                                         measure_options(context, arguments, time, progress, codecs)));
+    TIDELINE_TRY(result, measure_model(*loaded.engine, loaded, measure_options(context, arguments, time, progress, codecs)));
   }
-  result.made_up_inputs = loaded.made_up_inputs;
   note_made_up(context, loaded.made_up_inputs);
   if (!arguments.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(arguments.out, write_profile(result)));
   const bool json = context.output == Output::kJson;
