@@ -121,6 +121,33 @@ void print_codecs(const Context& context, const Profile& profile, bool chosen) {
                fmt::join(kCodecsDefault, ","));
 }
 
+// What each early output takes beyond the trunk, and with it.
+report::Table exit_table(const Profile& profile) {
+  report::Table table({{"exit", "exit", report::Table::kLeft},
+                       {"accuracy", "accuracy"},
+                       {"after block", "after"},
+                       {"head and steps", "tail_ms"},
+                       {"all", "whole_ms"},
+                       {"answer", "result_bytes"}});
+  for (const ExitProfile& exit : profile.exits) {
+    Millis tail(0);
+    for (const BlockProfile& block : exit.blocks) tail += block.time;
+    table.add({{printable(exit.output, 48), exit.output},
+               {fmt::format("{:.3g}", exit.accuracy), exit.accuracy},
+               std::size_t{exit.after},
+               {format_millis(tail), tail.count()},
+               {format_millis(exit.whole), exit.whole.count()},
+               {format_bytes(exit.cuts.back().bytes), std::to_string(exit.cuts.back().bytes)}});
+  }
+  return table;
+}
+
+void print_exits(const Context& context, const Profile& profile) {
+  if (profile.exits.empty()) return;
+  fmt::print("\nearly outputs\n");
+  print_table(context, exit_table(profile));
+}
+
 void print_summary(const Profile& profile) {
   fmt::print("\n{} on {} ({} {}, {}): {} +- {} for the whole model, {} in memory, {} blocks\n", printable(profile.model_name),
              printable(profile.host), profile.threads, profile.threads == 1 ? "thread" : "threads", profile.engine,
@@ -186,6 +213,7 @@ Status profile(Context& context, const ProfileArguments& arguments) {
   if (!json) {
     print_table(context, block_table(result));
     if (is_prose(context)) {
+      print_exits(context, result);
       print_codecs(context, result, !arguments.codecs.empty());
       print_summary(result);
     }

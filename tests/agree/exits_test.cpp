@@ -55,7 +55,7 @@ struct Generator {
   std::mt19937_64 random;
   std::uint32_t below(std::uint32_t limit) { return static_cast<std::uint32_t>(random() % limit); }
   double bandwidth() {
-    constexpr std::array kExact{250.0, 500.0, 1000.0, 2000.0, 4000.0};
+    constexpr std::array kExact{500.0, 1000.0, 2000.0, 4000.0, 8000.0};
     return kExact[below(5)];
   }
   double accuracy() { return (32 + below(33)) / 64.0; }
@@ -84,8 +84,8 @@ struct Generator {
       exit.after = below(blocks + 1);
       const std::uint32_t tail = exit.after == 0 ? 1 + below(2) : below(3);
       std::vector<Bytes> bytes;
-      for (std::uint32_t k = 0; k < tail; ++k) bytes.push_back(below(spread));
-      const Bytes own = below(spread);
+      for (std::uint32_t k = 0; k < tail; ++k) bytes.push_back(below(k + 1 == tail ? 3 : spread));
+      const Bytes own = below(3);
       for (Profile& profile : instance.profiles) {
         ExitProfile mine = exit;
         for (std::uint32_t k = 0; k < tail; ++k) mine.blocks.push_back(block(k == 0 ? "head" : "step", 1 + spread / 2));
@@ -103,7 +103,8 @@ struct Generator {
     const std::uint32_t blocks = 1 + below(4);
     const std::uint32_t spread = 2 + below(16);
     std::vector<Bytes> cut_bytes;
-    for (std::uint32_t i = 0; i <= blocks; ++i) cut_bytes.push_back(below(2 * spread));
+    // The input is often the largest, and the answer the smallest.
+    for (std::uint32_t i = 0; i <= blocks; ++i) cut_bytes.push_back(below(i == 0 ? 6 * spread : i == blocks ? 3 : spread));
     const auto correction = [&](bool is_end) { return Millis{is_end || !has_corrections ? 0 : below(3) - 1.0}; };
     for (std::uint32_t j = 0; j < nodes; ++j) {
       Profile profile{.model_sha256 = sha256("m"), .chain_sha256 = sha256("c")};
@@ -115,7 +116,7 @@ struct Generator {
       Node node{.name = fmt::format("n{}", j)};
       if (has_memory && below(3) > 0) node.memory_bytes = 8 + below(40);
       if (j == 0 || below(2) == 0) node.power = Power{1.0 + below(6), 1.0 * below(4), 1.0 * below(4), 0.5 * below(3)};
-      if (j == 0 && below(2) == 0) node.slowdown = 4;  // something to send for
+      if (j == 0 && below(3) > 0) node.slowdown = 2;  // something to send for
       instance.cluster.nodes.push_back(node);
     }
     for (std::uint32_t to = 1; to < nodes; ++to) {
@@ -447,7 +448,7 @@ TEST(Exits, EdgentsOwnSearchIsMetAndNeverBetter) {
   int none = 0;
   int beaten = 0;
   int met = 0;
-  for (int round = 0; round < 2'000; ++round) {
+  for (int round = 0; round < 4'000; ++round) {
     SCOPED_TRACE(fmt::format("round {}", round));
     Instance instance = generator.instance(2, false, false, 0);
     // The paper knows no round trips.
