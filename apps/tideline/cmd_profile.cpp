@@ -186,6 +186,26 @@ void print_check(const ProfileCheck& check) {
       check.segments.size(), 100 * check.median_error, check.drift, 100 * check.median_error_without_drift);
 }
 
+// Of one exit's chain.
+struct ExitCheck {
+  std::string output;
+  ProfileCheck check;
+};
+
+// As many segments of all exits together as of the model.
+Result<std::vector<ExitCheck>> check_exits(const LoadedModel& loaded, const Profile& profile, const MeasureOptions& options) {
+  std::vector<ExitCheck> checks;
+  for (const LoadedExit& exit : loaded.exits) {
+    const std::string& output = exit.chain.exit->output;
+    TIDELINE_TRY(const Profile there, at_exit(profile, output));
+    const auto count = static_cast<std::uint32_t>((kCheckSegments + loaded.exits.size() - 1) / loaded.exits.size());
+    TIDELINE_TRY(ProfileCheck check,
+                 check_profile(*loaded.engine, loaded.model, exit.chain, loaded.sample, there, count, options));
+    checks.push_back({output, std::move(check)});
+  }
+  return checks;
+}
+
 MeasureOptions measure_options(Context& context, const ProfileArguments& arguments, Millis time, Progress& progress,
                                std::vector<std::string> codecs = {}) {
   return {.time = time,
@@ -225,14 +245,27 @@ Status profile(Context& context, const ProfileArguments& arguments) {
     std::optional<Progress> progress(std::in_place, context, "Checking", 100);
     const auto check = check_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample, result, kCheckSegments,
                                      measure_options(context, arguments, time, *progress));
-    progress.reset();
     if (!check) return check.error();
+    const auto exits =
+        check_exits(loaded, result, {.time = time, .seed = arguments.seed, .cancel = &context.interrupted, .progress = {}});
+    progress.reset();
+    if (!exits) return exits.error();
     if (json) {
       document = {{"profile", std::move(document)}, {"check", check_json(*check)}};
+      for (const ExitCheck& exit : *exits) {
+        nlohmann::json entry = check_json(exit.check);
+        entry["output"] = exit.output;
+        document["check"]["exits"].push_back(std::move(entry));
+      }
     } else {
       print_check(*check);
+      for (const ExitCheck& exit : *exits)
+        fmt::print("median error of {} random segments up to the exit {}: {:.1f} %\n", exit.check.segments.size(),
+                   printable(exit.output, 48), 100 * exit.check.median_error);
     }
-    if (check->median_error > kErrorMax) {
+    double worst = check->median_error;
+    for (const ExitCheck& exit : *exits) worst = std::max(worst, exit.check.median_error);
+    if (worst > kErrorMax) {
       context.exit_code = kExitThresholdMissed;
       fmt::print(stderr, "tideline: the median error is over {:.0f} %: give --time more, or a quieter machine\n",
                  100 * kErrorMax);
