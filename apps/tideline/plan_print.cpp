@@ -53,10 +53,10 @@ std::string in_codec(const Plan& plan, std::uint32_t at) { return plan.codecs.em
 Label label_of(const PlanAnswer& answer, const Plan& plan, const Estimate& estimate) {
   const Profile profile = profile_of(answer, plan);
   if (plan.segments.size() == 1) {
-    Label label{.where = "everything on " + plan.segments[0].node + by_way_of(answer, plan) + up_to(plan), .sends = "sends nothing"};
+    Label label{.where = "everything on " + plan.segments[0].node + by_way_of(answer, plan) + up_to(plan),
+                .sends = "sends nothing"};
     if (!estimate.hops.empty())
-      label.sends =
-          fmt::format("sends {} ({}){}", answer.input_name, format_bytes(profile.cuts[0].bytes), in_codec(plan, 0));
+      label.sends = fmt::format("sends {} ({}){}", answer.input_name, format_bytes(profile.cuts[0].bytes), in_codec(plan, 0));
     return label;
   }
   Label label{.where = "split", .sends = "sends"};
@@ -178,7 +178,8 @@ const Candidate* split_of(const PlanAnswer& answer) {
 }
 
 bool is_chosen(const PlanAnswer& answer, const Candidate& candidate) {
-  return candidate.plan.exit == answer.chosen.plan.exit && candidate.plan.segments == answer.chosen.plan.segments && candidate.plan.codecs == answer.chosen.plan.codecs;
+  return candidate.plan.exit == answer.chosen.plan.exit && candidate.plan.segments == answer.chosen.plan.segments &&
+         candidate.plan.codecs == answer.chosen.plan.codecs;
 }
 
 // Up one route and home, whatever runs on the way.

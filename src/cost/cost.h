@@ -111,8 +111,8 @@ struct CodecLosses {
 CodecLosses losses_of(const CodecProfile& codec, std::size_t cut);
 
 // kInvalidArgument when the plan does not fit cluster, chain and profiles (unknown node, no link, gaps, another model), or a
-// profile lacks a codec of the plan. For a plan with an exit the profiles are those of the whole model or at_exit() of it; kNotFound
-// when they say nothing of it.
+// profile lacks a codec of the plan. For a plan with an exit the profiles are those of the whole model or at_exit() of it;
+// kNotFound when they say nothing of it.
 Result<Estimate> estimate(const CostInput& input, const Plan& plan);
 // REQUIRES: a program of lower() or one that verify() took.
 Result<Estimate> estimate(const CostInput& input, const Program& program);

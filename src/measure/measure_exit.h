@@ -8,9 +8,9 @@
 
 namespace tideline {
 
-// `chain` is the exit's (make_exit_chain), `profile` the trunk's on this engine; `options.time` is for this exit alone. The head's
-// time is that of segments with it less those without, in the same batch; what it costs to begin with the head is measured by
-// itself. The caller sets the accuracy. Errors as measure_profile().
+// `chain` is the exit's (make_exit_chain), `profile` the trunk's on this engine; `options.time` is for this exit alone. The
+// head's time is that of segments with it less those without, in the same batch; what it costs to begin with the head is measured
+// by itself. The caller sets the accuracy. Errors as measure_profile().
 Result<ExitProfile> measure_exit(Engine& engine, const Model& model, const Chain& chain, const std::vector<Tensor>& sample,
                                  const Profile& profile, const MeasureOptions& options);
 

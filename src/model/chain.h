@@ -42,8 +42,9 @@ struct Block {
 
 // Where a chain leaves the trunk.
 struct ChainExit {
-  std::string output;       // of the model
-  std::uint32_t after = 0;  // how many first blocks are the trunk's; behind them the head, unless the trunk makes the output itself
+  std::string output;  // of the model
+  std::uint32_t after =
+      0;  // how many first blocks are the trunk's; behind them the head, unless the trunk makes the output itself
   bool operator==(const ChainExit&) const = default;
 };
 

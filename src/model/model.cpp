@@ -41,9 +41,8 @@ Status keep_outputs(onnx::GraphProto& graph, const ModelOptions& options) {
     if (found == all.end()) {
       std::vector<std::string_view> names;
       for (const onnx::ValueInfoProto& output : all) names.push_back(output.name());
-      return Error{ErrorCode::kInvalidArgument,
-                   fmt::format("{} '{}', but the outputs are: {}", what, printable(name),
-                               printable(fmt::format("{}", fmt::join(names, ", ")), 400))};
+      return Error{ErrorCode::kInvalidArgument, fmt::format("{} '{}', but the outputs are: {}", what, printable(name),
+                                                            printable(fmt::format("{}", fmt::join(names, ", ")), 400))};
     }
     *graph.add_output() = *found;
     return {};
@@ -165,7 +164,8 @@ Status Model::set_shapes(const std::vector<KnownShape>& shapes) {
 }
 
 Status Model::fix_shapes(const std::map<std::string, std::vector<std::int64_t>>& shapes) {
-  if (const Status status = fix_inputs(*impl_->proto.mutable_graph(), {.shapes = shapes, .input = std::nullopt, .outputs = {}, .exits = {}});
+  if (const Status status =
+          fix_inputs(*impl_->proto.mutable_graph(), {.shapes = shapes, .input = std::nullopt, .outputs = {}, .exits = {}});
       !status)
     return Error{status.error().code, fmt::format("[model] '{}': {}", impl_->name, status.error().message)};
   return build(*impl_);

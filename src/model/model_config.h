@@ -26,8 +26,8 @@ struct ExitSection {
 struct ModelConfig {
   std::optional<InputSection> input;
   std::optional<OutputSection> output;
-  std::optional<double> accuracy;    // of the whole model; there where there are exits
-  std::vector<ExitSection> exits;    // in the order of the file, each output once
+  std::optional<double> accuracy;  // of the whole model; there where there are exits
+  std::vector<ExitSection> exits;  // in the order of the file, each output once
   std::vector<TensorSpec> shapes;  // dynamic inputs given a size (dtype unset)
 };
 

@@ -204,7 +204,8 @@ TEST(InputSectionJson, HostileTextIsRefused) {
 }
 
 TEST(ModelConfig, Exits) {
-  const auto config = parse_model_config("accuracy: 0.9\nexits: [{output: e1, accuracy: 0.7}, {output: 'a/b:0', accuracy: 1}]\n", "m");
+  const auto config =
+      parse_model_config("accuracy: 0.9\nexits: [{output: e1, accuracy: 0.7}, {output: 'a/b:0', accuracy: 1}]\n", "m");
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->accuracy, 0.9);
   EXPECT_EQ(config->exits, (std::vector<ExitSection>{{"e1", 0.7}, {"a/b:0", 1}}));

@@ -74,11 +74,11 @@ std::string planner_names();
 // Checks the request, runs the planner of that name and verifies its plan (a program of the cluster, every block once, memory
 // limits kept). "auto" is aaiot where the places are a chain and coming back with blocks left does not win, else route; for a
 // table of a graph it is min-cut. A difference below a billionth is a tie, and aaiot's. A question beyond latency is answered by
-// labels (docs/algorithms/labels.md); exhaustive, native and edgent take it too. These, and auto for plain latency where a codec wins,
-// choose codecs; the others send everything raw. A question that says something about accuracy may be answered by a plan that
-// leaves by an exit (plan.exit), as far as every profile has it: planner/exits.h. kNotFound for an unknown name, kInvalidArgument for cluster and profiles that do
-// not fit, kInfeasible (with the reason for each node) when no placement keeps the memory limits, kUnsupported when the planner
-// gives up, kInternal when its plan does not verify.
+// labels (docs/algorithms/labels.md); exhaustive, native and edgent take it too. These, and auto for plain latency where a codec
+// wins, choose codecs; the others send everything raw. A question that says something about accuracy may be answered by a plan
+// that leaves by an exit (plan.exit), as far as every profile has it: planner/exits.h. kNotFound for an unknown name,
+// kInvalidArgument for cluster and profiles that do not fit, kInfeasible (with the reason for each node) when no placement keeps
+// the memory limits, kUnsupported when the planner gives up, kInternal when its plan does not verify.
 Result<PlanResult> run_planner(const PlanRequest& request, std::string_view planner);
 
 // A placement shown beside the answer.

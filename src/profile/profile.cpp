@@ -110,9 +110,7 @@ Status check_codecs(JsonMap& map, const std::vector<CodecProfile>& codecs, std::
 }
 
 // Above 0: nobody plans for an answer that is never right.
-Result<double> read_accuracy(JsonMap& map) {
-  return map.number("accuracy", {.min = 0, .max = 1, .min_is_excluded = true});
-}
+Result<double> read_accuracy(JsonMap& map) { return map.number("accuracy", {.min = 0, .max = 1, .min_is_excluded = true}); }
 
 Result<ExitProfile> read_exit(const nlohmann::json& json, const std::string& file, const std::string& path) {
   JsonMap map(json, file, path);
@@ -131,8 +129,8 @@ Result<ExitProfile> read_exit(const nlohmann::json& json, const std::string& fil
   if (map.has("codecs")) TIDELINE_CHECK_OK(read_list(map, "codecs", exit.codecs, read_codec, limits::kCodecsMax));
   TIDELINE_CHECK_OK(map.finish());
   if (exit.cuts.size() != exit.blocks.size() + 1)
-    return map.error("cuts", fmt::format("must have one element more than blocks ({}), not {}", exit.blocks.size() + 1,
-                                         exit.cuts.size()));
+    return map.error(
+        "cuts", fmt::format("must have one element more than blocks ({}), not {}", exit.blocks.size() + 1, exit.cuts.size()));
   if (exit.after == 0 && exit.blocks.empty()) return map.error("blocks", "must not be empty when no block comes before");
   TIDELINE_CHECK_OK(check_codecs(map, exit.codecs, exit.after + exit.cuts.size()));
   return exit;

@@ -163,9 +163,9 @@ TEST(Profile, AtAnExitItIsAProfileLikeAnyOther) {
   ASSERT_EQ(there->blocks.size(), 3u);
   ASSERT_EQ(there->cuts.size(), 4u);
   EXPECT_EQ(there->codecs[0].bytes.size(), 4u);
-  EXPECT_DOUBLE_EQ(segment_time(*there, 0, 2).count(), 3.76);         // 3 + 0.5 + 0.25 + overhead
-  EXPECT_DOUBLE_EQ(segment_time(*there, 1, 2).count(), 0.885);        // beginning with the head
-  EXPECT_DOUBLE_EQ(segment_time(*there, 0, 0).count(), 3.26);         // as in the trunk
+  EXPECT_DOUBLE_EQ(segment_time(*there, 0, 2).count(), 3.76);   // 3 + 0.5 + 0.25 + overhead
+  EXPECT_DOUBLE_EQ(segment_time(*there, 1, 2).count(), 0.885);  // beginning with the head
+  EXPECT_DOUBLE_EQ(segment_time(*there, 0, 0).count(), 3.26);   // as in the trunk
   EXPECT_DOUBLE_EQ(segment_time(scaled(*there, 2), 0, 2).count(), 7.52);
   EXPECT_EQ(*at_exit(scaled(with_exits(), 2), "early"), scaled(*there, 2));
   EXPECT_EQ(at_exit(with_exits(), "of the trunk")->blocks.size(), 2u);

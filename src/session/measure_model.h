@@ -7,8 +7,8 @@
 
 namespace tideline {
 
-// The blocks, then what each exit alone needs, within about options.time; with the accuracies that model.yaml gives and the inputs
-// that were made up. `engine`: loaded.engine or one with other threads. Errors of measure_profile().
+// The blocks, then what each exit alone needs, within about options.time; with the accuracies that model.yaml gives and the
+// inputs that were made up. `engine`: loaded.engine or one with other threads. Errors of measure_profile().
 Result<Profile> measure_model(Engine& engine, const LoadedModel& loaded, const MeasureOptions& options);
 
 }  // namespace tideline

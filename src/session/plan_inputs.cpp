@@ -74,9 +74,10 @@ bool has_same_structure(const Profile& profile, const Chain& chain) {
 void note_missing(const std::string& exit, PlanInputs& inputs) {
   for (const auto& profile : inputs.profiles)
     if (std::none_of(profile->exits.begin(), profile->exits.end(), [&](const auto& known) { return known.output == exit; }))
-      inputs.notes.push_back(fmt::format("the profile of {} says nothing of the exit '{}', which no plan uses then: measure again "
-                                         "with `tideline profile`",
-                                         printable(profile->host), printable(exit)));
+      inputs.notes.push_back(
+          fmt::format("the profile of {} says nothing of the exit '{}', which no plan uses then: measure again "
+                      "with `tideline profile`",
+                      printable(profile->host), printable(exit)));
 }
 
 // Exits as model.yaml has them now: their accuracies, and the bytes of this input. One that the profile lacks is left to

@@ -1,7 +1,8 @@
 // Goal: of a model with early outputs the planner finds the best exit and the best walk to it. Method: random profiles on random
-// clusters. Each ending is flattened here, by hand, into a profile without exits, and the referee, who knows the cost model alone,
-// tries every placement of every ending; tables with exits, whose search is another one, must say the same; and Edgent's own
-// algorithm, written down here from the paper's formula, is met by `edgent` and never beats `auto`. Numbers are binary fractions.
+// clusters. Each ending is flattened here, by hand, into a profile without exits, and the referee, who knows the cost model
+// alone, tries every placement of every ending; tables with exits, whose search is another one, must say the same; and Edgent's
+// own algorithm, written down here from the paper's formula, is met by `edgent` and never beats `auto`. Numbers are binary
+// fractions.
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -28,7 +29,9 @@ struct Instance {
     return request;
   }
   std::size_t endings() const { return 1 + profiles[0].exits.size(); }
-  double accuracy(std::size_t ending) const { return ending == 0 ? profiles[0].accuracy : profiles[0].exits[ending - 1].accuracy; }
+  double accuracy(std::size_t ending) const {
+    return ending == 0 ? profiles[0].accuracy : profiles[0].exits[ending - 1].accuracy;
+  }
 
   // One ending alone: as if the model had no other.
   Instance at(std::size_t ending) const {
@@ -71,7 +74,8 @@ struct Generator {
   }
 
   BlockProfile block(const char* name, std::uint32_t spread) {
-    return {.name = name, .time = Millis{2.0 + below(spread)}, .parameter_bytes = 1 + below(10), .activation_bytes = 1 + below(10)};
+    return {
+        .name = name, .time = Millis{2.0 + below(spread)}, .parameter_bytes = 1 + below(10), .activation_bytes = 1 + below(10)};
   }
 
   // The same exits on every node, with times of its own.
@@ -156,7 +160,8 @@ struct Generator {
   }
 };
 
-constexpr std::array kAsked{Objective::kLatency, Objective::kEnergy, Objective::kPeriod, Objective::kUpload, Objective::kAccuracy};
+constexpr std::array kAsked{Objective::kLatency, Objective::kEnergy, Objective::kPeriod, Objective::kUpload,
+                            Objective::kAccuracy};
 constexpr auto kAccuracyAt = static_cast<std::size_t>(Objective::kAccuracy);
 constexpr auto kLatencyAt = static_cast<std::size_t>(Objective::kLatency);
 
@@ -233,8 +238,7 @@ TEST(Exits, TheBestOfAllExitsAndPlacements) {
       continue;
     }
     ++compared;
-    ASSERT_NEAR(plan->values.of(question.objective), best.best->of(question.objective),
-                slack(best.best->of(question.objective)));
+    ASSERT_NEAR(plan->values.of(question.objective), best.best->of(question.objective), slack(best.best->of(question.objective)));
     ASSERT_NEAR(exhaustive->values.of(question.objective), best.best->of(question.objective),
                 slack(best.best->of(question.objective)));
     ASSERT_LE(plan->values.latency_ms, best.best->latency_ms + slack(best.best->latency_ms));
@@ -369,8 +373,8 @@ TEST(Exits, LooserDeadlinesAndFasterLinksNeverHurt) {
   }
 }
 
-// The model as a table of version 2: another search, over labels with exits in it. A table's head runs where the op before it ran,
-// a model's anywhere; without a head both are the same question.
+// The model as a table of version 2: another search, over labels with exits in it. A table's head runs where the op before it
+// ran, a model's anywhere; without a head both are the same question.
 Table table_of(const Instance& instance) {
   const auto m = static_cast<std::uint32_t>(instance.profiles.size());
   Table table{.version = 2};
@@ -428,9 +432,8 @@ TEST(Exits, TablesSayTheSame) {
     const bool has_heads = round % 2 == 0;
     // A table's exit comes after an op.
     for (Profile& profile : instance.profiles)
-      std::erase_if(profile.exits, [&](const ExitProfile& exit) {
-        return exit.after == 0 || (!has_heads && !exit.blocks.empty());
-      });
+      std::erase_if(profile.exits,
+                    [&](const ExitProfile& exit) { return exit.after == 0 || (!has_heads && !exit.blocks.empty()); });
     const Table table = table_of(instance);
     Question question{.objective = Objective::kAccuracy};
     question.limits.by[kLatencyAt] = 2.0 + generator.below(100);
@@ -469,8 +472,8 @@ TEST(Exits, TablesSayTheSame) {
   EXPECT_GT(heads, 50);
 }
 
-// Edgent (Li, Zhou, Chen 2018, Algorithm 1) from its formula. Exits i = 1..M with N_i layers; D_p the output of layer p, ES and ED
-// times of a layer on the edge server and on the device: for i = M..1 the p with the least
+// Edgent (Li, Zhou, Chen 2018, Algorithm 1) from its formula. Exits i = 1..M with N_i layers; D_p the output of layer p, ES and
+// ED times of a layer on the edge server and on the device: for i = M..1 the p with the least
 //   A_{i,p} = sum_{j < p} ES_j + sum_{k >= p} ED_k + Input / B + D_{p-1} / B
 // is taken, and (i, p) is the answer when A_{i,p} is within the deadline. p = 1 is the device alone, which sends nothing; behind
 // the last layer only the result comes back.

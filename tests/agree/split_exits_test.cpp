@@ -43,8 +43,7 @@ class SplitExits : public testing::Test {
     ChainOptions options = given;
     options.exits = exits_;
     std::vector<Chain> chains{make_chain(model_->graph(), model_->sha256(), options).value()};
-    for (const std::string& exit : exits_)
-      chains.push_back(make_exit_chain(model_->graph(), chains[0], options, exit).value());
+    for (const std::string& exit : exits_) chains.push_back(make_exit_chain(model_->graph(), chains[0], options, exit).value());
     return chains;
   }
 

@@ -86,8 +86,9 @@ TEST_F(ExitsCli, EveryPlanOfTheTradeOffIsFoundByItsDeadlineAndRuns) {
     const Outcome fastest =
         run(plan(std::string("--limit accuracy=") + least + " --objective upload --plan-out " + path("some.plan.json")));
     ASSERT_EQ(fastest.exit_code, 0) << fastest.err;
-    const Outcome outcome = run("local run " + path("cluster.yaml") + " " + model() + "--links none -n 2 --warmup 1 --verify --quiet " +
-                                "--profile " + path("p.json") + " -o json --plan " + path("some.plan.json"));
+    const Outcome outcome =
+        run("local run " + path("cluster.yaml") + " " + model() + "--links none -n 2 --warmup 1 --verify --quiet " +
+            "--profile " + path("p.json") + " -o json --plan " + path("some.plan.json"));
     ASSERT_EQ(outcome.exit_code, 0) << outcome.err << outcome.out;
     const auto json = outcome.json();
     EXPECT_EQ(json["verified"], true);
@@ -101,16 +102,15 @@ TEST_F(ExitsCli, AnExitSplitOverTwoNodesRunsAndIsVerified) {
   // By hand: the trunk on the camera, the head on the server and its answer back.
   const auto& exit = profile_["exits"][1];
   const auto after = exit["after"].get<int>();
-  const nlohmann::json by_hand{
-      {"version", 2},
-      {"planner", "hand"},
-      {"model_sha256", profile_["model_sha256"]},
-      {"chain_sha256", exit["chain_sha256"]},
-      {"route", {"camera", "server", "camera"}},
-      {"exit", "exit2"},
-      {"segments",
-       {{{"at", 0}, {"node", "camera"}, {"first_block", 0}, {"last_block", after - 1}},
-        {{"at", 1}, {"node", "server"}, {"first_block", after}, {"last_block", after}}}}};
+  const nlohmann::json by_hand{{"version", 2},
+                               {"planner", "hand"},
+                               {"model_sha256", profile_["model_sha256"]},
+                               {"chain_sha256", exit["chain_sha256"]},
+                               {"route", {"camera", "server", "camera"}},
+                               {"exit", "exit2"},
+                               {"segments",
+                                {{{"at", 0}, {"node", "camera"}, {"first_block", 0}, {"last_block", after - 1}},
+                                 {{"at", 1}, {"node", "server"}, {"first_block", after}, {"last_block", after}}}}};
   write("hand.plan.json", by_hand.dump());
   const std::string local = "local run " + path("cluster.yaml") + " ";
   const std::string rest = " --links none -n 2 --warmup 1 --verify --quiet -o json --plan " + path("hand.plan.json");
@@ -154,7 +154,8 @@ TEST_F(ExitsCli, SaysWhatIsWrong) {
     EXPECT_EQ(outcome.exit_code, 3) << yaml;
     EXPECT_THAT(outcome.err, HasSubstr(sentence));
   };
-  refused("accuracy: 0.9\nexits: [{output: exit3, accuracy: 0.5}]\n", "an exit is 'exit3', but the outputs are: exit1, exit2, prob");
+  refused("accuracy: 0.9\nexits: [{output: exit3, accuracy: 0.5}]\n",
+          "an exit is 'exit3', but the outputs are: exit1, exit2, prob");
   refused("accuracy: 0.9\nexits: [{output: exit1, accuracy: 50}]\n", "bad.yaml:2");
   refused("exits: [{output: exit1, accuracy: 0.5}]\n", "accuracy: 0.9");
   refused("accuracy: 1\nexits: [{output: exit1, accuracy: 1}, {output: exit2, accuracy: 1}, {output: prob, accuracy: 1}]\n",
