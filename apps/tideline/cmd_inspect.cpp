@@ -139,6 +139,31 @@ nlohmann::json defaults_json(const Graph& graph) {
   return list;
 }
 
+// Blocks of an exit's chain behind those of the trunk; the first one is the head where there are ops in it.
+std::uint64_t head_flops(const Chain& chain) {
+  std::uint64_t flops = 0;
+  for (std::uint32_t k = chain.exit->after; k < chain.output_cut(); ++k) flops += chain.blocks[k].flops;
+  return flops;
+}
+
+nlohmann::json exits_json(const LoadedModel& loaded) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const LoadedExit& exit : loaded.exits) {
+    const Chain& chain = exit.chain;
+    std::size_t ops = 0;
+    for (std::uint32_t k = chain.exit->after; k < chain.output_cut(); ++k) ops += chain.blocks[k].ops.size();
+    list.push_back({{"output", chain.exit->output},
+                    {"accuracy", exit.accuracy},
+                    {"after", chain.exit->after},
+                    {"head_ops", ops},
+                    {"head_flops", head_flops(chain)},
+                    {"flops", total_flops(chain)},
+                    {"output_bytes", chain.cuts.back().bytes},
+                    {"chain_sha256", chain.sha256.hex()}});
+  }
+  return list;
+}
+
 nlohmann::json to_json(const LoadedModel& loaded, const std::optional<Extracted>& extracted, const InspectArguments& arguments) {
   const OpCounts counts = count_ops(loaded);
   nlohmann::json json{{"model",
@@ -153,11 +178,14 @@ nlohmann::json to_json(const LoadedModel& loaded, const std::optional<Extracted>
                       {"chain_sha256", loaded.chain.sha256.hex()},
                       {"blocks", blocks_json(loaded)},
                       {"cuts", cuts_json(loaded)},
+                      {"accuracy", loaded.accuracy ? nlohmann::json(*loaded.accuracy) : nlohmann::json(nullptr)},
+                      {"exits", exits_json(loaded)},
                       {"inputs_with_defaults", defaults_json(loaded.model.graph())},
                       {"random_ops", random_ops(loaded.model)},
                       {"made_up_inputs", loaded.made_up_inputs}};
-  const auto wider =
-      wider_cuts(loaded.model.graph(), loaded.chain, {.cut_width = arguments.model.cut_width, .input = loaded.chain.input});
+  ChainOptions options{.cut_width = arguments.model.cut_width, .input = loaded.chain.input};
+  for (const LoadedExit& exit : loaded.exits) options.exits.push_back(exit.chain.exit->output);
+  const auto wider = wider_cuts(loaded.model.graph(), loaded.chain, options);
   if (wider) json["wider_cuts"] = {{"cut_width", wider->width}, {"blocks", wider->blocks}};
   if (extracted)
     json["extracted"] = {{"first_block", extracted->range.first},
@@ -219,6 +247,11 @@ void print_model(const Context& context, const LoadedModel& loaded) {
   for (const TensorId id : graph.default_inputs)
     fmt::print("default     input {}, {}: fixed to the file's value unless --input gives another\n",
                printable(graph.tensor(id).spec.name, 60), describe(graph.tensor(id).spec));
+  if (loaded.accuracy) fmt::print("accuracy    {}\n", *loaded.accuracy);
+  for (const LoadedExit& exit : loaded.exits)
+    fmt::print("exit        {} after {} block{}, head {} FLOPs, accuracy {}\n", printable(exit.chain.exit->output, 60),
+               exit.chain.exit->after, exit.chain.exit->after == 1 ? "" : "s",
+               format_count(static_cast<double>(head_flops(exit.chain))), exit.accuracy);
   for (const std::string& op : random_ops(loaded.model)) fmt::print("random      {}: every run gives another answer\n", op);
   fmt::print("\n");
   print_table(context, block_table(loaded));

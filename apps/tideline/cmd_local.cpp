@@ -84,7 +84,7 @@ Status run(const LocalArguments& arguments, Context& context) {
   TIDELINE_TRY(const TempFolder scratch, TempFolder::make("tideline-local"));
   TIDELINE_TRY(const RunSettings settings, settings_of(arguments.run));
   const PlanInputArguments& inputs = arguments.run.inputs;
-  TIDELINE_TRY(const LoadedModel loaded, load_model(inputs.model, StepBar(context).control()));
+  TIDELINE_TRY(LoadedModel loaded, load_model(inputs.model, StepBar(context).control()));
   note_made_up(context, loaded.made_up_inputs);
   // Plan before the nodes come up: profiling wants the machine for itself.
   TIDELINE_TRY(const Cluster file, read_cluster(arguments.cluster));

@@ -79,7 +79,9 @@ Status plan_model(Context& context, const Options& options) {
     return print_notes(context, options, cluster, inputs);
   }
   auto chosen = run_planner(request, options.planner);
-  if (!chosen && chosen.error().code == ErrorCode::kInfeasible && options.question.is_given)
+  // Of planners that look at some plans only, others may keep the limits.
+  const bool is_exact = options.planner != "native" && options.planner != "edgent";
+  if (!chosen && chosen.error().code == ErrorCode::kInfeasible && options.question.is_given && is_exact)
     return print_why_not(context, why_not(request));
   if (!chosen) return chosen.error();
   answer.chosen = std::move(*chosen);
@@ -142,6 +144,8 @@ void add_plan_command(CLI::App& app, Context& context) {
       "  tideline plan --profile det.profile.json --cluster home.yaml -o json\n"
       "  tideline plan det.onnx --profile camera=pi.profile.json --profile server=xeon.profile.json --cluster home.yaml\n"
       "  tideline plan --profile det.profile.json --cluster home.yaml --tolerance 0.01 --plan-out det.plan.json\n"
+      "  tideline plan branchy-alexnet.onnx --config branchy-alexnet.yaml --cluster home.yaml --objective accuracy --limit "
+      "latency=10ms\n"
       "  tideline plan --table examples/tables/alexnet.json\n"
       "  tideline plan --table examples/tables/site.json --objective energy --limit latency=200ms\n"
       "  tideline plan --table examples/tables/site.json --pareto latency,energy,accuracy");

@@ -16,6 +16,7 @@
 #include "model_options.h"
 #include "platform/files.h"
 #include "report/table.h"
+#include "session/measure_model.h"
 
 namespace tideline::app {
 namespace {
@@ -120,6 +121,33 @@ void print_codecs(const Context& context, const Profile& profile, bool chosen) {
                fmt::join(kCodecsDefault, ","));
 }
 
+// What each early output takes beyond the trunk, and with it.
+report::Table exit_table(const Profile& profile) {
+  report::Table table({{"exit", "exit", report::Table::kLeft},
+                       {"accuracy", "accuracy"},
+                       {"after block", "after"},
+                       {"head and steps", "tail_ms"},
+                       {"all", "whole_ms"},
+                       {"answer", "result_bytes"}});
+  for (const ExitProfile& exit : profile.exits) {
+    Millis tail(0);
+    for (const BlockProfile& block : exit.blocks) tail += block.time;
+    table.add({{printable(exit.output, 48), exit.output},
+               {fmt::format("{:.3g}", exit.accuracy), exit.accuracy},
+               std::size_t{exit.after},
+               {format_millis(tail), tail.count()},
+               {format_millis(exit.whole), exit.whole.count()},
+               {format_bytes(exit.cuts.back().bytes), std::to_string(exit.cuts.back().bytes)}});
+  }
+  return table;
+}
+
+void print_exits(const Context& context, const Profile& profile) {
+  if (profile.exits.empty()) return;
+  fmt::print("\nearly outputs\n");
+  print_table(context, exit_table(profile));
+}
+
 void print_summary(const Profile& profile) {
   fmt::print("\n{} on {} ({} {}, {}): {} +- {} for the whole model, {} in memory, {} blocks\n", printable(profile.model_name),
              printable(profile.host), profile.threads, profile.threads == 1 ? "thread" : "threads", profile.engine,
@@ -158,6 +186,26 @@ void print_check(const ProfileCheck& check) {
       check.segments.size(), 100 * check.median_error, check.drift, 100 * check.median_error_without_drift);
 }
 
+// Of one exit's chain.
+struct ExitCheck {
+  std::string output;
+  ProfileCheck check;
+};
+
+// As many segments of all exits together as of the model.
+Result<std::vector<ExitCheck>> check_exits(const LoadedModel& loaded, const Profile& profile, const MeasureOptions& options) {
+  std::vector<ExitCheck> checks;
+  for (const LoadedExit& exit : loaded.exits) {
+    const std::string& output = exit.chain.exit->output;
+    TIDELINE_TRY(const Profile there, at_exit(profile, output));
+    const auto count = static_cast<std::uint32_t>((kCheckSegments + loaded.exits.size() - 1) / loaded.exits.size());
+    TIDELINE_TRY(ProfileCheck check,
+                 check_profile(*loaded.engine, loaded.model, exit.chain, loaded.sample, there, count, options));
+    checks.push_back({output, std::move(check)});
+  }
+  return checks;
+}
+
 MeasureOptions measure_options(Context& context, const ProfileArguments& arguments, Millis time, Progress& progress,
                                std::vector<std::string> codecs = {}) {
   return {.time = time,
@@ -177,16 +225,15 @@ Status profile(Context& context, const ProfileArguments& arguments) {
   Profile result;
   {
     Progress progress(context, "Measuring", 100);
-    TIDELINE_TRY(result, measure_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample,
-                                         measure_options(context, arguments, time, progress, codecs)));
+    TIDELINE_TRY(result, measure_model(*loaded.engine, loaded, measure_options(context, arguments, time, progress, codecs)));
   }
-  result.made_up_inputs = loaded.made_up_inputs;
   note_made_up(context, loaded.made_up_inputs);
   if (!arguments.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(arguments.out, write_profile(result)));
   const bool json = context.output == Output::kJson;
   if (!json) {
     print_table(context, block_table(result));
     if (is_prose(context)) {
+      print_exits(context, result);
       print_codecs(context, result, !arguments.codecs.empty());
       print_summary(result);
     }
@@ -198,14 +245,27 @@ Status profile(Context& context, const ProfileArguments& arguments) {
     std::optional<Progress> progress(std::in_place, context, "Checking", 100);
     const auto check = check_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample, result, kCheckSegments,
                                      measure_options(context, arguments, time, *progress));
-    progress.reset();
     if (!check) return check.error();
+    const auto exits =
+        check_exits(loaded, result, {.time = time, .seed = arguments.seed, .cancel = &context.interrupted, .progress = {}});
+    progress.reset();
+    if (!exits) return exits.error();
     if (json) {
       document = {{"profile", std::move(document)}, {"check", check_json(*check)}};
+      for (const ExitCheck& exit : *exits) {
+        nlohmann::json entry = check_json(exit.check);
+        entry["output"] = exit.output;
+        document["check"]["exits"].push_back(std::move(entry));
+      }
     } else {
       print_check(*check);
+      for (const ExitCheck& exit : *exits)
+        fmt::print("median error of {} random segments up to the exit {}: {:.1f} %\n", exit.check.segments.size(),
+                   printable(exit.output, 48), 100 * exit.check.median_error);
     }
-    if (check->median_error > kErrorMax) {
+    double worst = check->median_error;
+    for (const ExitCheck& exit : *exits) worst = std::max(worst, exit.check.median_error);
+    if (worst > kErrorMax) {
       context.exit_code = kExitThresholdMissed;
       fmt::print(stderr, "tideline: the median error is over {:.0f} %: give --time more, or a quieter machine\n",
                  100 * kErrorMax);

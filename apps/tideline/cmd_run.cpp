@@ -12,7 +12,7 @@ namespace {
 Status run(const RunArguments& arguments, Context& context) {
   TIDELINE_TRY(const Cluster cluster, read_cluster(arguments.cluster));
   TIDELINE_TRY(const RunSettings settings, settings_of(arguments));
-  TIDELINE_TRY(const LoadedModel loaded, load_model(arguments.inputs.model, StepBar(context).control()));
+  TIDELINE_TRY(LoadedModel loaded, load_model(arguments.inputs.model, StepBar(context).control()));
   note_made_up(context, loaded.made_up_inputs);
   PlanChoice choice = arguments.choice;
   choice.with_candidates = is_prose(context);

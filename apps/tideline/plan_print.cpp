@@ -20,6 +20,14 @@ constexpr std::size_t kLabelWidth = 58;
 
 const Profile& profile_of(const PlanAnswer& answer) { return *answer.cost->profiles[0]; }
 
+// The model's, or of the exit by which the plan leaves.
+Profile profile_of(const PlanAnswer& answer, const Plan& plan) {
+  if (plan.exit)
+    if (auto there = at_exit(profile_of(answer), *plan.exit)) return std::move(*there);
+  return profile_of(answer);
+}
+std::string up_to(const Plan& plan) { return plan.exit ? fmt::format(" up to exit {}", *plan.exit) : ""; }
+
 // What runs where, and what travels for it.
 struct Label {
   std::string where;  // "everything on server"; "split camera 0-3 | server 4-30"
@@ -43,11 +51,12 @@ std::string in_codec(const std::string& codec) { return codec == "raw" ? "" : " 
 std::string in_codec(const Plan& plan, std::uint32_t at) { return plan.codecs.empty() ? "" : in_codec(plan.codecs[at]); }
 
 Label label_of(const PlanAnswer& answer, const Plan& plan, const Estimate& estimate) {
+  const Profile profile = profile_of(answer, plan);
   if (plan.segments.size() == 1) {
-    Label label{.where = "everything on " + plan.segments[0].node + by_way_of(answer, plan), .sends = "sends nothing"};
+    Label label{.where = "everything on " + plan.segments[0].node + by_way_of(answer, plan) + up_to(plan),
+                .sends = "sends nothing"};
     if (!estimate.hops.empty())
-      label.sends =
-          fmt::format("sends {} ({}){}", answer.input_name, format_bytes(profile_of(answer).cuts[0].bytes), in_codec(plan, 0));
+      label.sends = fmt::format("sends {} ({}){}", answer.input_name, format_bytes(profile.cuts[0].bytes), in_codec(plan, 0));
     return label;
   }
   Label label{.where = "split", .sends = "sends"};
@@ -55,11 +64,10 @@ Label label_of(const PlanAnswer& answer, const Plan& plan, const Estimate& estim
     const PlanSegment& segment = plan.segments[i];
     label.where += fmt::format("{} {} {}-{}", i == 0 ? "" : " |", segment.node, segment.first_block, segment.last_block);
     if (i + 1 == plan.segments.size()) continue;
-    label.sends +=
-        fmt::format("{} {} after {}{}", i == 0 ? "" : ",", format_bytes(profile_of(answer).cuts[segment.last_block + 1].bytes),
-                    profile_of(answer).blocks[segment.last_block].name, in_codec(plan, segment.at));
+    label.sends += fmt::format("{} {} after {}{}", i == 0 ? "" : ",", format_bytes(profile.cuts[segment.last_block + 1].bytes),
+                               profile.blocks[segment.last_block].name, in_codec(plan, segment.at));
   }
-  label.where += by_way_of(answer, plan);
+  label.where += by_way_of(answer, plan) + up_to(plan);
   return label;
 }
 
@@ -84,8 +92,16 @@ Values values_of(const PlanAnswer& answer, const Estimate& estimate) {
           .energy_j = all.energy_j,
           .period_ms = all.period.count(),
           .upload_bytes = all.upload_bytes,
-          .accuracy = 1 - estimate.lost_accuracy,
+          .accuracy = estimate.accuracy,
           .output_error = estimate.output_error};
+}
+
+// The exit's number in model.yaml, as tables have it.
+Json exit_json(const PlanAnswer& answer, const Plan& plan) {
+  const std::vector<ExitProfile>& exits = profile_of(answer).exits;
+  for (std::size_t i = 0; i < exits.size(); ++i)
+    if (exits[i].output == plan.exit) return i;
+  return nullptr;
 }
 
 // The keys that tables answer with too, beside those of models.
@@ -97,7 +113,8 @@ Json shared_json(const PlanAnswer& answer, const Plan& plan, const Estimate& est
   return {{"device", std::move(devices)},
           {"codec",
            plan.codecs.empty() ? std::vector<std::string>(plan.route.empty() ? 0 : plan.route.size() - 1, "raw") : plan.codecs},
-          {"exit", nullptr},
+          {"exit", exit_json(answer, plan)},
+          {"exit_output", plan.exit ? Json(*plan.exit) : Json(nullptr)},
           {"latency_ms", values.latency_ms},
           {"energy_j", values.energy_j},
           {"period_ms", values.period_ms},
@@ -161,7 +178,8 @@ const Candidate* split_of(const PlanAnswer& answer) {
 }
 
 bool is_chosen(const PlanAnswer& answer, const Candidate& candidate) {
-  return candidate.plan.segments == answer.chosen.plan.segments && candidate.plan.codecs == answer.chosen.plan.codecs;
+  return candidate.plan.exit == answer.chosen.plan.exit && candidate.plan.segments == answer.chosen.plan.segments &&
+         candidate.plan.codecs == answer.chosen.plan.codecs;
 }
 
 // Up one route and home, whatever runs on the way.
@@ -197,7 +215,7 @@ void print_hop(const PlanAnswer& answer, const HopEstimate& hop) {
 
 void print_stages(const PlanAnswer& answer) {
   const Estimate& estimate = answer.chosen.estimate;
-  const std::vector<BlockProfile>& blocks = profile_of(answer).blocks;
+  const std::vector<BlockProfile> blocks = profile_of(answer, answer.chosen.plan).blocks;
   if (shows_route(answer)) fmt::print("  route {}\n", fmt::join(answer.chosen.plan.route, " > "));
   for (const StageEstimate& stage : estimate.stages) {
     for (const HopEstimate& hop : estimate.hops)
@@ -304,6 +322,9 @@ void print_verdict_on(const PlanAnswer& answer) {
                within);
   else
     fmt::print("\nSplit: that has the best {}{}.\n", to_string(objective), within);
+  if (answer.chosen.plan.exit)
+    fmt::print("The request leaves early, by the exit {}: accuracy {:.3g}, the whole model's is {:.3g}.\n",
+               *answer.chosen.plan.exit, answer.chosen.estimate.accuracy, profile_of(answer).accuracy);
 }
 
 // What to do, in one sentence or two.
@@ -371,7 +392,7 @@ void print_plan_json(const PlanAnswer& answer) {
   json["model"] = {{"name", profile_of(answer).model_name},
                    {"sha256", chosen.plan.model_sha256.hex()},
                    {"chain_sha256", chosen.plan.chain_sha256.hex()},
-                   {"blocks", profile_of(answer).blocks.size()}};
+                   {"blocks", profile_of(answer, chosen.plan).blocks.size()}};
   fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 

@@ -74,6 +74,7 @@ nlohmann::json to_json(const RunReport& report, const std::string& emulation, co
                       {"requests", report.answers.size()},
                       {"complete", !report.ended},
                       {"planner", report.planner},
+                      {"exit", report.exit ? nlohmann::json(*report.exit) : nlohmann::json(nullptr)},
                       {"result_to", to_string(report.result_to)},
                       {"segments_pushed", report.deployed.segments_pushed},
                       {"bytes_pushed", report.deployed.bytes_pushed},

@@ -34,6 +34,8 @@ inline constexpr std::int64_t kOpsetMin = 7;
 inline constexpr std::int64_t kOpsetMax = 64;
 // A segment's header: names, types and shapes of at most kFrameTensorsMax tensors each way, and the input section.
 inline constexpr std::uint32_t kSegmentHeaderBytesMax = 1u << 20;
+// Early outputs of a model: published networks have up to about ten.
+inline constexpr std::size_t kExitsMax = 64;
 // Names end up in error messages and on the wire.
 inline constexpr std::size_t kNameBytesMax = 4096;
 // The engine's arena: above it a run ends with an error instead of with the machine swapping.

@@ -102,6 +102,16 @@ CodecLosses losses_of(const CodecProfile& codec, std::size_t cut) {
 
 Result<Estimate> estimate(const CostInput& input, const Plan& plan) {
   TIDELINE_CHECK_OK(check_profiles(input));
+  if (plan.exit && !input.profiles[0]->exit) {
+    std::vector<Profile> own;
+    for (const Profile* profile : input.profiles) {
+      TIDELINE_TRY(Profile at, at_exit(*profile, *plan.exit));
+      own.push_back(std::move(at));
+    }
+    CostInput there = input;
+    for (std::size_t i = 0; i < own.size(); ++i) there.profiles[i] = &own[i];
+    return estimate(there, plan);
+  }
   const Profile& profile = *input.profiles[0];
   TIDELINE_TRY(const Program program, lower(plan, *input.cluster,
                                             ProgramShape{.chain_sha256 = profile.chain_sha256,
@@ -174,6 +184,7 @@ Result<Estimate> estimate(const CostInput& input, const Program& program) {
     result.hops.push_back(std::move(hop));
   }
   for (const HopEstimate& hop : result.hops) result.transfer += hop.total();
+  result.accuracy = input.profiles[0]->accuracy - result.lost_accuracy;
   result.infeasible = lacking_memory(cluster, needs);
   result.latency = result.compute + result.transfer;
   return result;

@@ -96,6 +96,7 @@ struct Estimate {
   std::vector<HopEstimate> hops;  // in the order of their calls
   // Of lossy codecs; infinite where the answer was not measured. Accuracy is not lost where the model has no answer to count.
   double lost_accuracy = 0;
+  double accuracy = 1;  // the whole model's or the exit's, as the profile has it, without what is lost
   double output_error = 0;
   // Empty when the plan is feasible; otherwise why it is not ("camera: needs 620 MB, has 512 MB").
   std::string infeasible;
@@ -110,7 +111,8 @@ struct CodecLosses {
 CodecLosses losses_of(const CodecProfile& codec, std::size_t cut);
 
 // kInvalidArgument when the plan does not fit cluster, chain and profiles (unknown node, no link, gaps, another model), or a
-// profile lacks a codec of the plan.
+// profile lacks a codec of the plan. For a plan with an exit the profiles are those of the whole model or at_exit() of it;
+// kNotFound when they say nothing of it.
 Result<Estimate> estimate(const CostInput& input, const Plan& plan);
 // REQUIRES: a program of lower() or one that verify() took.
 Result<Estimate> estimate(const CostInput& input, const Program& program);

@@ -9,6 +9,8 @@
 #include "engine/probe.h"
 #include "engine/test_models.h"
 #include "measure/attribute.h"
+#include "measure/measure_exit.h"
+#include "zoo/zoo.h"
 
 namespace tideline {
 namespace {
@@ -150,6 +152,47 @@ TEST_F(MeasureTest, StopsWhenCancelled) {
   const auto profile = measure_profile(*engine_, *model_, chain_, sample_, {.cancel = &token});
   ASSERT_FALSE(profile);
   EXPECT_EQ(profile.error().code, ErrorCode::kCancelled);
+}
+
+// Two heads of convolutions, with an output step behind them as behind the whole.
+TEST_F(MeasureTest, AnExitIsMeasuredBehindItsTrunk) {
+  auto onnx = zoo_model("branchy-alexnet", 1);
+  ASSERT_TRUE(onnx);
+  auto model = Model::parse(*onnx, "b.onnx", "", {.exits = {"exit1", "exit2"}});
+  ASSERT_TRUE(model) << model.error().message;
+  ASSERT_TRUE(probe_shapes(*engine_, *model));
+  ChainOptions options{.output_steps = parse_output_steps(R"([{"topk": {"k": 2}}])").value(), .exits = {"exit1", "exit2"}};
+  const Chain trunk = make_chain(model->graph(), model->sha256(), options).value();
+  const std::vector<Tensor> sample = std::move(seeded_inputs(*model, 1).value());
+  const auto profile = measure_profile(*engine_, *model, trunk, sample, {.time = Millis(150)});
+  ASSERT_TRUE(profile) << profile.error().message;
+  Profile all = *profile;
+  for (const std::string& name : options.exits) {
+    const Chain chain = make_exit_chain(model->graph(), trunk, options, name).value();
+    const auto exit = measure_exit(*engine_, *model, chain, sample, *profile, {.time = Millis(50), .codecs = {"fp16"}});
+    ASSERT_TRUE(exit) << exit.error().message;
+    EXPECT_EQ(exit->after, chain.exit->after);
+    EXPECT_EQ(exit->chain_sha256, chain.sha256);
+    EXPECT_GT(exit->whole.count(), 0);
+    all.exits.push_back(*exit);
+    const auto there = at_exit(all, name);
+    ASSERT_TRUE(there);
+    ASSERT_EQ(there->blocks.size(), chain.blocks.size());
+    ASSERT_EQ(there->cuts.size(), chain.cuts.size());
+    ASSERT_EQ(there->codecs.size(), 1u);
+    EXPECT_EQ(there->codecs[0].bytes.size(), chain.cuts.size());
+    for (std::size_t k = 0; k < chain.blocks.size(); ++k) {
+      EXPECT_EQ(there->blocks[k].name, chain.blocks[k].name);
+      EXPECT_GE(there->blocks[k].time.count(), 0);
+      EXPECT_EQ(there->blocks[k].parameter_bytes, chain.blocks[k].parameter_bytes);
+    }
+    for (std::size_t k = 0; k < chain.cuts.size(); ++k) EXPECT_EQ(there->cuts[k].bytes, chain.cuts[k].bytes);
+  }
+  EXPECT_EQ(*parse_profile(write_profile(all), "p.json"), all);
+  const CancelToken token;
+  token.cancel();
+  const Chain chain = make_exit_chain(model->graph(), trunk, options, "exit1").value();
+  EXPECT_EQ(measure_exit(*engine_, *model, chain, sample, *profile, {.cancel = &token}).error().code, ErrorCode::kCancelled);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "model/exits.h"
 #include "model/order.h"
 #include "model/weights.h"
 #include "output/output_steps.h"
@@ -120,6 +121,34 @@ class Maker {
     if (options_.input) TIDELINE_CHECK_OK(add_input_steps());
     add_blocks(order);
     TIDELINE_CHECK_OK(add_output_steps());
+    chain_.sha256 = identity();
+    chain_.structure_sha256 = structure();
+    return std::move(chain_);
+  }
+
+  // `graph_` is for_outputs() of the exit.
+  Result<Chain> make_exit(const Chain& trunk) {
+    TIDELINE_CHECK_OK(check_ends(graph_));
+    const std::string& output = graph_.tensor(graph_.outputs.front()).spec.name;
+    const Attachment at = attach(graph_, trunk);
+    chain_.model_name = trunk.model_name;
+    chain_.model_sha256 = trunk.model_sha256;
+    chain_.input = trunk.input;
+    chain_.exit = ChainExit{.output = output, .after = at.after};
+    chain_.blocks.assign(trunk.blocks.begin(), trunk.blocks.begin() + at.after);
+    chain_.cuts.assign(trunk.cuts.begin(), trunk.cuts.begin() + at.after + 1);
+    if (at.head.empty()) {
+      if (at.after == (trunk.input ? kInputSteps : 0))
+        return chain_error(ErrorCode::kInvalidArgument,
+                           fmt::format("the exit '{}' is an input of the model that comes out as it went in", printable(output)));
+      chain_.cuts.back() = cut_of(graph_, graph_.outputs);
+    } else {
+      add_block(at.head, 0, at.head.size(), Walk(graph_, at.head));
+      chain_.cuts.push_back(cut_of(graph_, graph_.outputs));
+    }
+    if (Status steps = add_output_steps(); !steps)
+      return chain_error(ErrorCode::kInvalidArgument, fmt::format("the output section does not fit the exit '{}': {}",
+                                                                  printable(output), steps.error().message));
     chain_.sha256 = identity();
     chain_.structure_sha256 = structure();
     return std::move(chain_);
@@ -366,6 +395,7 @@ class Maker {
     }
     for (const Block& block : chain_.blocks) add(block.name);
     if (!chain_.output_steps.empty()) add(write_output_steps(chain_.output_steps));
+    if (chain_.exit) add(fmt::format("exit after {}", chain_.exit->after));
     return hash.finish();
   }
 
@@ -382,7 +412,8 @@ constexpr std::uint32_t kHintWidthMax = 4;
 
 }  // namespace
 
-std::optional<WiderCuts> wider_cuts(const Graph& graph, const Chain& chain, const ChainOptions& options) {
+std::optional<WiderCuts> wider_cuts(const Graph& whole, const Chain& chain, const ChainOptions& options) {
+  const Graph graph = options.exits.empty() ? whole : for_outputs(whole, outputs_without(whole, options.exits));
   const std::size_t steps = (options.input ? kInputSteps : 0) + chain.output_steps.size();
   const std::size_t now = chain.blocks.size() - steps;
   std::vector<WiderCuts> widths;
@@ -401,7 +432,15 @@ std::optional<WiderCuts> wider_cuts(const Graph& graph, const Chain& chain, cons
 }
 
 Result<Chain> make_chain(const Graph& graph, const Sha256& model_sha256, const ChainOptions& options) {
-  return Maker(graph, options).make(model_sha256);
+  if (options.exits.empty()) return Maker(graph, options).make(model_sha256);
+  const Graph trunk = for_outputs(graph, outputs_without(graph, options.exits));
+  return Maker(trunk, options).make(model_sha256);
+}
+
+Result<Chain> make_exit_chain(const Graph& graph, const Chain& trunk, const ChainOptions& options, const std::string& exit) {
+  TIDELINE_TRY(const TensorId output, output_named(graph, exit));
+  const Graph ending = for_outputs(graph, {output});
+  return Maker(ending, options).make_exit(trunk);
 }
 
 }  // namespace tideline

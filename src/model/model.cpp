@@ -28,22 +28,38 @@ Status build(Model::Impl& impl) {
   return {};
 }
 
-Status keep_outputs(onnx::GraphProto& graph, const std::vector<std::string>& wanted) {
-  if (wanted.empty()) return {};
+Status keep_outputs(onnx::GraphProto& graph, const ModelOptions& options) {
+  if (options.outputs.empty() && options.exits.empty()) return {};
   google::protobuf::RepeatedPtrField<onnx::ValueInfoProto> all;
   all.Swap(graph.mutable_output());
-  for (const std::string& name : wanted) {
+  const auto is_exit = [&](const std::string& name) {
+    return std::find(options.exits.begin(), options.exits.end(), name) != options.exits.end();
+  };
+  const auto keep = [&](const std::string& name, std::string_view what) -> Status {
     const auto found =
         std::find_if(all.begin(), all.end(), [&](const onnx::ValueInfoProto& output) { return output.name() == name; });
     if (found == all.end()) {
       std::vector<std::string_view> names;
       for (const onnx::ValueInfoProto& output : all) names.push_back(output.name());
-      return Error{ErrorCode::kInvalidArgument,
-                   fmt::format("the output section reads '{}', but the outputs are: {}", printable(name),
-                               printable(fmt::format("{}", fmt::join(names, ", ")), 400))};
+      return Error{ErrorCode::kInvalidArgument, fmt::format("{} '{}', but the outputs are: {}", what, printable(name),
+                                                            printable(fmt::format("{}", fmt::join(names, ", ")), 400))};
     }
     *graph.add_output() = *found;
+    return {};
+  };
+  for (const std::string& name : options.outputs) {
+    if (is_exit(name))
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("the output section reads '{}', which is an exit: name the whole model's output in output.tensor",
+                               printable(name))};
+    TIDELINE_CHECK_OK(keep(name, "the output section reads"));
   }
+  if (options.outputs.empty())
+    for (const onnx::ValueInfoProto& output : all)
+      if (!is_exit(output.name())) *graph.add_output() = output;
+  if (graph.output().empty())
+    return Error{ErrorCode::kInvalidArgument, "every output is an exit: leave the one of the whole model out of exits"};
+  for (const std::string& name : options.exits) TIDELINE_CHECK_OK(keep(name, "an exit is"));
   return {};
 }
 
@@ -51,7 +67,7 @@ Status parse_into(Model::Impl& impl, std::string_view bytes, const DataFolders& 
   TIDELINE_TRY(impl.proto, read_onnx(bytes, folders, impl.sha256));
   TIDELINE_CHECK_OK(check_and_normalise(impl.proto, impl.default_inputs));
   TIDELINE_CHECK_OK(fix_inputs(*impl.proto.mutable_graph(), options));
-  TIDELINE_CHECK_OK(keep_outputs(*impl.proto.mutable_graph(), options.outputs));
+  TIDELINE_CHECK_OK(keep_outputs(*impl.proto.mutable_graph(), options));
   return build(impl);
 }
 
@@ -148,7 +164,8 @@ Status Model::set_shapes(const std::vector<KnownShape>& shapes) {
 }
 
 Status Model::fix_shapes(const std::map<std::string, std::vector<std::int64_t>>& shapes) {
-  if (const Status status = fix_inputs(*impl_->proto.mutable_graph(), {.shapes = shapes, .input = std::nullopt, .outputs = {}});
+  if (const Status status =
+          fix_inputs(*impl_->proto.mutable_graph(), {.shapes = shapes, .input = std::nullopt, .outputs = {}, .exits = {}});
       !status)
     return Error{status.error().code, fmt::format("[model] '{}': {}", impl_->name, status.error().message)};
   return build(*impl_);

@@ -32,6 +32,9 @@ struct ModelOptions {
   // The outputs that are wanted, in this order; empty: all of the file's, in its order. The others are none of the model's then,
   // and what only they need is not computed.
   std::vector<std::string> outputs;
+  // Early outputs (model.yaml): behind the others among the graph's outputs, in this order. Without `outputs` the others are all
+  // but these.
+  std::vector<std::string> exits;
 };
 
 class Model {

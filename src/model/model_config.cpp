@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "base/yaml.h"
 
 namespace tideline {
@@ -20,6 +21,34 @@ Result<std::vector<std::int64_t>> read_shape(const YamlNode& node) {
   return shape;
 }
 
+Result<double> read_accuracy(const YamlNode& node) {
+  TIDELINE_TRY(const double accuracy, node.number());
+  if (!(accuracy > 0 && accuracy <= 1)) return node.error("an accuracy is a share of right answers: above 0 and at most 1");
+  return accuracy;
+}
+
+Result<std::vector<ExitSection>> read_exits(const YamlNode& node) {
+  TIDELINE_TRY(const std::vector<YamlNode> items, node.list());
+  if (items.empty()) return node.error("an empty list: leave exits out, or name an output of the model");
+  if (items.size() > limits::kExitsMax) return node.error(fmt::format("more than {} exits", limits::kExitsMax));
+  std::vector<ExitSection> exits;
+  for (const YamlNode& item : items) {
+    TIDELINE_TRY(YamlMap map, item.map());
+    const YamlNode output = map.required("output");
+    const YamlNode accuracy = map.required("accuracy");
+    TIDELINE_CHECK_OK(map.finish());
+    ExitSection exit;
+    TIDELINE_TRY(exit.output, output.text());
+    if (exit.output.empty() || exit.output.size() > limits::kNameBytesMax)
+      return output.error("the name of an output is missing or too long");
+    for (const ExitSection& other : exits)
+      if (other.output == exit.output) return output.error(fmt::format("'{}' is an exit twice", printable(exit.output)));
+    TIDELINE_TRY(exit.accuracy, read_accuracy(accuracy));
+    exits.push_back(std::move(exit));
+  }
+  return exits;
+}
+
 }  // namespace
 
 Result<ModelConfig> parse_model_config(std::string_view yaml, std::string_view name) {
@@ -31,6 +60,8 @@ Result<ModelConfig> parse_model_config(std::string_view yaml, std::string_view n
   if (version_number != 1) return version.error(fmt::format("version {} is newer than this program; it reads 1", version_number));
   const YamlNode input = map.optional("input");
   const YamlNode output = map.optional("output");
+  const YamlNode accuracy = map.optional("accuracy");
+  const YamlNode exits = map.optional("exits");
   const YamlNode shapes = map.optional("shapes");
   TIDELINE_CHECK_OK(map.finish());
   if (input.present()) {
@@ -38,6 +69,14 @@ Result<ModelConfig> parse_model_config(std::string_view yaml, std::string_view n
   }
   if (output.present()) {
     TIDELINE_TRY(config.output, read_output_section(output));
+  }
+  if (accuracy.present()) {
+    TIDELINE_TRY(config.accuracy, read_accuracy(accuracy));
+  }
+  if (exits.present()) {
+    TIDELINE_TRY(config.exits, read_exits(exits));
+    if (!config.accuracy)
+      return exits.error("exits are weighed against the whole model: write its own accuracy too, as in accuracy: 0.9");
   }
   if (!shapes.present()) return config;
   // The keys are the model's own names, so they are read in the order of the file instead of being asked for.

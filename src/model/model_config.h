@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -14,10 +15,19 @@
 
 namespace tideline {
 
+// An early output of the model, and how well it answers.
+struct ExitSection {
+  std::string output;
+  double accuracy = 0;  // above 0, at most 1
+  bool operator==(const ExitSection&) const = default;
+};
+
 // The path of the model itself is the command line's.
 struct ModelConfig {
   std::optional<InputSection> input;
   std::optional<OutputSection> output;
+  std::optional<double> accuracy;  // of the whole model; there where there are exits
+  std::vector<ExitSection> exits;  // in the order of the file, each output once
   std::vector<TensorSpec> shapes;  // dynamic inputs given a size (dtype unset)
 };
 

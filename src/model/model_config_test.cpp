@@ -203,5 +203,31 @@ TEST(InputSectionJson, HostileTextIsRefused) {
   for (std::size_t size = 0; size < good.size(); ++size) EXPECT_FALSE(parse_input_section_json(good.substr(0, size)));
 }
 
+TEST(ModelConfig, Exits) {
+  const auto config =
+      parse_model_config("accuracy: 0.9\nexits: [{output: e1, accuracy: 0.7}, {output: 'a/b:0', accuracy: 1}]\n", "m");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->accuracy, 0.9);
+  EXPECT_EQ(config->exits, (std::vector<ExitSection>{{"e1", 0.7}, {"a/b:0", 1}}));
+  EXPECT_EQ(parse_model_config("accuracy: 0.5\n", "m")->accuracy, 0.5);
+  const auto refused = [](std::string_view yaml, std::string_view sentence) {
+    const std::string message = message_of(yaml);
+    EXPECT_NE(message.find(sentence), std::string::npos) << message;
+  };
+  refused("exits: [{output: e1, accuracy: 0.7}]\n", "write its own accuracy too, as in accuracy: 0.9");
+  refused("accuracy: 90\n", "above 0 and at most 1");
+  refused("accuracy: 0\n", "above 0 and at most 1");
+  refused("accuracy: .nan\n", "accuracy");
+  refused("accuracy: 0.9\nexits: []\n", "an empty list");
+  refused("accuracy: 0.9\nexits: [{output: e1}]\n", "accuracy");
+  refused("accuracy: 0.9\nexits: [{output: e1, accuracy: 1.01}]\n", "above 0 and at most 1");
+  refused("accuracy: 0.9\nexits: [{output: '', accuracy: 1}]\n", "missing or too long");
+  refused("accuracy: 0.9\nexits: [{output: e, accuracy: 0.1}, {output: e, accuracy: 0.2}]\n", "'e' is an exit twice");
+  refused("accuracy: 0.9\nexits: [{output: e, accuracy: 0.1, threshold: 0.5}]\n", "threshold");
+  std::string many = "accuracy: 0.9\nexits:\n";
+  for (std::size_t i = 0; i <= limits::kExitsMax; ++i) many += "  - {output: e" + std::to_string(i) + ", accuracy: 0.5}\n";
+  refused(many, "more than 64 exits");
+}
+
 }  // namespace
 }  // namespace tideline

@@ -137,6 +137,7 @@ std::string write_plan(const Plan& plan) {
   if (has_route && !plan.codecs.empty()) json["codecs"] = plan.codecs;
   json["segments"] = std::move(segments);
   if (has_route && plan.tolerance) json["tolerance"] = *plan.tolerance;
+  if (plan.exit) json["exit"] = *plan.exit;
   if (plan.result_to != ResultTo::kSource) json["result_to"] = to_string(plan.result_to);
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -168,6 +169,11 @@ Result<Plan> parse_plan(std::string_view json, std::string_view name) {
     if (map.has("tolerance")) {
       TIDELINE_TRY(plan.tolerance, map.number("tolerance", {.min = 0}));
     }
+  }
+  if (map.has("exit")) {
+    TIDELINE_TRY(plan.exit, map.text("exit"));
+    if (plan.exit->empty() || plan.exit->size() > limits::kNameBytesMax)
+      return map.error("exit", fmt::format("an output's name has 1 to {} characters", limits::kNameBytesMax));
   }
   if (map.has("result_to")) {
     TIDELINE_TRY(const std::string word, map.text("result_to"));

@@ -52,6 +52,9 @@ struct Plan {
   ResultTo result_to = ResultTo::kSource;
   // How far an answer may be off, as a share of its largest number, when a codec loses something: what it was planned for.
   std::optional<double> tolerance = std::nullopt;
+  // The output by which a request leaves early; absent: it runs to the end. Blocks are then those of that exit's chain
+  // (model/chain.h), of which chain_sha256 is.
+  std::optional<std::string> exit = std::nullopt;
   bool operator==(const Plan&) const = default;
 };
 

@@ -39,6 +39,18 @@ TEST(Plan, RoundTripOfAWalk) {
   EXPECT_EQ(*parse_plan(write_plan(plan), "p.plan.json"), plan);
 }
 
+TEST(Plan, KeepsItsExit) {
+  for (Plan plan : {sample(), walk()}) {
+    EXPECT_EQ(write_plan(plan).find("exit"), std::string::npos);
+    plan.exit = "exit1/prob:0";
+    const auto back = parse_plan(write_plan(plan), "p.plan.json");
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_EQ(*back, plan);
+    plan.exit = "";
+    EXPECT_THAT(parse_plan(write_plan(plan), "p.plan.json").error().message, HasSubstr("exit: an output's name has 1 to"));
+  }
+}
+
 struct Bad {
   const char* what;
   const char* from;

@@ -50,6 +50,7 @@ class Maker {
     walks_.begins.assign(problem_.start.begin(), problem_.start.begin() + static_cast<std::ptrdiff_t>(problem_.time.size()));
     walks_.ends = problem_.end;
     walks_.cut_bytes = problem_.cut_bytes;
+    walks_.accuracy = cost_.profiles[0]->accuracy;
     walks_.leaves.push_back({.after = problem_.blocks, .bytes = problem_.result_bytes});
     for (const std::uint32_t node : problem_.node_ids)
       walks_.millijoules_per_ms.push_back(watts_.of(NodeId{node}, &Power::compute_w) + watts_.idle);

@@ -51,7 +51,7 @@ struct PlanResult {
   Plan plan;
   Estimate estimate;
   PlannerStats stats;
-  Values values = {};  // of the estimate and cost/totals.h; the whole model's own accuracy is 1
+  Values values = {};  // of the estimate and cost/totals.h; accuracy is that of the profile less what codecs lose
   bool operator==(const PlanResult&) const = default;
 };
 
@@ -74,10 +74,11 @@ std::string planner_names();
 // Checks the request, runs the planner of that name and verifies its plan (a program of the cluster, every block once, memory
 // limits kept). "auto" is aaiot where the places are a chain and coming back with blocks left does not win, else route; for a
 // table of a graph it is min-cut. A difference below a billionth is a tie, and aaiot's. A question beyond latency is answered by
-// labels (docs/algorithms/labels.md); exhaustive and native take it too. These, and auto for plain latency where a codec wins,
-// choose codecs; the others send everything raw. kNotFound for an unknown name, kInvalidArgument for cluster and profiles that do
-// not fit, kInfeasible (with the reason for each node) when no placement keeps the memory limits, kUnsupported when the planner
-// gives up, kInternal when its plan does not verify.
+// labels (docs/algorithms/labels.md); exhaustive, native and edgent take it too. These, and auto for plain latency where a codec
+// wins, choose codecs; the others send everything raw. A question that says something about accuracy may be answered by a plan
+// that leaves by an exit (plan.exit), as far as every profile has it: planner/exits.h. kNotFound for an unknown name,
+// kInvalidArgument for cluster and profiles that do not fit, kInfeasible (with the reason for each node) when no placement keeps
+// the memory limits, kUnsupported when the planner gives up, kInternal when its plan does not verify.
 Result<PlanResult> run_planner(const PlanRequest& request, std::string_view planner);
 
 // A placement shown beside the answer.
@@ -92,7 +93,8 @@ struct Candidate {
 };
 
 // Everything on each node that a request can reach, by the best route there, feasible or not, in the order of the cluster file;
-// then the best plan with two segments or more (when there is a feasible one). Best for the question's objective, whatever its
+// then the best plan with two segments or more (when there is a feasible one). With exits in play the same for each of them, the
+// most accurate one first. Best for the question's objective, whatever its
 // limits but the cluster's memory. The answer of an exact planner to a question without limits is always one of these or ties
 // with one.
 Result<std::vector<Candidate>> candidates(const PlanRequest& request);

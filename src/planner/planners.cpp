@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "codec/codec.h"
 #include "cost/totals.h"
+#include "planner/exits.h"
 #include "planner/model_walks.h"
 #include "planner/problem.h"
 #include "planner/search_walks.h"
@@ -26,6 +27,7 @@ constexpr std::array kPlanners{
     Planner{"chain-exact", "exact under memory limits on every route up and home, O(places x blocks^2)", solve_chain_exact},
     Planner{"min-cut", "one minimum cut: exact on any graph of ops, for tables", solve_min_cut},
     Planner{"exhaustive", "tries every placement: the referee, for small problems", solve_exhaustive},
+    Planner{"edgent", "Edgent's: the first blocks on the one server, the others on the device; for comparison", solve_edgent},
     Planner{"native", "everything on the one best node", solve_native},
 };
 
@@ -35,7 +37,7 @@ Values values_of(const Cluster& cluster, const Estimate& estimate) {
           .energy_j = all.energy_j,
           .period_ms = all.period.count(),
           .upload_bytes = all.upload_bytes,
-          .accuracy = 1 - estimate.lost_accuracy,
+          .accuracy = estimate.accuracy,
           .output_error = estimate.output_error};
 }
 
@@ -110,6 +112,7 @@ class ModelProblem {
         .plan = {.planner = std::string(planner), .model_sha256 = profile.model_sha256, .chain_sha256 = profile.chain_sha256},
         .stats = std::move(solution.stats)};
     result.plan.result_to = request_.cost.result_to;
+    result.plan.exit = profile.exit;
     const Walk walk = walk_of(problem_.places, solution.places);
     for (const std::uint32_t place : walk.positions) result.plan.route.push_back(name(place));
     for (std::uint32_t block = 0; block < solution.places.size(); ++block) {
@@ -216,7 +219,8 @@ class ModelProblem {
 
   Result<PlanResult> solve_raw(std::string_view planner) const {
     std::string_view used = planner;
-    if (!is_plain(request_.question) && planner != "exhaustive" && planner != "native") return answer(planner);
+    if (!is_plain(request_.question) && planner != "exhaustive" && planner != "native" && planner != "edgent")
+      return answer(planner);
     auto solution = run_solver(problem_, context(), planner, used);
     if (!solution && solution.error().code == ErrorCode::kInfeasible)
       return request_.question.limits.any() ? solution.error() : infeasible();
@@ -252,7 +256,7 @@ class ModelProblem {
       return Error{
           ErrorCode::kUnsupported,
           fmt::format("[plan] '{}' plans for latency alone: objectives, limits and --keep-on-source are for auto, labels, "
-                      "exhaustive or native",
+                      "exhaustive, edgent or native",
                       printable(planner))};
     const Question& question = request_.question;
     TIDELINE_TRY(const WalkProblem walks, make_walk_problem(request_.cost, problem_, question));
@@ -439,14 +443,14 @@ Result<Solution> run_solver(const Problem& problem, const SolveContext& context,
                            near.empty() ? "" : fmt::format(", did you mean '{}'?", near), fmt::join(names, ", "))};
 }
 
-Result<PlanResult> run_planner(const PlanRequest& request, std::string_view planner) {
+Result<PlanResult> plan_to_end(const PlanRequest& request, std::string_view planner) {
   TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
   TIDELINE_TRY(PlanResult result, model.solve(planner));
   TIDELINE_CHECK_OK(verify_result(request, result));
   return result;
 }
 
-Result<std::vector<Candidate>> candidates(const PlanRequest& request) {
+Result<std::vector<Candidate>> candidates_to_end(const PlanRequest& request) {
   TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
   TIDELINE_TRY(std::vector<Candidate> list, model.natives());
   auto split = is_plain(request.question) ? plan_best_split(request) : model.best_split();
@@ -458,7 +462,7 @@ Result<std::vector<Candidate>> candidates(const PlanRequest& request) {
   return list;
 }
 
-Result<std::vector<PlanResult>> plan_front(const PlanRequest& request) {
+Result<std::vector<PlanResult>> front_to_end(const PlanRequest& request) {
   TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
   TIDELINE_TRY(std::vector<PlanResult> front, model.front());
   for (const PlanResult& result : front) TIDELINE_CHECK_OK(verify_result(request, result));

@@ -105,6 +105,7 @@ Result<Solution> solve_route(const Problem& problem, const SolveContext& context
 Result<Solution> solve_chain_exact(const Problem& problem, const SolveContext& context);
 Result<Solution> solve_exhaustive(const Problem& problem, const SolveContext& context);
 Result<Solution> solve_min_cut(const Problem& problem, const SolveContext& context);
+Result<Solution> solve_edgent(const Problem& problem, const SolveContext& context);
 Result<Solution> solve_native(const Problem& problem, const SolveContext& context);
 // The best placement with two segments or more. kInfeasible when there is none.
 Result<Solution> solve_best_split(const Problem& problem, const SolveContext& context);

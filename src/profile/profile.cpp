@@ -5,6 +5,7 @@
 #include <limits>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
@@ -91,17 +92,56 @@ Result<CodecProfile> read_codec(const nlohmann::json& json, const std::string& f
   return codec;
 }
 
-Status check_codecs(JsonMap& map, const Profile& profile) {
-  for (std::size_t i = 0; i < profile.codecs.size(); ++i) {
-    const CodecProfile& codec = profile.codecs[i];
-    const std::size_t cuts = profile.cuts.size();
+Status check_codecs(JsonMap& map, const std::vector<CodecProfile>& codecs, std::size_t cuts) {
+  for (std::size_t i = 0; i < codecs.size(); ++i) {
+    const CodecProfile& codec = codecs[i];
     if (codec.bytes.size() != cuts || codec.encode.size() != cuts || codec.decode.size() != cuts ||
         codec.max_abs_error.size() != cuts || codec.max_rel_error.size() != cuts || codec.rms_rel_error.size() != cuts ||
         (!codec.top1_agreement.empty() && codec.top1_agreement.size() != cuts))
       return map.error("codecs", fmt::format("must have one value for each of the {} cuts in every list of '{}'", cuts,
                                              printable(codec.name)));
     for (std::size_t k = 0; k < i; ++k)
-      if (profile.codecs[k].name == codec.name) return map.error("codecs", fmt::format("has '{}' twice", printable(codec.name)));
+      if (codecs[k].name == codec.name) return map.error("codecs", fmt::format("has '{}' twice", printable(codec.name)));
+  }
+  return {};
+}
+
+// Above 0: nobody plans for an answer that is never right.
+Result<double> read_accuracy(JsonMap& map) { return map.number("accuracy", {.min = 0, .max = 1, .min_is_excluded = true}); }
+
+Result<ExitProfile> read_exit(const nlohmann::json& json, const std::string& file, const std::string& path) {
+  JsonMap map(json, file, path);
+  ExitProfile exit;
+  TIDELINE_TRY(exit.output, map.text("output"));
+  if (exit.output.empty() || exit.output.size() > limits::kNameBytesMax) return map.error("output", "is missing or too long");
+  TIDELINE_TRY(exit.accuracy, read_accuracy(map));
+  TIDELINE_TRY(const std::int64_t after, map.integer("after", 0, static_cast<std::int64_t>(limits::kOpsMax)));
+  exit.after = static_cast<std::uint32_t>(after);
+  TIDELINE_TRY(exit.chain_sha256, read_hash(map, "chain_sha256"));
+  TIDELINE_TRY(exit.structure_sha256, read_hash(map, "structure_sha256"));
+  TIDELINE_TRY(const double whole, map.number("whole_ms", {.min = 0, .max = kMillisMax}));
+  exit.whole = Millis(whole);
+  TIDELINE_CHECK_OK(read_list(map, "blocks", exit.blocks, read_block));
+  TIDELINE_CHECK_OK(read_list(map, "cuts", exit.cuts, read_cut));
+  if (map.has("codecs")) TIDELINE_CHECK_OK(read_list(map, "codecs", exit.codecs, read_codec, limits::kCodecsMax));
+  TIDELINE_CHECK_OK(map.finish());
+  if (exit.cuts.size() != exit.blocks.size() + 1)
+    return map.error(
+        "cuts", fmt::format("must have one element more than blocks ({}), not {}", exit.blocks.size() + 1, exit.cuts.size()));
+  if (exit.after == 0 && exit.blocks.empty()) return map.error("blocks", "must not be empty when no block comes before");
+  TIDELINE_CHECK_OK(check_codecs(map, exit.codecs, exit.after + exit.cuts.size()));
+  return exit;
+}
+
+Status check_exits(JsonMap& map, const Profile& profile) {
+  for (std::size_t i = 0; i < profile.exits.size(); ++i) {
+    const ExitProfile& exit = profile.exits[i];
+    if (exit.after > profile.blocks.size())
+      return map.error("exits", fmt::format("'{}' is after {} blocks, and the model has {}", printable(exit.output), exit.after,
+                                            profile.blocks.size()));
+    for (std::size_t k = 0; k < i; ++k)
+      if (profile.exits[k].output == exit.output)
+        return map.error("exits", fmt::format("has '{}' twice", printable(exit.output)));
   }
   return {};
 }
@@ -120,12 +160,86 @@ std::vector<double> counts(const std::vector<Millis>& times) {
   return numbers;
 }
 
+void scale(double factor, std::vector<BlockProfile>& blocks, std::vector<CutProfile>& cuts, std::vector<CodecProfile>& codecs) {
+  for (BlockProfile& block : blocks) {
+    block.time *= factor;
+    block.spread *= factor;
+  }
+  for (CutProfile& cut : cuts) {
+    cut.start *= factor;
+    cut.end *= factor;
+  }
+  for (CodecProfile& codec : codecs) {
+    for (Millis& time : codec.encode) time *= factor;
+    for (Millis& time : codec.decode) time *= factor;
+  }
+}
+
+nlohmann::ordered_json blocks_json(const std::vector<BlockProfile>& blocks) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const BlockProfile& block : blocks)
+    list.push_back({{"name", block.name},
+                    {"time_ms", block.time.count()},
+                    {"spread_ms", block.spread.count()},
+                    {"parameter_bytes", block.parameter_bytes},
+                    {"activation_bytes", block.activation_bytes}});
+  return list;
+}
+
+nlohmann::ordered_json cuts_json(const std::vector<CutProfile>& cuts) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const CutProfile& cut : cuts)
+    list.push_back({{"bytes", cut.bytes}, {"start_ms", cut.start.count()}, {"end_ms", cut.end.count()}});
+  return list;
+}
+
+// Nothing without codecs: older builds know no such key.
+void put_codecs(const std::vector<CodecProfile>& codecs, nlohmann::ordered_json& json) {
+  for (const CodecProfile& codec : codecs) {
+    nlohmann::ordered_json entry{{"name", codec.name},
+                                 {"bytes", codec.bytes},
+                                 {"encode_ms", counts(codec.encode)},
+                                 {"decode_ms", counts(codec.decode)},
+                                 {"max_abs_error", errors_json(codec.max_abs_error)},
+                                 {"max_rel_error", errors_json(codec.max_rel_error)},
+                                 {"rms_rel_error", errors_json(codec.rms_rel_error)}};
+    if (!codec.top1_agreement.empty()) entry["top1_agreement"] = codec.top1_agreement;
+    json["codecs"].push_back(std::move(entry));
+  }
+}
+
 }  // namespace
 
 const CodecProfile* codec_profile(const Profile& profile, std::string_view codec) {
   for (const CodecProfile& known : profile.codecs)
     if (known.name == codec) return &known;
   return nullptr;
+}
+
+Result<Profile> at_exit(const Profile& profile, std::string_view output) {
+  std::vector<std::string_view> names;
+  for (const ExitProfile& exit : profile.exits) {
+    names.push_back(exit.output);
+    if (exit.output != output) continue;
+    Profile result = profile;
+    result.exits.clear();
+    result.exit = exit.output;
+    result.accuracy = exit.accuracy;
+    result.chain_sha256 = exit.chain_sha256;
+    result.structure_sha256 = exit.structure_sha256;
+    result.blocks.resize(exit.after);
+    result.blocks.insert(result.blocks.end(), exit.blocks.begin(), exit.blocks.end());
+    result.cuts.resize(exit.after);
+    result.cuts.insert(result.cuts.end(), exit.cuts.begin(), exit.cuts.end());
+    result.codecs = exit.codecs;
+    result.whole = exit.whole;
+    result.whole_wall = Millis(0);
+    return result;
+  }
+  return Error{ErrorCode::kNotFound,
+               fmt::format("[profile] the profile has no exit '{}'; {}", printable(output),
+                           names.empty() ? "it has none: measure again with a model.yaml that names exits"
+                                         : "it has " + printable(fmt::format("{}", fmt::join(names, ", ")), 400))};
 }
 
 Millis segment_time(const Profile& profile, std::uint32_t first_block, std::uint32_t last_block) {
@@ -149,17 +263,10 @@ Bytes segment_memory_bytes(const Profile& profile, std::uint32_t first_block, st
 
 Profile scaled(Profile profile, double factor) {
   TIDELINE_CHECK(factor > 0);
-  for (BlockProfile& block : profile.blocks) {
-    block.time *= factor;
-    block.spread *= factor;
-  }
-  for (CutProfile& cut : profile.cuts) {
-    cut.start *= factor;
-    cut.end *= factor;
-  }
-  for (CodecProfile& codec : profile.codecs) {
-    for (Millis& time : codec.encode) time *= factor;
-    for (Millis& time : codec.decode) time *= factor;
+  scale(factor, profile.blocks, profile.cuts, profile.codecs);
+  for (ExitProfile& exit : profile.exits) {
+    scale(factor, exit.blocks, exit.cuts, exit.codecs);
+    exit.whole *= factor;
   }
   profile.segment_overhead *= factor;
   profile.whole *= factor;
@@ -168,18 +275,6 @@ Profile scaled(Profile profile, double factor) {
 }
 
 std::string write_profile(const Profile& profile) {
-  nlohmann::ordered_json blocks = nlohmann::ordered_json::array();
-  for (const BlockProfile& block : profile.blocks) {
-    blocks.push_back({{"name", block.name},
-                      {"time_ms", block.time.count()},
-                      {"spread_ms", block.spread.count()},
-                      {"parameter_bytes", block.parameter_bytes},
-                      {"activation_bytes", block.activation_bytes}});
-  }
-  nlohmann::ordered_json cuts = nlohmann::ordered_json::array();
-  for (const CutProfile& cut : profile.cuts) {
-    cuts.push_back({{"bytes", cut.bytes}, {"start_ms", cut.start.count()}, {"end_ms", cut.end.count()}});
-  }
   nlohmann::ordered_json json{{"tideline_profile", kVersion},
                               {"model_name", profile.model_name},
                               {"model_sha256", profile.model_sha256.hex()},
@@ -192,22 +287,25 @@ std::string write_profile(const Profile& profile) {
                               {"whole_spread_ms", profile.whole_spread.count()},
                               {"whole_memory_bytes", profile.whole_memory_bytes},
                               {"segment_overhead_ms", profile.segment_overhead.count()},
-                              {"blocks", std::move(blocks)},
-                              {"cuts", std::move(cuts)}};
+                              {"blocks", blocks_json(profile.blocks)},
+                              {"cuts", cuts_json(profile.cuts)}};
   // Of later builds of version 1: older ones refuse a file that has them.
   if (profile.structure_sha256 != Sha256{}) json["structure_sha256"] = profile.structure_sha256.hex();
   if (profile.whole_wall > Millis(0)) json["whole_wall_ms"] = profile.whole_wall.count();
   if (!profile.made_up_inputs.empty()) json["made_up_inputs"] = profile.made_up_inputs;
-  for (const CodecProfile& codec : profile.codecs) {
-    nlohmann::ordered_json entry{{"name", codec.name},
-                                 {"bytes", codec.bytes},
-                                 {"encode_ms", counts(codec.encode)},
-                                 {"decode_ms", counts(codec.decode)},
-                                 {"max_abs_error", errors_json(codec.max_abs_error)},
-                                 {"max_rel_error", errors_json(codec.max_rel_error)},
-                                 {"rms_rel_error", errors_json(codec.rms_rel_error)}};
-    if (!codec.top1_agreement.empty()) entry["top1_agreement"] = codec.top1_agreement;
-    json["codecs"].push_back(std::move(entry));
+  put_codecs(profile.codecs, json);
+  if (profile.accuracy != 1) json["accuracy"] = profile.accuracy;
+  for (const ExitProfile& exit : profile.exits) {
+    nlohmann::ordered_json entry{{"output", exit.output},
+                                 {"accuracy", exit.accuracy},
+                                 {"after", exit.after},
+                                 {"chain_sha256", exit.chain_sha256.hex()},
+                                 {"structure_sha256", exit.structure_sha256.hex()},
+                                 {"whole_ms", exit.whole.count()},
+                                 {"blocks", blocks_json(exit.blocks)},
+                                 {"cuts", cuts_json(exit.cuts)}};
+    put_codecs(exit.codecs, entry);
+    json["exits"].push_back(std::move(entry));
   }
   return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -250,13 +348,18 @@ Result<Profile> parse_profile(std::string_view text, std::string_view name) {
   TIDELINE_CHECK_OK(read_list(map, "blocks", profile.blocks, read_block));
   TIDELINE_CHECK_OK(read_list(map, "cuts", profile.cuts, read_cut));
   if (map.has("codecs")) TIDELINE_CHECK_OK(read_list(map, "codecs", profile.codecs, read_codec, limits::kCodecsMax));
+  if (map.has("accuracy")) {
+    TIDELINE_TRY(profile.accuracy, read_accuracy(map));
+  }
+  if (map.has("exits")) TIDELINE_CHECK_OK(read_list(map, "exits", profile.exits, read_exit, limits::kExitsMax));
   TIDELINE_CHECK_OK(map.finish());
   if (profile.blocks.empty()) return map.error("blocks", "must not be empty");
   if (profile.cuts.size() != profile.blocks.size() + 1) {
     return map.error("cuts", "must have one element more than blocks (" + std::to_string(profile.blocks.size() + 1) + "), not " +
                                  std::to_string(profile.cuts.size()));
   }
-  TIDELINE_CHECK_OK(check_codecs(map, profile));
+  TIDELINE_CHECK_OK(check_codecs(map, profile.codecs, profile.cuts.size()));
+  TIDELINE_CHECK_OK(check_exits(map, profile));
   profile.threads = static_cast<int>(threads);
   profile.whole = Millis(whole);
   profile.whole_spread = Millis(whole_spread);

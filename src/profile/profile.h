@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,21 @@ struct CodecProfile {
   bool operator==(const CodecProfile&) const = default;
 };
 
+// An early output: what its chain has beyond the first `after` blocks of the trunk (model/chain.h).
+struct ExitProfile {
+  std::string output;
+  double accuracy = 1;
+  std::uint32_t after = 0;
+  Sha256 chain_sha256;  // of its chain
+  Sha256 structure_sha256;
+  Millis whole{0};                   // measured, its chain as one segment
+  std::vector<BlockProfile> blocks;  // the head, if there is one, and the output steps
+  // Cut `after` and those behind it: blocks.size() + 1. Beginning at cut `after` is beginning with the head.
+  std::vector<CutProfile> cuts;
+  std::vector<CodecProfile> codecs;  // one value for each cut of its chain, from the input on
+  bool operator==(const ExitProfile&) const = default;
+};
+
 struct Profile {
   std::string model_name;
   Sha256 model_sha256;
@@ -79,6 +95,10 @@ struct Profile {
   // activations.
   Bytes whole_memory_bytes = 0;
   std::vector<CodecProfile> codecs;  // those that were measured; may be none
+  double accuracy = 1;               // of the whole model's answer, as model.yaml says
+  std::vector<ExitProfile> exits;    // in the order of model.yaml
+  // Set: at_exit() made it. In no file.
+  std::optional<std::string> exit;
   bool operator==(const Profile&) const = default;
 };
 
@@ -87,6 +107,10 @@ const CodecProfile* codec_profile(const Profile& profile, std::string_view codec
 
 // All times `factor` times what they were: the profile of a host that is so much slower. REQUIRES: factor > 0.
 Profile scaled(Profile profile, double factor);
+
+// The profile of the exit's chain: a profile like any other, with `exit` set and no exits. kNotFound when there is no such exit,
+// naming those there are.
+Result<Profile> at_exit(const Profile& profile, std::string_view output);
 
 // REQUIRES: first <= last < blocks.size(). Never negative.
 Millis segment_time(const Profile& profile, std::uint32_t first_block, std::uint32_t last_block);

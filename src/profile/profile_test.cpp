@@ -1,6 +1,7 @@
 // Goal: a profile survives its file, damaged files are refused with the place named, and segment times follow the formula.
 #include "profile/profile.h"
 
+#include <functional>
 #include <limits>
 
 #include <gtest/gtest.h>
@@ -117,6 +118,79 @@ TEST(Profile, RefusesDamageAndNamesThePlace) {
   const auto read = parse_profile(write_profile(short_of_a_cut), "p.json");
   ASSERT_FALSE(read);
   EXPECT_NE(read.error().message.find("cuts"), std::string::npos);
+}
+
+// Behind the first block: a head and a step.
+Profile with_exits() {
+  Profile profile = example();
+  profile.accuracy = 0.9;
+  const CodecProfile four{.name = "fp16",
+                          .bytes = {50, 100, 20, 4},
+                          .encode = {Millis(1), Millis(1), Millis(1), Millis(1)},
+                          .decode = {Millis(2), Millis(2), Millis(2), Millis(2)},
+                          .max_abs_error = {0, 0, 0, 0},
+                          .max_rel_error = {0, 0.5, std::numeric_limits<double>::infinity(), 0},
+                          .rms_rel_error = {0, 0, 0, 0}};
+  profile.exits = {{.output = "early",
+                    .accuracy = 0.7,
+                    .after = 1,
+                    .chain_sha256 = sha256("exit"),
+                    .structure_sha256 = sha256("exit's structure"),
+                    .whole = Millis(4),
+                    .blocks = {{"head", Millis(0.5), Millis(0.1), 30, 40}, {"softmax", Millis(0.25), Millis(0.1), 0, 8}},
+                    .cuts = {{200, Millis(0.125), Millis(0.25)}, {40, Millis(0), Millis(0)}, {8, Millis(0), Millis(0)}},
+                    .codecs = {four}},
+                   {.output = "of the trunk", .accuracy = 0.8, .after = 2, .cuts = {{4, Millis(0), Millis(0)}}}};
+  return profile;
+}
+
+TEST(Profile, ExitsSurviveTheirFile) {
+  const auto read = parse_profile(write_profile(with_exits()), "p.json");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, with_exits());
+  // Without them it is a file that older builds read.
+  EXPECT_EQ(write_profile(example()).find("exits"), std::string::npos);
+  EXPECT_EQ(write_profile(example()).find("accuracy"), std::string::npos);
+}
+
+TEST(Profile, AtAnExitItIsAProfileLikeAnyOther) {
+  const auto there = at_exit(with_exits(), "early");
+  ASSERT_TRUE(there) << there.error().message;
+  EXPECT_EQ(there->exit, "early");
+  EXPECT_EQ(there->accuracy, 0.7);
+  EXPECT_EQ(there->chain_sha256, sha256("exit"));
+  EXPECT_TRUE(there->exits.empty());
+  ASSERT_EQ(there->blocks.size(), 3u);
+  ASSERT_EQ(there->cuts.size(), 4u);
+  EXPECT_EQ(there->codecs[0].bytes.size(), 4u);
+  EXPECT_DOUBLE_EQ(segment_time(*there, 0, 2).count(), 3.76);   // 3 + 0.5 + 0.25 + overhead
+  EXPECT_DOUBLE_EQ(segment_time(*there, 1, 2).count(), 0.885);  // beginning with the head
+  EXPECT_DOUBLE_EQ(segment_time(*there, 0, 0).count(), 3.26);   // as in the trunk
+  EXPECT_DOUBLE_EQ(segment_time(scaled(*there, 2), 0, 2).count(), 7.52);
+  EXPECT_EQ(*at_exit(scaled(with_exits(), 2), "early"), scaled(*there, 2));
+  EXPECT_EQ(at_exit(with_exits(), "of the trunk")->blocks.size(), 2u);
+  EXPECT_EQ(at_exit(with_exits(), "late").error().code, ErrorCode::kNotFound);
+  EXPECT_NE(at_exit(with_exits(), "late").error().message.find("it has early, of the trunk"), std::string::npos);
+  EXPECT_NE(at_exit(example(), "late").error().message.find("it has none"), std::string::npos);
+}
+
+TEST(Profile, DamagedExitsAreRefused) {
+  const auto refused = [](const std::function<void(Profile&)>& damage, std::string_view sentence) {
+    Profile profile = with_exits();
+    damage(profile);
+    const auto read = parse_profile(write_profile(profile), "p.json");
+    ASSERT_FALSE(read) << sentence;
+    EXPECT_NE(read.error().message.find(sentence), std::string::npos) << read.error().message;
+  };
+  refused([](Profile& p) { p.exits[1].after = 3; }, "after 3 blocks, and the model has 2");
+  refused([](Profile& p) { p.exits[1].output = "early"; }, "has 'early' twice");
+  refused([](Profile& p) { p.exits[0].cuts.pop_back(); }, "one element more than blocks (3), not 2");
+  refused([](Profile& p) { p.exits[0].codecs[0].bytes.pop_back(); }, "each of the 4 cuts");
+  refused([](Profile& p) { p.exits[0].accuracy = 1.5; }, "accuracy");
+  refused([](Profile& p) { p.exits[0].accuracy = 0; }, "accuracy");
+  refused([](Profile& p) { p.accuracy = 2; }, "accuracy");
+  refused([](Profile& p) { p.exits[0].output = ""; }, "output");
+  refused([](Profile& p) { p.exits[1] = {.output = "e", .after = 0, .cuts = {{4, Millis(0), Millis(0)}}}; }, "must not be empty");
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ std::vector<std::string> lossy_codecs(const Plan& plan) {
   return names;
 }
 
-Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArguments& arguments, const LoadedModel& loaded,
+Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArguments& arguments, LoadedModel& loaded,
                                const Cluster& cluster, const Control& control) {
   ChosenPlan chosen;
   TIDELINE_TRY(std::optional<Plan> given, given_plan(choice, loaded, cluster));
@@ -113,6 +113,7 @@ Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArgument
   }
   // With a plan in hand nothing needs to be measured; without profiles there is then nothing to predict from.
   if (given && arguments.profiles.empty()) {
+    if (given->exit) TIDELINE_CHECK_OK(leave_by(loaded, *given->exit));
     chosen.plan = std::move(*given);
     return chosen;
   }
@@ -121,6 +122,10 @@ Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArgument
   const ResultTo result_to = chosen.inputs.result_to;
   TIDELINE_TRY(chosen.inputs, load_plan_inputs(cluster, wanted, loaded, control));
   chosen.inputs.result_to = result_to;
+  if (given && given->exit) {
+    TIDELINE_CHECK_OK(leave_by(loaded, *given->exit));
+    TIDELINE_CHECK_OK(chosen.inputs.leave_by(*given->exit));
+  }
   const PlanRequest request{.cost = chosen.inputs.cost(cluster), .cancel = control.cancel};
   if (given) {
     TIDELINE_TRY(chosen.estimate, estimate_given(request, *given, chosen.inputs));

@@ -35,8 +35,9 @@ struct ChosenPlan {
 // The names of the codecs of a plan that lose something, each once.
 std::vector<std::string> lossy_codecs(const Plan& plan);
 
-// Measures this host when a plan is to be made and a node has no profile.
-Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArguments& arguments, const LoadedModel& loaded,
+// Measures this host when a plan is to be made and a node has no profile. Where the plan leaves by an exit, `loaded` and the
+// inputs of the answer end there afterwards (leave_by()): whoever runs the plan runs loaded.chain.
+Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArguments& arguments, LoadedModel& loaded,
                                const Cluster& cluster, const Control& control);
 
 }  // namespace tideline

@@ -168,9 +168,19 @@ struct Configured {
   Shapes shapes;
   std::optional<InputSection> section;
   std::optional<OutputSection> output;
+  std::optional<double> accuracy;
+  std::vector<ExitSection> exits;
 
+  std::vector<std::string> exit_names() const {
+    std::vector<std::string> names;
+    for (const ExitSection& exit : exits) names.push_back(exit.output);
+    return names;
+  }
   ModelOptions model_options() const {
-    return {.shapes = shapes, .input = section, .outputs = output ? output->tensors : std::vector<std::string>()};
+    return {.shapes = shapes,
+            .input = section,
+            .outputs = output ? output->tensors : std::vector<std::string>(),
+            .exits = exit_names()};
   }
 };
 
@@ -190,6 +200,8 @@ Result<Configured> configure(const ModelArguments& arguments) {
     TIDELINE_TRY(ModelConfig config, parse_model_config(yaml, source_name(arguments.config)));
     configured.section = std::move(config.input);
     configured.output = std::move(config.output);
+    configured.accuracy = config.accuracy;
+    configured.exits = std::move(config.exits);
     if (configured.output) TIDELINE_CHECK_OK(read_labels(arguments.config, *configured.output));
     for (TensorSpec& spec : config.shapes) configured.shapes[spec.name] = std::move(spec.shape);
   }
@@ -204,7 +216,7 @@ Result<LoadedModel> load(Model model, Configured configured, const ModelArgument
   std::optional<InputSection> section = std::move(configured.section);
   control.report({kReading, 1, kReadingSteps, "running it once"});
   TIDELINE_TRY(std::unique_ptr<Engine> engine, make_engine({.threads = arguments.threads}));
-  ChainOptions options{.cut_width = arguments.cut_width};
+  ChainOptions options{.cut_width = arguments.cut_width, .exits = configured.exit_names()};
   if (configured.output) options.output_steps = configured.output->steps;
   if (section) {
     TIDELINE_TRY(const TensorSpec* spec, image_input(model, *section));
@@ -232,6 +244,11 @@ Result<LoadedModel> load(Model model, Configured configured, const ModelArgument
     return with_made_up(std::move(probed).error(), made_up);
   control.report({kReading, 2, kReadingSteps, "finding its cuts"});
   TIDELINE_TRY(Chain chain, make_chain(model.graph(), model.sha256(), options));
+  std::vector<LoadedExit> exits;
+  for (const ExitSection& exit : configured.exits) {
+    TIDELINE_TRY(Chain exit_chain, make_exit_chain(model.graph(), chain, options, exit.output));
+    exits.push_back({.accuracy = exit.accuracy, .chain = std::move(exit_chain)});
+  }
   std::vector<Tensor> sample;
   if (arguments.needs_sample || image || !options.input) {
     TIDELINE_TRY(sample, sample_of(chain, values, std::move(image)));
@@ -242,7 +259,9 @@ Result<LoadedModel> load(Model model, Configured configured, const ModelArgument
                      std::move(sample),
                      std::move(made_up),
                      given.named,
-                     configured.output ? std::move(configured.output->labels) : std::vector<std::string>()};
+                     configured.output ? std::move(configured.output->labels) : std::vector<std::string>(),
+                     configured.accuracy,
+                     std::move(exits)};
 }
 
 }  // namespace
@@ -283,8 +302,26 @@ Result<LoadedModel> load_model_bytes(std::string_view onnx, std::string_view nam
   return load(std::move(model), std::move(configured), arguments, control);
 }
 
+Status leave_by(LoadedModel& loaded, const std::string& exit) {
+  std::vector<std::string_view> names;
+  for (const LoadedExit& known : loaded.exits) {
+    if (known.chain.exit->output == exit) {
+      loaded.chain = known.chain;
+      return {};
+    }
+    names.push_back(known.chain.exit->output);
+  }
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("the plan leaves by the exit '{}', {}", printable(exit),
+                           names.empty() ? "but no exits are given: name them in the model.yaml of --config"
+                                         : fmt::format("but the exits of model.yaml are: {}",
+                                                       printable(fmt::format("{}", fmt::join(names, ", ")), 400)))};
+}
+
 std::optional<std::string> width_hint(const LoadedModel& loaded, std::uint32_t cut_width) {
-  const auto wider = wider_cuts(loaded.model.graph(), loaded.chain, {.cut_width = cut_width, .input = loaded.chain.input});
+  ChainOptions options{.cut_width = cut_width, .input = loaded.chain.input};
+  for (const LoadedExit& exit : loaded.exits) options.exits.push_back(exit.chain.exit->output);
+  const auto wider = wider_cuts(loaded.model.graph(), loaded.chain, options);
   if (!wider) return std::nullopt;
   return fmt::format("--cut-width {} gives {} blocks instead of {}", wider->width, wider->blocks, loaded.chain.blocks.size());
 }

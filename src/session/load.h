@@ -35,6 +35,12 @@ struct ModelArguments {
   bool needs_sample = true;
 };
 
+// An early output that model.yaml names, and the blocks up to it.
+struct LoadedExit {
+  double accuracy = 1;
+  Chain chain;
+};
+
 // A resource; move-only. Const use from several threads is safe as far as its parts are.
 struct LoadedModel {
   std::unique_ptr<Engine> engine;
@@ -44,7 +50,9 @@ struct LoadedModel {
   // The inputs for which nobody gave a value: seeded numbers took their place, in the probe and in `sample`.
   std::vector<std::string> made_up_inputs;
   std::vector<std::string> named_inputs;  // given by name: the same in every request
-  std::vector<std::string> labels;        // of the output section's classes; empty: none were given
+  std::vector<std::string> labels = {};   // of the output section's classes; empty: none were given
+  std::optional<double> accuracy = {};    // of the whole model, where model.yaml says it
+  std::vector<LoadedExit> exits = {};     // in the order of model.yaml
 
   // Of `sample`, as ClusterClient::run takes them.
   std::vector<TensorView> sample_views() const;
@@ -56,6 +64,9 @@ Result<LoadedModel> load_model(const ModelArguments& arguments, const Control& c
 // The same for a model in memory; `arguments.model` is not looked at, and external data is refused.
 Result<LoadedModel> load_model_bytes(std::string_view onnx, std::string_view name, const ModelArguments& arguments,
                                      const Control& control);
+
+// From here on the model ends at that exit: `chain` is the exit's. kInvalidArgument when model.yaml names no such exit.
+Status leave_by(LoadedModel& loaded, const std::string& exit);
 
 // Model::load() of a file that a person names: "-" is standard input, without external data.
 Result<Model> read_model(const std::string& path, const ModelOptions& options);

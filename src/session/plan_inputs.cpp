@@ -7,8 +7,8 @@
 
 #include "base/limits.h"
 #include "base/text.h"
-#include "measure/measure.h"
 #include "platform/files.h"
+#include "session/measure_model.h"
 #include "session/source.h"
 
 namespace tideline {
@@ -70,6 +70,37 @@ bool has_same_structure(const Profile& profile, const Chain& chain) {
          profile.cuts.size() == chain.cuts.size();
 }
 
+// A host that was measured without the exit keeps it out of every plan.
+void note_missing(const std::string& exit, PlanInputs& inputs) {
+  for (const auto& profile : inputs.profiles)
+    if (std::none_of(profile->exits.begin(), profile->exits.end(), [&](const auto& known) { return known.output == exit; }))
+      inputs.notes.push_back(
+          fmt::format("the profile of {} says nothing of the exit '{}', which no plan uses then: measure again "
+                      "with `tideline profile`",
+                      printable(profile->host), printable(exit)));
+}
+
+// Exits as model.yaml has them now: their accuracies, and the bytes of this input. One that the profile lacks is left to
+// note_exits().
+void check_exits(const LoadedModel& loaded, Profile& profile) {
+  if (loaded.accuracy) profile.accuracy = *loaded.accuracy;
+  std::vector<ExitProfile> exits;
+  for (const LoadedExit& exit : loaded.exits)
+    for (ExitProfile& known : profile.exits) {
+      const Chain& chain = exit.chain;
+      if (known.output != chain.exit->output || known.structure_sha256 != chain.structure_sha256 ||
+          known.after + known.cuts.size() != chain.cuts.size())
+        continue;
+      known.accuracy = exit.accuracy;
+      known.chain_sha256 = chain.sha256;
+      for (std::size_t i = 0; i < known.blocks.size(); ++i) known.blocks[i].name = chain.blocks[known.after + i].name;
+      for (std::size_t i = 0; i < known.cuts.size(); ++i) known.cuts[i].bytes = chain.cuts[known.after + i].bytes;
+      exits.push_back(std::move(known));
+      break;
+    }
+  profile.exits = std::move(exits);
+}
+
 Status check_chain(const PlanInputArguments& arguments, const LoadedModel& loaded, PlanInputs& inputs) {
   const Chain& chain = loaded.chain;
   for (const auto& profile : inputs.profiles) {
@@ -89,8 +120,11 @@ Status check_chain(const PlanInputArguments& arguments, const LoadedModel& loade
   inputs.input_name = input_name_of(chain);
   if (auto hint = width_hint(loaded, arguments.model.cut_width)) inputs.notes.push_back(std::move(*hint));
   // Bytes at the cuts are those of the input given now, for instance of this image's file.
-  for (const auto& each : inputs.profiles)
+  for (const auto& each : inputs.profiles) {
+    check_exits(loaded, *each);
     for (std::size_t cut = 0; cut < each->cuts.size(); ++cut) each->cuts[cut].bytes = chain.cuts[cut].bytes;
+  }
+  for (const LoadedExit& exit : loaded.exits) note_missing(exit.chain.exit->output, inputs);
   return {};
 }
 
@@ -119,9 +153,7 @@ Result<Profile> measure(const PlanInputArguments& arguments, const LoadedModel& 
   options.progress = [&](double done, std::string_view what) {
     control.report({step, static_cast<std::size_t>(std::clamp(done, 0.0, 1.0) * kSteps), kSteps, what});
   };
-  TIDELINE_TRY(Profile profile, measure_profile(own ? *own : *loaded.engine, loaded.model, loaded.chain, loaded.sample, options));
-  profile.made_up_inputs = loaded.made_up_inputs;
-  return profile;
+  return measure_model(own ? *own : *loaded.engine, loaded, options);
 }
 
 // What the times stand on, once for all profiles.
@@ -199,6 +231,13 @@ Result<PlanInputs> load_inputs(const Cluster& cluster, const PlanInputArguments&
 }
 
 }  // namespace
+
+Status PlanInputs::leave_by(const std::string& exit) {
+  for (const auto& profile : profiles) {
+    TIDELINE_TRY(*profile, at_exit(*profile, exit));
+  }
+  return {};
+}
 
 Result<PlanInputs> load_plan_inputs(const Cluster& cluster, const PlanInputArguments& arguments, const Control& control) {
   return load_inputs(cluster, arguments, nullptr, control);

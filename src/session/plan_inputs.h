@@ -32,6 +32,8 @@ struct PlanInputs {
 
   ResultTo result_to = ResultTo::kSource;  // what is planned for
 
+  // From here on the profiles are those of that exit. Errors of at_exit().
+  Status leave_by(const std::string& exit);
   // Refers to this and to `cluster`.
   CostInput cost(const Cluster& cluster) const { return {.cluster = &cluster, .profiles = by_node, .result_to = result_to}; }
 };

@@ -53,6 +53,7 @@ struct RunReport {
   std::optional<Estimate> predicted;
   Verification verification;
   std::string planner;
+  std::optional<std::string> exit = {};  // by which the plan leaves
   ResultTo result_to = ResultTo::kSource;
   DeployReport deployed;
   RunSettings settings;

@@ -1,4 +1,4 @@
-// One builder per network; each declares its input and its output. zoo.cpp lists them.
+// One builder per network; each declares its input and its outputs. zoo.cpp lists them.
 #pragma once
 
 #include "zoo/onnx_builder.h"
@@ -6,6 +6,7 @@
 namespace tideline::zoo {
 
 void build_alexnet(OnnxBuilder& b);
+void build_branchy_alexnet(OnnxBuilder& b);
 void build_inception_v3(OnnxBuilder& b);
 void build_lenet5(OnnxBuilder& b);
 void build_mobilenet_v1(OnnxBuilder& b);

@@ -370,11 +370,15 @@ Value OnnxBuilder::reduce_mean(const std::string& name, const Value& x) {
   return y;
 }
 
-void OnnxBuilder::output(const Value& x) {
+void OnnxBuilder::early_output(const Value& x) {
   onnx::GraphProto& graph = *impl_->model.mutable_graph();
-  TIDELINE_CHECK(graph.output_size() == 0 && graph.value_info(graph.value_info_size() - 1).name() == x.name);
+  TIDELINE_CHECK(impl_->counts.output_shape.empty() && graph.value_info(graph.value_info_size() - 1).name() == x.name);
   graph.mutable_value_info()->RemoveLast();
   describe_value(*graph.add_output(), x);
+}
+
+void OnnxBuilder::output(const Value& x) {
+  early_output(x);
   impl_->counts.output_shape = x.shape;
 }
 
@@ -383,7 +387,7 @@ ZooCounts OnnxBuilder::counts() const { return impl_->counts; }
 // Protobuf puts messages together by putting their bytes one after another, so the weights are written by hand behind what
 // the classes serialise, each generated in its final place.
 Result<std::string> OnnxBuilder::finish(std::uint64_t seed) const {
-  TIDELINE_CHECK(impl_->model.graph().output_size() == 1);
+  TIDELINE_CHECK(!impl_->counts.output_shape.empty());
   const std::string graph = impl_->model.graph().SerializeAsString();
   onnx::ModelProto outside = impl_->model;
   outside.clear_graph();

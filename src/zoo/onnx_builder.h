@@ -93,6 +93,8 @@ class OnnxBuilder {
   // Over the last dimension, which stays as 1.
   Value reduce_mean(const std::string& name, const Value& x);
 
+  // Declares an output beside the model's own, of a side branch. Call right after its last op.
+  void early_output(const Value& x);
   // Declares the model's output. Call once, last.
   void output(const Value& x);
   ZooCounts counts() const;

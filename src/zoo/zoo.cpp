@@ -18,6 +18,7 @@ struct Network {
 const std::vector<Network>& networks() {
   static const std::vector<Network> list{
       {{"alexnet", "AlexNet, 2012, grouped convolutions and LRN", 60'965'224, 724'000'000, 0.005}, zoo::build_alexnet},
+      {{"branchy-alexnet", "B-AlexNet, 2016, BranchyNet's, 32x32, exits exit1 and exit2", 0, 0, 0}, zoo::build_branchy_alexnet},
       {{"inception-v3", "Inception-v3, 2015, 299x299, no auxiliary classifier", 23'834'568, 5'700'000'000, 0.01},
        zoo::build_inception_v3},
       {{"lenet5", "LeNet-5, 1998, 32x32 grey", 61'706, 416'520, 0}, zoo::build_lenet5},
