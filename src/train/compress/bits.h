@@ -1,7 +1,8 @@
 // Whole numbers as bits: plain ones, unary ones, and the codes of Elias and Rice. The first bit of a byte is its lowest.
 //
 //   Elias gamma of n >= 1: floor(log2 n) zeros, a one, then the bits of n below its highest one. 2 floor(log2 n) + 1 bits.
-//   Elias omega of n >= 1 (Elias 1975, "recursive"): a zero stands at the end; before it n in binary, highest bit first, before that
+//   Elias omega of n >= 1 (Elias 1975, "recursive"): a zero stands at the end; before it n in binary, highest bit first, before
+//   that
 //     the number of n's bits less one, and so on down to 1. 1 bit for 1, 3 for 2 and 3, 6 for 4 to 7, 7 for 8 to 15.
 //   Rice of n >= 0 with parameter b: floor(n / 2^b) zeros, a one, b low bits.
 //

@@ -114,7 +114,7 @@ TEST(Bits, PositionsComeBackInFewBits) {
     const double bits = 8.0 * static_cast<double>(out.size() - 5);
     EXPECT_LE(bits, kNumbers + 8.0);
     if (density > 0 && density < 0.1) {
-      const double entropy = -kNumbers * (density * std::log2(density) + (1 - density) * std::log2(1 - density));
+      const double entropy = -1.0 * kNumbers * (density * std::log2(density) + (1 - density) * std::log2(1 - density));
       EXPECT_LE(bits, 1.1 * entropy + 8);
       EXPECT_GE(bits, 0.85 * entropy);
     }

@@ -62,9 +62,9 @@ T number_at(std::span<const std::byte> bytes, std::size_t i) {
   return value;
 }
 
-// Ascending positions in an array of `numbers`: how many (4 bytes), Rice's parameter (1 byte), then the gaps between them less one,
-// up to the end of a byte. Where one position in d is meant at random that takes about log2(d) + 1.5 bits each, and never more
-// than the better of a bit per number and a plain list (within a few bytes).
+// Ascending positions in an array of `numbers`: how many (4 bytes), Rice's parameter (1 byte), then the gaps between them less
+// one, up to the end of a byte. Where one position in d is meant at random that takes about log2(d) + 1.5 bits each, and never
+// more than the better of a bit per number and a plain list (within a few bytes).
 void append_positions(std::vector<std::byte>& out, std::span<const std::uint32_t> positions, std::size_t numbers);
 // kCorrupt unless there are that many, each below `numbers`. Allocates four bytes for each bit that has come at most.
 Result<std::vector<std::uint32_t>> take_positions(Reader& reader, std::size_t numbers);

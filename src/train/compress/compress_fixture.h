@@ -72,8 +72,8 @@ inline double squared_norm(std::span<const float> numbers) {
   return sum;
 }
 
-// Means of `count` receptions with different steps against `expected`, number by number: the largest distance in standard errors, by
-// the variances given or, where there are none, by those of the sample. About 4 for thousands of numbers that are right.
+// Means of `count` receptions with different steps against `expected`, number by number: the largest distance in standard errors,
+// by the variances given or, where there are none, by those of the sample. About 4 for thousands of numbers that are right.
 struct MeanCheck {
   double largest_z = 0;
   double mean_square_error = 0;  // of one reception, all numbers together
@@ -96,7 +96,8 @@ inline MeanCheck check_mean(Compressor& compressor, std::span<const float> gradi
     const double mean = sums[i] / count;
     const double variance = variances.empty() ? squares[i] / count - mean * mean : variances[i];
     const double tiny = 1e-12 + 1e-6 * std::abs(expected[i]);  // float32 rounding of what has no variance
-    check.largest_z = std::max(check.largest_z, std::abs(mean - expected[i]) / (std::sqrt(std::max(0.0, variance) / count) + tiny));
+    check.largest_z =
+        std::max(check.largest_z, std::abs(mean - expected[i]) / (std::sqrt(std::max(0.0, variance) / count) + tiny));
   }
   return check;
 }

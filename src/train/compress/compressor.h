@@ -1,5 +1,5 @@
-// Compressor: how a gradient is written in few bytes. A codec with memory: what it leaves out of one gradient it may add to the next,
-// so each sender has one of its own for the whole run. A receiver only decodes, which needs no memory.
+// Compressor: how a gradient is written in few bytes. A codec with memory: what it leaves out of one gradient it may add to the
+// next, so each sender has one of its own for the whole run. A receiver only decodes, which needs no memory.
 //
 // A gradient is one flat array, divided into layers. One file for each; compressors() is the whole list. What each does, by whom,
 // and how the papers were read: docs/algorithms/compression.md.
@@ -40,7 +40,7 @@ struct Step {
   std::uint64_t step = 0;  // warm-up counts from 0; with the seed it names all draws
   // Of the run and the sender: two senders of one seed draw alike, and then their errors do not average out.
   std::uint64_t seed = 0;
-  std::optional<float> loss;       // of the batch that the gradient is of; esgd needs it
+  std::optional<float> loss;      // of the batch that the gradient is of; esgd needs it
   std::span<const float> scales;  // terngrad: for each layer the scale that all senders share; empty: each its own
 };
 
@@ -70,8 +70,8 @@ class Compressor {
   // kInvalidArgument for a gradient of another length, for one with a number that is not finite (`none` and `fp16` send those as
   // they are), and when what was left out before and this come to more than a float holds. The memory is then as it was.
   Result<std::vector<std::byte>> encode(std::span<const float> gradient, const Step& step);
-  // All of `into` from bytes that a stranger sent. kCorrupt when they are not a whole update of this compressor with these settings
-  // for that many numbers; what is in `into` then means nothing. Takes memory for `into` at most twice over.
+  // All of `into` from bytes that a stranger sent. kCorrupt when they are not a whole update of this compressor with these
+  // settings for that many numbers; what is in `into` then means nothing. Takes memory for `into` at most twice over.
   Status decode(std::span<const std::byte> bytes, std::span<float> into) const;
 
   // Structured updates (low-rank, random-mask): projects `update` onto what can be sent at this step, so that a sender that does
@@ -115,8 +115,8 @@ struct CompressorInfo {
 std::span<const CompressorInfo> compressors();
 const CompressorInfo* find_compressor(std::string_view name);
 
-// Settings from words; keys that are not named have their fallbacks. kNotFound for a name, kInvalidArgument for a key that there is
-// not, is named twice or whose value is no number in its range: one sentence that says what to write instead.
+// Settings from words; keys that are not named have their fallbacks. kNotFound for a name, kInvalidArgument for a key that there
+// is not, is named twice or whose value is no number in its range: one sentence that says what to write instead.
 using KeyValue = std::pair<std::string, std::string>;
 Result<CompressorSettings> parse_compressor(std::string_view name, const std::vector<KeyValue>& keys = {});
 // kInvalidArgument for settings that parse_compressor() would not give; kOverloaded for more numbers or layers than the limits.
@@ -125,8 +125,8 @@ Result<std::unique_ptr<Compressor>> make_compressor(const CompressorSettings& se
 // Bytes of a head in front of every body: 'T', 'G', version, kind, numbers.
 inline constexpr std::size_t kUpdateHeadBytes = 8;
 
-// terngrad's scales of one gradient: for each layer the largest magnitude after clipping. The largest of these over all senders is
-// what they share.
+// terngrad's scales of one gradient: for each layer the largest magnitude after clipping. The largest of these over all senders
+// is what they share.
 std::vector<float> terngrad_scales(std::span<const Layer> layers, std::span<const float> gradient, double clip);
 
 }  // namespace tideline::compress

@@ -22,7 +22,8 @@ CompressorKey sparsity(double fallback) {
 }
 
 const std::array<CompressorInfo, 13>& list() {
-  static const CompressorKey feedback{"feedback", "1: what is left out is added to the next gradient, 0: it is lost", 0, 1, 1, true};
+  static const CompressorKey feedback{"feedback", "1: what is left out is added to the next gradient, 0: it is lost", 0, 1, 1,
+                                      true};
   static const std::array<CompressorInfo, 13> all{{
       {"none", "float32 as it is", {}, make_none},
       {"fp16", "rounded to float16", {}, make_half},
@@ -128,7 +129,8 @@ Result<CompressorSettings> parse_compressor(std::string_view name, const std::ve
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc{} || end != text.data() + text.size() || !fits(*known, value)) return out_of_range(name, *known, text);
-    if (!settings.numbers.emplace(key, value).second) return invalid(fmt::format("{} of {} is there twice: write it once", key, name));
+    if (!settings.numbers.emplace(key, value).second)
+      return invalid(fmt::format("{} of {} is there twice: write it once", key, name));
   }
   for (const CompressorKey& key : info->keys) settings.numbers.emplace(key.name, key.fallback);
   return settings;
@@ -145,7 +147,8 @@ Result<std::unique_ptr<Compressor>> make_compressor(const CompressorSettings& se
     if (!fits(key, found->second)) return out_of_range(info.name, key, fmt::format("{}", found->second));
   }
   const auto too_large = [](std::string_view what, std::size_t max) {
-    return Error{ErrorCode::kOverloaded, fmt::format("[compress] a model has more than {} {}, which no update may have", max, what)};
+    return Error{ErrorCode::kOverloaded,
+                 fmt::format("[compress] a model has more than {} {}, which no update may have", max, what)};
   };
   if (layers.empty()) return invalid("a model has no layers, and so nothing to send");
   if (layers.size() > limits::kUpdateLayersMax) return too_large("layers", limits::kUpdateLayersMax);
@@ -172,8 +175,7 @@ Result<std::vector<float>> sum_of(std::span<const float> a, std::span<const floa
     sum[i] = a[i] + b[i];
     is_finite &= std::isfinite(sum[i]);
   }
-  if (!is_finite)
-    return invalid("what was left out of earlier gradients has grown beyond a float's range: take a smaller rate");
+  if (!is_finite) return invalid("what was left out of earlier gradients has grown beyond a float's range: take a smaller rate");
   return sum;
 }
 
@@ -184,8 +186,8 @@ std::vector<std::uint32_t> largest(const std::vector<Layer>& layers, std::span<c
   std::size_t start = 0;
   for (const Layer& layer : layers) {
     const std::size_t length = layer.length();
-    const auto count = std::clamp<std::size_t>(
-        static_cast<std::size_t>(std::llround(part * static_cast<double>(length))), 1, length);
+    const auto count =
+        std::clamp<std::size_t>(static_cast<std::size_t>(std::llround(part * static_cast<double>(length))), 1, length);
     magnitudes.resize(length);
     for (std::size_t i = 0; i < length; ++i) magnitudes[i] = magnitude(start + i);
     const auto last = magnitudes.begin() + static_cast<std::ptrdiff_t>(count) - 1;

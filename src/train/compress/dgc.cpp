@@ -3,8 +3,8 @@
 //   g cut off at the norm clip / sqrt(workers)      u = momentum u + g      v += u
 //   send v where |v| is among the largest of its layer      there v = 0, and with masking u = 0
 //
-// The receiver subtracts rate * (the mean of what is sent) and has no momentum of its own. Warm-up: in its four parts 75, 93.75, 98.4375
-// and 99.609375 % are not sent, but never more than `sparsity` says.
+// The receiver subtracts rate * (the mean of what is sent) and has no momentum of its own. Warm-up: in its four parts
+// 75, 93.75, 98.4375 and 99.609375 % are not sent, but never more than `sparsity` says.
 //
 // Body: positions and a float32 for each (bytes.h).
 #include <algorithm>

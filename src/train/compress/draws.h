@@ -1,5 +1,5 @@
-// Seeded draws by number: draw i of a key is the same whoever asks, in whatever order, on every machine (splitmix64). A receiver can
-// repeat a sender's draws from the eight bytes of the key.
+// Seeded draws by number: draw i of a key is the same whoever asks, in whatever order, on every machine (splitmix64). A receiver
+// can repeat a sender's draws from the eight bytes of the key.
 //
 // Values; thread-safe.
 #pragma once

@@ -1,5 +1,5 @@
-// eSGD: Tao and Li, "eSGD: Communication Efficient Distributed Deep Learning on the Edge", HotEdge 2018, as its abstract and the book
-// chapter describe it (the page says what is read into it):
+// eSGD: Tao and Li, "eSGD: Communication Efficient Distributed Deep Learning on the Edge", HotEdge 2018, as its abstract and the
+// book chapter describe it (the page says what is read into it):
 //
 //   u = m u + g      r += u      S: as it was, with H += gain on it, if the loss has fallen; else drawn by the weights H without
 //   putting back      send r on S      r = 0 on S

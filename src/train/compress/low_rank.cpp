@@ -1,9 +1,9 @@
 // Structured updates of low rank: Konecny, McMahan, Yu, Richtarik, Suresh, Bacon, "Federated Learning: Strategies for Improving
-// Communication Efficiency", 2016 (arXiv 1610.05492). H = A B with A (rows x rank) drawn anew for each sender and step and known to
-// the receiver by its key, and B (rank x columns) learned and sent.
+// Communication Efficiency", 2016 (arXiv 1610.05492). H = A B with A (rows x rank) drawn anew for each sender and step and known
+// to the receiver by its key, and B (rank x columns) learned and sent.
 //
-// A's columns are made orthonormal, so the B nearest to any H is A^T H, and confine() is H -> A A^T H: a sender that confines each of its
-// small steps learns B alone. Layers whose smaller side is not above the rank (biases) are sent as they are.
+// A's columns are made orthonormal, so the B nearest to any H is A^T H, and confine() is H -> A A^T H: a sender that confines
+// each of its small steps learns B alone. Layers whose smaller side is not above the rank (biases) are sent as they are.
 //
 // Body: key (8 bytes), rank (4 bytes), float32: for each layer B or the layer.
 #include <algorithm>
@@ -90,7 +90,8 @@ class LowRank final : public Compressor {
   }
 
   // A B.
-  void expand(const Layer& layer, const std::vector<double>& columns, std::span<const float> factor, std::span<float> into) const {
+  void expand(const Layer& layer, const std::vector<double>& columns, std::span<const float> factor,
+              std::span<float> into) const {
     std::vector<double> row(layer.columns);
     for (std::size_t i = 0; i < layer.rows; ++i) {
       std::fill(row.begin(), row.end(), 0.0);

@@ -44,8 +44,8 @@ Made make_sketch(std::vector<Layer> layers, const CompressorSettings& settings);
 std::size_t numbers_of(const std::vector<Layer>& layers);
 // `a + b`, number by number, each rounded to float once; kInvalidArgument when one is beyond a float's range.
 Result<std::vector<float>> sum_of(std::span<const float> a, std::span<const float> b);
-// Positions (in the whole array) of the `part` of each layer with the largest magnitudes, the earlier one of equals; one of each layer
-// at least. Ascending.
+// Positions (in the whole array) of the `part` of each layer with the largest magnitudes, the earlier one of equals; one of each
+// layer at least. Ascending.
 std::vector<std::uint32_t> largest(const std::vector<Layer>& layers, std::span<const float> numbers, double part);
 
 }  // namespace tideline::compress

@@ -1,10 +1,10 @@
-// 1-bit SGD with error feedback: Seide, Fu, Droppo, Li, Yu, "1-bit stochastic gradient descent and its application to data-parallel
-// distributed training of speech DNNs", Interspeech 2014.
+// 1-bit SGD with error feedback: Seide, Fu, Droppo, Li, Yu, "1-bit stochastic gradient descent and its application to
+// data-parallel distributed training of speech DNNs", Interspeech 2014.
 //
 //   t = g + e      q = mean of the t >= 0 of the row where t >= 0, mean of the t < 0 where t < 0      e = t - q
 //
-// The paper's column of a matrix is a row here: what leads to one output. The two means are rounded to bfloat16, and e knows of it.
-// t is rounded to float32 once, and so is t - q, which is exact while t is at least q / 2^15.
+// The paper's column of a matrix is a row here: what leads to one output. The two means are rounded to bfloat16, and e knows of
+// it. t is rounded to float32 once, and so is t - q, which is exact while t is at least q / 2^15.
 //
 // Body: for each group two bfloat16 (of t >= 0, of t < 0), then a bit for each number (1: t >= 0), zeros up to a byte.
 #include <algorithm>

@@ -1,12 +1,13 @@
-// QSGD: Alistarh, Grubic, Li, Tomioka, Vojnovic, "QSGD: Communication-Efficient SGD via Gradient Quantization and Encoding", NIPS 2017.
-// For each bucket of numbers v, with s levels:
+// QSGD: Alistarh, Grubic, Li, Tomioka, Vojnovic, "QSGD: Communication-Efficient SGD via Gradient Quantization and Encoding", NIPS
+// 2017. For each bucket of numbers v, with s levels:
 //
 //   r = s |v_i| / ||v||      Q_i = ||v|| sign(v_i) (floor(r) + b) / s,  P(b = 1) = r - floor(r)        so E[Q] = v,
 //   E ||Q - v||^2 <= min(n / s^2, sqrt(n) / s) ||v||^2
 //
-// Body: levels and bucket (4 bytes each), then bits: for each bucket the norm (32 bits) and, unless it is 0, a bit that says which of the
-// paper's two codes is the shorter one here: 0: for each number omega(level + 1) and, if the level is not 0, a sign; 1: omega(how many
-// levels are not 0, plus 1), and for each of those omega(distance from the last one), sign, omega(level). Zeros up to a byte.
+// Body: levels and bucket (4 bytes each), then bits: for each bucket the norm (32 bits) and, unless it is 0, a bit that says
+// which of the paper's two codes is the shorter one here: 0: for each number omega(level + 1) and, if the level is not 0, a sign;
+// 1: omega(how many levels are not 0, plus 1), and for each of those omega(distance from the last one), sign, omega(level). Zeros
+// up to a byte.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -56,8 +57,9 @@ class Qsgd final : public Compressor {
       // Not below the largest magnitude: that is a float, and rounding keeps the order.
       const auto norm = static_cast<float>(std::sqrt(squares));
       if (!std::isfinite(norm))
-        return Error{ErrorCode::kInvalidArgument,
-                     "[compress] the norm of a bucket is beyond a float's range: take a smaller rate, or a smaller bucket of qsgd"};
+        return Error{
+            ErrorCode::kInvalidArgument,
+            "[compress] the norm of a bucket is beyond a float's range: take a smaller rate, or a smaller bucket of qsgd"};
       bits.write(std::bit_cast<std::uint32_t>(norm), 32);
       if (norm == 0) return {};
       levels.resize(size);

@@ -1,6 +1,6 @@
-// Structured updates by a random mask: Konecny et al. 2016 (arXiv 1610.05492). Numbers at places that are drawn anew for each sender and
-// step; the receiver draws the same ones by the key. Nothing is made larger: a sender that confines each of its small steps learns
-// these numbers alone.
+// Structured updates by a random mask: Konecny et al. 2016 (arXiv 1610.05492). Numbers at places that are drawn anew for each
+// sender and step; the receiver draws the same ones by the key. Nothing is made larger: a sender that confines each of its small
+// steps learns these numbers alone.
 //
 // Of each layer round(fraction n) numbers, at least one. Body: key (8 bytes), then float32 in the order of their places.
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Sketched updates: Konecny et al. 2016 (arXiv 1610.05492); the rotation also Suresh, Yu, Kumar, McMahan, "Distributed Mean Estimation
-// with Limited Communication", ICML 2017. For each layer of n numbers h:
+// Sketched updates: Konecny et al. 2016 (arXiv 1610.05492); the rotation also Suresh, Yu, Kumar, McMahan, "Distributed Mean
+// Estimation with Limited Communication", ICML 2017. For each layer of n numbers h:
 //
 //   rotate (hadamard.h)      keep k = round(fraction n) of them at random, at least one      quantise to `bits`:
 //   q = floor(r) + b, r = (2^bits - 1) (h - least) / (largest - least), P(b = 1) = r - floor(r)
@@ -7,8 +7,8 @@
 // The receiver puts n / k times the numbers at their places, 0 elsewhere, and rotates back. Each of the three keeps the mean, so
 // E[received] = h. With one bit this is the paper's probabilistic binary quantisation.
 //
-// Body: key (8 bytes); if there are bits, least and largest of each layer (float32); then all numbers kept, each in `bits` bits (zeros
-// up to a byte) or as float32.
+// Body: key (8 bytes); if there are bits, least and largest of each layer (float32); then all numbers kept, each in `bits` bits
+// (zeros up to a byte) or as float32.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -111,7 +111,8 @@ class Sketch final : public Compressor {
       }
       const double scale = static_cast<double>(numbers.size()) / static_cast<double>(count_of(layers()[l]));
       for (const std::uint32_t place : places_of(*key, l)) {
-        const double number = bits_ == 0 ? static_cast<double>(number_at<float>(reader.left(), i++)) : least + step * *bits.read(bits_);
+        const double number =
+            bits_ == 0 ? static_cast<double>(number_at<float>(reader.left(), i++)) : least + step * *bits.read(bits_);
         numbers[place] = static_cast<float>(scale * number);
       }
       if (rotates_) rotate_back(numbers, key_of({*key, l, kRotation}));

@@ -2,8 +2,8 @@
 //
 //   v += g      send tau where v > tau, -tau where v < -tau      v -= what is sent
 //
-// One step for each number and gradient, however far v is above the threshold. tau is rounded to bfloat16, so that v - tau is exact as
-// long as |v| <= 2^15 tau.
+// One step for each number and gradient, however far v is above the threshold. tau is rounded to bfloat16, so that v - tau is
+// exact as long as |v| <= 2^15 tau.
 //
 // Body: tau (bfloat16), the positions (bytes.h), then a bit for each (1: -tau), zeros up to a byte.
 #include <bit>

@@ -3,8 +3,8 @@
 //
 //   c = g cut off at +- clip * sigma      s = max |c|      g~ = s sign(c) b,  P(b = 1) = |c| / s        so E[g~] = c
 //
-// sigma is the root of the mean of g^2: the deviation from 0, which the paper takes for the mean. With `Step::scales` s is what all senders share: then the sum of N senders
-// is s times a whole number from -N to N.
+// sigma is the root of the mean of g^2: the deviation from 0, which the paper takes for the mean. With `Step::scales` s is what
+// all senders share: then the sum of N senders is s times a whole number from -N to N.
 //
 // Body: for each layer s (float32), then five numbers in a byte, base 3, the first one lowest; 0, 1, 2 stand for 0, s, -s.
 #include <algorithm>
@@ -47,8 +47,8 @@ class TernGrad final : public Compressor {
  private:
   Status write(std::span<const float> gradient, const Step& step, std::vector<std::byte>& out) override {
     if (!step.scales.empty() && step.scales.size() != layers().size())
-      return Error{ErrorCode::kInvalidArgument, fmt::format("[compress] terngrad has {} shared scales for {} layers",
-                                                            step.scales.size(), layers().size())};
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("[compress] terngrad has {} shared scales for {} layers", step.scales.size(), layers().size())};
     std::vector<unsigned> trits(gradient.size());
     const Draws draws(key_of({step.seed, step.step, number_of(Kind::kTernGrad)}));
     std::size_t start = 0;

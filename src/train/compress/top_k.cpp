@@ -1,5 +1,5 @@
-// The largest numbers of each layer, with error feedback:  t = g + e; send t where |t| is among the largest; there e = 0, else e = t.
-// (Aji and Heafield 2017; Stich, Cordonnier, Jaggi, "Sparsified SGD with Memory", NeurIPS 2018.)
+// The largest numbers of each layer, with error feedback:  t = g + e; send t where |t| is among the largest; there e = 0, else e
+// = t. (Aji and Heafield 2017; Stich, Cordonnier, Jaggi, "Sparsified SGD with Memory", NeurIPS 2018.)
 //
 // Body: positions and a float32 for each (bytes.h).
 #include "train/compress/bytes.h"

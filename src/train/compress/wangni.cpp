@@ -1,17 +1,18 @@
-// Wangni, Wang, Liu, Zhang, "Gradient Sparsification for Communication-Efficient Distributed Optimization", NeurIPS 2018. A number is
-// kept with a probability and made larger by as much, so E[sent] = g. The probabilities that send the fewest numbers for a variance are
+// Wangni, Wang, Liu, Zhang, "Gradient Sparsification for Communication-Efficient Distributed Optimization", NeurIPS 2018. A
+// number is kept with a probability and made larger by as much, so E[sent] = g. The probabilities that send the fewest numbers
+// for a variance are
 //
 //   p_i = min(lambda |g_i|, 1)
 //
-// with `epsilon`, lambda is the one at which sum g^2 / p = (1 + epsilon) sum g^2 (the paper's algorithm 2: sort, and find how many have
-// p = 1); with `density`, the one that three passes of its algorithm 3 find: lambda = density n / sum |g|, then twice larger by
-// c = (density n - n + m) / sum of the m probabilities below 1. For each layer.
+// with `epsilon`, lambda is the one at which sum g^2 / p = (1 + epsilon) sum g^2 (the paper's algorithm 2: sort, and find how
+// many have p = 1); with `density`, the one that three passes of its algorithm 3 find: lambda = density n / sum |g|, then twice
+// larger by c = (density n - n + m) / sum of the m probabilities below 1. For each layer.
 //
-// What is kept with p < 1 is sent as sign / lambda, all of one magnitude m = 1 / lambda (float32); p is computed as |g| / m from the m
-// that is sent.
+// What is kept with p < 1 is sent as sign / lambda, all of one magnitude m = 1 / lambda (float32); p is computed as |g| / m from
+// the m that is sent.
 //
-// Body: for each layer m (float32); the positions of p = 1 and a float32 for each; the other positions and a bit for each (1: below 0),
-// zeros up to a byte.
+// Body: for each layer m (float32); the positions of p = 1 and a float32 for each; the other positions and a bit for each (1:
+// below 0), zeros up to a byte.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -36,8 +37,10 @@ double magnitude_by_density(std::span<const float> numbers, double density) {
     std::size_t saturated = 0;
     for (const float x : numbers) {
       const auto size = static_cast<double>(std::abs(x));
-      if (size >= magnitude) ++saturated;
-      else below += size;
+      if (size >= magnitude)
+        ++saturated;
+      else
+        below += size;
     }
     const double left = wanted - static_cast<double>(saturated);
     if (below == 0 || left <= 0 || below / left >= magnitude) break;
