@@ -123,8 +123,10 @@ Result<CompressorSettings> parse_compressor(std::string_view name, const std::ve
                  fmt::format("[compress] there is no compression '{}'; there are {}", printable(name), fmt::join(names, ", "))};
   }
   CompressorSettings settings{.name = std::string(name), .numbers = {}};
-  for (const auto& [key, text] : keys) {
-    const auto known = std::find_if(info->keys.begin(), info->keys.end(), [&](const CompressorKey& k) { return k.name == key; });
+  for (const auto& entry : keys) {
+    const std::string &key = entry.first, &text = entry.second;
+    const auto known =
+        std::find_if(info->keys.begin(), info->keys.end(), [&](const CompressorKey& one) { return one.name == key; });
     if (known == info->keys.end()) return unknown_key(*info, key);
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

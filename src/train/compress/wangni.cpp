@@ -49,24 +49,28 @@ double magnitude_by_density(std::span<const float> numbers, double density) {
   return magnitude;
 }
 
+// The paper sorts, and takes numbers to p = 1 from the largest down as long as they are above m = (epsilon G + Q) / S, where S
+// and Q are the sums of |g| and g^2 over the others, G that of g^2 over all. Taking one above m away makes m smaller, so all that
+// are above it can go at once, pass by pass, and the end is the same.
 double magnitude_by_variance(std::span<const float> numbers, double epsilon) {
-  std::vector<float> sizes(numbers.size());
-  for (std::size_t i = 0; i < sizes.size(); ++i) sizes[i] = std::abs(numbers[i]);
-  std::sort(sizes.begin(), sizes.end(), std::greater<>());
-  double all = 0, sum = 0, squares = 0;  // the last two: of those from k on
-  for (auto i = sizes.rbegin(); i != sizes.rend(); ++i) {
-    sum += static_cast<double>(*i);
-    squares += static_cast<double>(*i) * static_cast<double>(*i);
+  std::vector<float> left(numbers.size());
+  double all = 0;
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    left[i] = std::abs(numbers[i]);
+    all += static_cast<double>(left[i]) * static_cast<double>(left[i]);
   }
-  all = squares;
-  for (const float largest_left : sizes) {
-    const auto size = static_cast<double>(largest_left);
-    if (sum <= 0 || squares < 0) return 0;
-    if (size * sum <= epsilon * all + squares) return (epsilon * all + squares) / sum;
-    sum -= size;
-    squares -= size * size;
+  for (;;) {
+    double sum = 0, squares = 0;
+    for (const float x : left) {
+      sum += static_cast<double>(x);
+      squares += static_cast<double>(x) * static_cast<double>(x);
+    }
+    if (sum == 0) return 0;
+    const double magnitude = (epsilon * all + squares) / sum;
+    const auto kept = std::remove_if(left.begin(), left.end(), [&](float x) { return static_cast<double>(x) > magnitude; });
+    if (kept == left.end()) return magnitude;
+    left.erase(kept, left.end());
   }
-  return 0;
 }
 
 class Wangni final : public Compressor {
