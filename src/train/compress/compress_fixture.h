@@ -1,7 +1,9 @@
 // What the tests of this folder share: seeded gradients, and compressors without the Result around them.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <random>
 
 #include <gtest/gtest.h>
