@@ -110,6 +110,12 @@ inline constexpr std::size_t kCodecNameBytesMax = 32;
 // In one profile: more than there are.
 inline constexpr std::size_t kCodecsMax = 64;
 
+// Compressed gradients ---------------------------------------------------------------------------------------------------
+// Numbers of one update: as float32 they fill the largest frame.
+inline constexpr std::size_t kUpdateNumbersMax = std::size_t{1} << 29;
+// Parameters of a model, each of which is a layer: the deepest networks have some thousands.
+inline constexpr std::size_t kUpdateLayersMax = 100'000;
+
 // Calibrations -------------------------------------------------------------------------------------------------------
 // A day of measuring makes about as many; what one of them is made of is short.
 inline constexpr std::size_t kCalibrationSamplesMax = 100'000;
@@ -264,6 +270,7 @@ inline constexpr std::size_t kLocalNodesMax = 31;
 inline constexpr std::size_t kLocalLinksMax = 63;
 
 static_assert(kSegmentPieceBytes <= kFramePayloadBytesMax);
+static_assert(kUpdateNumbersMax * sizeof(float) <= kFramePayloadBytesMax);
 static_assert(kYamlFileBytesMax <= kConfigFileBytesMax);
 static_assert(kClusterNodesMax <= kRoutePlacesMax);
 
