@@ -13,10 +13,12 @@
 #include "base/text.h"
 #include "commands.h"
 #include "model_options.h"
+#include "plan_question.h"
 #include "platform/files.h"
 #include "report/table.h"
 #include "session/source.h"
 #include "session/sweep.h"
+#include "vary_print.h"
 #include "zoo/zoo.h"
 
 namespace tideline::app {
@@ -43,6 +45,8 @@ struct SweepOptions {
   int points = 101;
   std::string out;
   std::string title;
+  std::string vary;
+  QuestionArguments question;
 };
 
 Result<SweepRange> range_of(const SweepOptions& options) {
@@ -336,15 +340,15 @@ void add_sweep_command(CLI::App& app, Context& context) {
   command->add_option("--table", options->table, "Sweep a table of measured times instead (docs/formats/table.md)")
       ->type_name("FILE");
   command->add_option("--planner", options->planner, "One of " + planner_names())->type_name("NAME");
-  CLI::Option* from = command->add_option("--from", options->from, "Lowest bandwidth")->type_name("RATE")->capture_default_str();
-  CLI::Option* to = command->add_option("--to", options->to, "Highest bandwidth")->type_name("RATE")->capture_default_str();
+  command->add_option("--from", options->from, "Lowest bandwidth")->type_name("RATE")->capture_default_str();
+  command->add_option("--to", options->to, "Highest bandwidth")->type_name("RATE")->capture_default_str();
   command
       ->add_option("--vary", options->vary,
                    "Instead of the bandwidth of every link, one number of --cluster or --table, and how the plan of now would fare: "
                    "link:A-B:bandwidth, link:A-B:rtt, links:bandwidth, node:N:slowdown, load:N, deadline, limit:energy, ...")
       ->type_name("WHAT=FROM..TO")
-      ->excludes(from)
-      ->excludes(to);
+      ->excludes("--from")
+      ->excludes("--to");
   add_question_options(*command, options->question);
   command->add_option("--points", options->points, "Values between them, evenly on a logarithmic axis")
       ->capture_default_str();

@@ -27,7 +27,8 @@ bool is_walk_of_kind(const WalkCandidate& candidate, const TableWalk& walk) {
     case WalkCandidate::Kind::kNative: return !walk.exit && all_on(walk.devices, candidate.index);
     case WalkCandidate::Kind::kExit: return walk.exit == candidate.index;
     case WalkCandidate::Kind::kSplit: return !all_on(walk.devices, walk.devices[0]);
-    case WalkCandidate::Kind::kRoute: return goes_along(walk.route, candidate.via);
+    // Whoever stays on the source goes no way at all.
+    case WalkCandidate::Kind::kRoute: return walk.route.size() > 1 && goes_along(walk.route, candidate.via);
   }
   return false;
 }

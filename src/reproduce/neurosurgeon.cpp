@@ -197,7 +197,7 @@ Profile stated_profile(const Chain& chain, const StatedDevice& device) {
                               .activation_bytes = block.activation_bytes});
     profile.whole += Millis{ms};
   }
-  for (const Cut& cut : chain.cuts) profile.cuts.push_back({.bytes = cut.bytes});
+  for (const tideline::Cut& cut : chain.cuts) profile.cuts.push_back({.bytes = cut.bytes});
   profile.cuts.front().bytes = kStatedPictureBytes;
   return profile;
 }

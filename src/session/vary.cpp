@@ -9,6 +9,7 @@
 
 #include "base/units.h"
 #include "planner/table_walks.h"
+#include "report/svg.h"
 #include "report/table.h"
 
 namespace tideline {

@@ -69,7 +69,7 @@ bool is_like(const Candidate& candidate, const Plan& plan) {
     if (at(plan.route[i]) == size || at(plan.route[i - 1]) == size || std::abs(at(plan.route[i]) - at(plan.route[i - 1])) != 1)
       return false;
   }
-  return true;
+  return plan.route.size() > 1;
 }
 
 TEST(WhatIf, ThresholdsOfModelsFlipAndAreTheNearest) {
