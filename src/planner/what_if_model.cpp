@@ -52,7 +52,9 @@ class ModelWhatIf {
   Result<std::optional<what_if::Option>> best(const Candidate& candidate, const Parameter& parameter, double value) const {
     const Cluster cluster = with_parameter(*idle_.cost.cluster, loads_, parameter, value);
     const auto found = run_planner(request(cluster, parameter, value), "auto");
-    if (!found && found.error().code == ErrorCode::kInfeasible) return std::optional<what_if::Option>();
+    // A question that the planner does not take, such as a deadline for a graph of ops, changes nothing.
+    if (!found && (found.error().code == ErrorCode::kInfeasible || found.error().code == ErrorCode::kUnsupported))
+      return std::optional<what_if::Option>();
     if (!found) return found.error();
     return std::optional(option(found->plan, found->values, is_of_the_kind(candidate, found->plan), parameter));
   }

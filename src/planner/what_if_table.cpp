@@ -43,7 +43,9 @@ class WalkWhatIf {
   Result<std::optional<Option>> best(const WalkCandidate& candidate, const Parameter& parameter, double value) const {
     const auto found = plan_walk(with_parameter(idle_, loads_, parameter, value), with_parameter(question_, parameter, value),
                                  "auto", cancel_);
-    if (!found && found.error().code == ErrorCode::kInfeasible) return std::optional<Option>();
+    // A question that the planner does not take, such as a deadline for a graph of ops, changes nothing.
+    if (!found && (found.error().code == ErrorCode::kInfeasible || found.error().code == ErrorCode::kUnsupported))
+      return std::optional<Option>();
     if (!found) return found.error();
     return std::optional(option(found->walk, found->value, is_walk_of_kind(candidate, found->walk), parameter));
   }

@@ -34,7 +34,7 @@ struct BarsFigure {
   std::vector<Bar> bars;
   std::string note;
   double width = 1280;
-  double height = 720;  // at least
+  double height = 320;  // at least
 };
 
 std::string render(const BarsFigure& figure);

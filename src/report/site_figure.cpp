@@ -145,7 +145,7 @@ class SitePlan {
     const Box& left = layout_.nodes[a];
     const Box& right = layout_.nodes[b];
     if (column_of_[a] == column_of_[b]) {
-      const double aside = left.right + std::min(40.0, gap_ / 4 + 10);
+      const double aside = left.right + std::min(24.0, gap_ / 4 + 10);
       const double from = anchor(link, a, true);
       const double to = anchor(link, b, true);
       return {{left.right, from}, {aside, from}, {aside, to}, {right.right, to}};

@@ -12,20 +12,36 @@
 namespace tideline {
 namespace {
 
-// Steps along links from the source, whichever way they lead; nodes that nothing joins stand behind all others.
-std::vector<std::uint32_t> columns_of(std::size_t nodes, std::uint32_t source,
+// As far from the source as links lead upwards, so that every link goes to a later column; where links lead round in circles,
+// the fewest steps along links, whichever way. Nodes that nothing joins stand behind all others.
+std::vector<std::uint32_t> columns_of(std::uint32_t nodes, std::uint32_t source,
                                       const std::vector<std::pair<std::uint32_t, std::uint32_t>>& links) {
   constexpr std::uint32_t kNowhere = std::numeric_limits<std::uint32_t>::max();
   std::vector<std::uint32_t> columns(nodes, kNowhere);
   columns[source] = 0;
-  std::uint32_t last = 0;
-  for (std::deque<std::uint32_t> open{source}; !open.empty(); open.pop_front())
+  bool is_settled = false;
+  for (std::uint32_t round = 0; round <= nodes && !is_settled; ++round) {
+    is_settled = true;
     for (const auto& [from, to] : links)
-      for (const auto& [here, there] : {std::pair(from, to), std::pair(to, from)})
-        if (here == open.front() && columns[there] == kNowhere) {
-          last = columns[there] = columns[here] + 1;
-          open.push_back(there);
-        }
+      if (columns[from] != kNowhere && (columns[to] == kNowhere || columns[to] <= columns[from])) {
+        columns[to] = columns[from] + 1;
+        is_settled = false;
+      }
+  }
+  if (!is_settled) {
+    columns.assign(nodes, kNowhere);
+    columns[source] = 0;
+    for (std::deque<std::uint32_t> open{source}; !open.empty(); open.pop_front())
+      for (const auto& [from, to] : links)
+        for (const auto& [here, there] : {std::pair(from, to), std::pair(to, from)})
+          if (here == open.front() && columns[there] == kNowhere) {
+            columns[there] = columns[here] + 1;
+            open.push_back(there);
+          }
+  }
+  std::uint32_t last = 0;
+  for (const std::uint32_t column : columns)
+    if (column != kNowhere) last = std::max(last, column);
   for (std::uint32_t& column : columns)
     if (column == kNowhere) column = last + 1;
   return columns;
@@ -94,9 +110,9 @@ report::SiteFigure site_figure(const Cluster& cluster, const Profile& profile, c
   std::vector<std::pair<std::uint32_t, std::uint32_t>> ends;
   for (const Link& link : cluster.links)
     ends.emplace_back(static_cast<std::uint32_t>(link.from), static_cast<std::uint32_t>(link.to));
-  const std::vector<std::uint32_t> columns = columns_of(cluster.nodes.size(), static_cast<std::uint32_t>(cluster.source), ends);
+  const std::vector<std::uint32_t> columns = columns_of(static_cast<std::uint32_t>(cluster.nodes.size()), static_cast<std::uint32_t>(cluster.source), ends);
   report::SiteFigure figure{
-      .title = fmt::format("{}: {}", profile.model_name, format_millis(estimate.latency)),
+      .title = fmt::format("{}: {} for a request", profile.model_name, format_millis(estimate.latency)),
       .subtitle = fmt::format("{} computing, {} on the way; planned by {}", format_millis(estimate.compute),
                               format_millis(estimate.transfer), plan.planner)};
   for (std::size_t i = 0; i < cluster.nodes.size(); ++i)
@@ -130,9 +146,10 @@ report::SiteFigure site_figure(const Cluster& cluster, const Profile& profile, c
 report::SiteFigure site_figure(const Table& table, const TableWalk& walk) {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> ends;
   for (const TableLink& link : table.links) ends.emplace_back(link.from, link.to);
-  const std::vector<std::uint32_t> columns = columns_of(table.devices.size(), table.source, ends);
+  const std::vector<std::uint32_t> columns = columns_of(table.device_count(), table.source, ends);
   const double latency = latency_of(table, walk);
-  report::SiteFigure figure{.title = format_millis(Millis{latency}), .subtitle = "what runs where, and what the links carry"};
+  report::SiteFigure figure{.title = fmt::format("{} for a request", format_millis(Millis{latency})),
+                            .subtitle = "what runs where, and what the links carry"};
   for (std::size_t i = 0; i < table.devices.size(); ++i) figure.nodes.push_back({.name = table.devices[i], .column = columns[i]});
   for (const std::uint32_t device : walk.route) figure.nodes[device].carries = true;
   for (std::size_t i = 0; i < walk.devices.size();) {

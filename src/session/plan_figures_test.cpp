@@ -39,6 +39,23 @@ TEST(PlanFigures, OfAModel) {
   EXPECT_NEAR(energy_shares(sample.cluster, plan->estimate).sum(), totals(sample.cluster, plan->estimate).energy_j, 1e-12);
 }
 
+// A direct line beside the way over the gateway does not move the server beside the gateway; circles end.
+TEST(PlanFigures, ColumnsFollowTheLinks) {
+  FiguresSample sample;
+  sample.cluster.links.push_back({.from = NodeId{0}, .to = NodeId{2}, .bytes_per_s = 1, .back_bytes_per_s = 1});
+  const auto plan = run_planner({.cost = sample.cost()}, "auto");
+  ASSERT_TRUE(plan);
+  const auto columns = [&] {
+    std::vector<std::uint32_t> list;
+    for (const report::SiteNode& node : site_figure(sample.cluster, sample.profile, plan->plan, plan->estimate).nodes)
+      list.push_back(node.column);
+    return list;
+  };
+  EXPECT_THAT(columns(), ElementsAre(0, 1, 2));
+  sample.cluster.links.push_back({.from = NodeId{2}, .to = NodeId{1}, .bytes_per_s = 1, .back_bytes_per_s = 1});
+  EXPECT_THAT(columns(), ElementsAre(0, 1, 1));
+}
+
 TEST(PlanFigures, OfATable) {
   const auto table = parse_table(R"({"version": 2,
       "devices": [{"name": "cam", "compute_w": 3, "transmit_w": 1, "receive_w": 0.5, "idle_w": 0.2}, {"name": "server"}],
