@@ -69,7 +69,8 @@ Status draw(const Context& context, const Options& options, const PlanAnswer& an
   for (const Candidate& candidate : answer.candidates) {
     // The best along a route is often one of the others.
     const bool is_known = std::any_of(drawn.begin(), drawn.end(), [&](const Plan* plan) {
-      return plan->route == candidate.plan.route && plan->segments == candidate.plan.segments && plan->codecs == candidate.plan.codecs;
+      return plan->route == candidate.plan.route && plan->segments == candidate.plan.segments &&
+             plan->codecs == candidate.plan.codecs;
     });
     if (is_known) continue;
     drawn.push_back(&candidate.plan);
@@ -169,7 +170,8 @@ void add_plan_command(CLI::App& app, Context& context) {
   add_front_options(*command, options->question);
   add_output_option(*command, context, true);
   command->footer(
-      "Every candidate is shown with its terms and with what would have to change for it to win (docs/algorithms/what-if.md); the\n"
+      "Every candidate is shown with its terms and with what would have to change for it to win (docs/algorithms/what-if.md); "
+      "the\n"
       "answer is \"do not split\" when one node running everything is best.\n"
       "MODEL may be left out when every node has a profile. No placement fits the memory limits: exit code 4.\n\n"
       "Examples:\n"

@@ -45,7 +45,8 @@ void print_neurosurgeon(const Context& context, const sim::Neurosurgeon& result,
   fmt::print("what is found\n");
   for (const sim::Finding& finding : result.findings)
     fmt::print("  {} {}\n      {}\n", finding.holds ? "[yes]" : "[no] ", finding.statement, finding.measured);
-  fmt::print("wrote {0}/neurosurgeon.csv, {0}/neurosurgeon.json, and .svg and .csv of {1} sweeps\n", folder, result.sweeps.size());
+  fmt::print("wrote {0}/neurosurgeon.csv, {0}/neurosurgeon.json, and .svg and .csv of {1} sweeps\n", folder,
+             result.sweeps.size());
 }
 
 Status run_neurosurgeon(Context& context, const ReproduceOptions& options) {
@@ -142,8 +143,10 @@ void add_reproduce_command(CLI::App& app, Context& context) {
       ->check(CLI::Range(1u, sim::kHeldOutSeedsMax))
       ->capture_default_str();
   command.add_option("--profile-seed", options->profile_seed, "Of the ten models")->capture_default_str();
-  command.add_option("--models", options->models, "Of neurosurgeon: networks of `tideline zoo`; without: alexnet, vgg16, squeezenet, "
-                                                  "mobilenet-v1")
+  command
+      .add_option("--models", options->models,
+                  "Of neurosurgeon: networks of `tideline zoo`; without: alexnet, vgg16, squeezenet, "
+                  "mobilenet-v1")
       ->delimiter(',')
       ->type_name("NAME,...");
   add_output_option(command, context);

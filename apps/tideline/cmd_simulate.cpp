@@ -218,7 +218,9 @@ Status run(Context& context, SimulateArguments options) {
   simulate.arrivals = options.arrivals == "periodic" ? Arrivals::kPeriodic : Arrivals::kPoisson;
   simulate.sizes = options.sizes == "exponential" ? Sizes::kExponential : Sizes::kFixed;
   simulate.link = options.link == "reserved" ? Share::kReserved : Share::kShared;
-  simulate.compute = options.compute == "reserved" ? Share::kReserved : options.compute == "equal" ? Share::kEqual : Share::kShared;
+  simulate.compute = options.compute == "reserved" ? Share::kReserved
+                     : options.compute == "equal"  ? Share::kEqual
+                                                   : Share::kShared;
   simulate.undeployed_upload = options.undeployed == "upload";
   simulate.cancel = context.interrupted;
   SimulatedLatencies seen;

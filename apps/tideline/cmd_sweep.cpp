@@ -69,8 +69,8 @@ std::string summary(const Sweep& sweep) {
   const report::SweepPoint* gain = greatest_gain(sweep);
   if (gain == nullptr) return "No split is ever best here: one device does everything at each bandwidth.";
   return fmt::format("Splitting gains most at {}: {} instead of {} on the best single device ({:.2f} times faster).",
-                     format_bandwidth(gain->x), format_millis(Millis{gain->value}),
-                     format_millis(Millis{best_single_ms(*gain)}), best_single_ms(*gain) / gain->value);
+                     format_bandwidth(gain->x), format_millis(Millis{gain->value}), format_millis(Millis{best_single_ms(*gain)}),
+                     best_single_ms(*gain) / gain->value);
 }
 
 Json to_json(const Sweep& sweep) {
@@ -99,8 +99,8 @@ report::Table stretch_table(const Sweep& sweep) {
   for (const SweepStretch& stretch : stretches(sweep)) {
     const report::SweepPoint& first = sweep.points[stretch.first];
     const report::SweepPoint& last = sweep.points[stretch.last];
-    table.add({bandwidth(first.x), bandwidth(last.x), time(first.value), time(last.value),
-               time(best_single_ms(last)), describe_placement(sweep, first)});
+    table.add({bandwidth(first.x), bandwidth(last.x), time(first.value), time(last.value), time(best_single_ms(last)),
+               describe_placement(sweep, first)});
   }
   return table;
 }
@@ -249,7 +249,8 @@ Result<Sweep> sweep_file(const Context& context, const SweepOptions& options, re
 
 Status vary_profiled(const Context& context, const SweepOptions& options) {
   if (options.cluster.empty())
-    return Error{ErrorCode::kInvalidArgument, "--vary changes one number of a site: say which with --cluster FILE, or give a --table"};
+    return Error{ErrorCode::kInvalidArgument,
+                 "--vary changes one number of a site: say which with --cluster FILE, or give a --table"};
   TIDELINE_TRY(const Cluster idle, cluster_of(options));
   const SiteNames names = names_of(idle);
   TIDELINE_TRY(const ParameterRange range, parse_range(options.vary, names));
@@ -281,8 +282,7 @@ Status vary_file(const Context& context, const SweepOptions& options) {
   TIDELINE_TRY(question.keep_on_source, blocks_to_keep(options.question.keep_on_source, ops));
   TIDELINE_TRY(const Variation variation, vary_table(table, loads, question, {.range = range, .points = options.points},
                                                      options.planner, StepBar(context).control()));
-  const std::string note =
-      fmt::format("Everything else as in {}.", std::filesystem::path(options.table).filename().string());
+  const std::string note = fmt::format("Everything else as in {}.", std::filesystem::path(options.table).filename().string());
   return print_variation(context, variation, {options.out, options.title, note});
 }
 
@@ -314,7 +314,8 @@ Status sweep(const Context& context, const SweepOptions& options) {
 }  // namespace
 
 void add_sweep_command(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("sweep", "Show where the layers run and what that costs, against bandwidth or any other number");
+  CLI::App* command =
+      app.add_subcommand("sweep", "Show where the layers run and what that costs, against bandwidth or any other number");
   const auto options = std::make_shared<SweepOptions>();
   add_model_options(*command, options->inputs.model);
   command->get_option("model")->required(false)->description(
@@ -343,15 +344,15 @@ void add_sweep_command(CLI::App& app, Context& context) {
   command->add_option("--from", options->from, "Lowest bandwidth")->type_name("RATE")->capture_default_str();
   command->add_option("--to", options->to, "Highest bandwidth")->type_name("RATE")->capture_default_str();
   command
-      ->add_option("--vary", options->vary,
-                   "Instead of the bandwidth of every link, one number of --cluster or --table, and how the plan of now would fare: "
-                   "link:A-B:bandwidth, link:A-B:rtt, links:bandwidth, node:N:slowdown, load:N, deadline, limit:energy, ...")
+      ->add_option(
+          "--vary", options->vary,
+          "Instead of the bandwidth of every link, one number of --cluster or --table, and how the plan of now would fare: "
+          "link:A-B:bandwidth, link:A-B:rtt, links:bandwidth, node:N:slowdown, load:N, deadline, limit:energy, ...")
       ->type_name("WHAT=FROM..TO")
       ->excludes("--from")
       ->excludes("--to");
   add_question_options(*command, options->question);
-  command->add_option("--points", options->points, "Values between them, evenly on a logarithmic axis")
-      ->capture_default_str();
+  command->add_option("--points", options->points, "Values between them, evenly on a logarithmic axis")->capture_default_str();
   command->add_option("--out", options->out, "Folder for sweep.svg, sweep.csv and sweep.json")->type_name("DIR");
   command->add_option("--title", options->title, "Title of the figure");
   add_output_option(*command, context, true);

@@ -79,9 +79,7 @@ Json value_json(const Estimate& estimate) {
 
 const Cluster& cluster_of(const PlanAnswer& answer) { return *answer.cost->cluster; }
 
-Values values_of(const PlanAnswer& answer, const Estimate& estimate) {
-  return values_of(cluster_of(answer), estimate);
-}
+Values values_of(const PlanAnswer& answer, const Estimate& estimate) { return values_of(cluster_of(answer), estimate); }
 
 // The keys that tables answer with too, beside those of models.
 Json shared_json(const PlanAnswer& answer, const Plan& plan, const Estimate& estimate) {

@@ -110,7 +110,7 @@ void add_front_options(CLI::App& command, QuestionArguments& arguments) {
   command
       .add_option("--out", arguments.out,
                   "Folder for figures: site.svg (what runs where) and bars.svg (where the time or energy goes); with --pareto "
-                     "front.csv, front.json and front.svg")
+                  "front.csv, front.json and front.svg")
       ->type_name("DIR");
 }
 

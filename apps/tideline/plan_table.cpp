@@ -209,8 +209,8 @@ Status draw(const Context& context, const std::string& folder, const Table& give
     bars.push_back({"everything on " + table.devices[device], time_shares(table, walk_along(table, answer.natives[device])), "",
                     answer.natives[device].devices == answer.chosen.devices});
   if (answer.split)
-    bars.push_back({"best split", time_shares(table, walk_along(table, *answer.split)), "",
-                    answer.split->devices == answer.chosen.devices});
+    bars.push_back(
+        {"best split", time_shares(table, walk_along(table, *answer.split)), "", answer.split->devices == answer.chosen.devices});
   return write_plan_figures(context, folder, site_figure(table, walk_along(table, answer.chosen)),
                             bars_figure(Objective::kLatency, std::move(bars)));
 }

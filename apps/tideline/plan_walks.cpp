@@ -201,9 +201,9 @@ std::string split_loss(const WalkAnswer& answer) {
   const Objective objective = answer.question.objective;
   for (const WalkCandidate& candidate : answer.candidates)
     if (candidate.kind == WalkCandidate::Kind::kSplit && objective != Objective::kAccuracy && candidate.infeasible.empty())
-      return fmt::format(" The best split would cost {} more.",
-                         format_value(objective, candidate.plan.value.total.of(objective) -
-                                                     answer.plan.value.total.of(objective)));
+      return fmt::format(
+          " The best split would cost {} more.",
+          format_value(objective, candidate.plan.value.total.of(objective) - answer.plan.value.total.of(objective)));
   return "";
 }
 
@@ -272,8 +272,8 @@ Status draw(const Context& context, const std::string& folder, const Table& tabl
     const TableWalk& walk = candidate.plan.walk;
     if (std::any_of(drawn.begin(), drawn.end(), [&](const TableWalk* other) { return *other == walk; })) continue;
     drawn.push_back(&walk);
-    bars.push_back({fmt::format("{}: {}", name_of(table, candidate), describe_walk(table, walk)), shares(walk), candidate.infeasible,
-                    is_chosen(answer.plan, candidate)});
+    bars.push_back({fmt::format("{}: {}", name_of(table, candidate), describe_walk(table, walk)), shares(walk),
+                    candidate.infeasible, is_chosen(answer.plan, candidate)});
     has_chosen = has_chosen || bars.back().chosen;
   }
   if (!has_chosen) bars.push_back({describe_walk(table, answer.plan.walk), shares(answer.plan.walk), "", true});

@@ -16,7 +16,8 @@ namespace {
 using ParameterKind = Parameter::Kind;
 
 constexpr std::string_view kParameterForms =
-    "link:A-B:bandwidth, link:A-B:rtt, links:bandwidth, links:rtt, node:N:slowdown, load:N, deadline, limit:energy, limit:period, "
+    "link:A-B:bandwidth, link:A-B:rtt, links:bandwidth, links:rtt, node:N:slowdown, load:N, deadline, limit:energy, "
+    "limit:period, "
     "limit:upload or limit:accuracy";
 
 Error no_parameter(std::string message) { return Error{ErrorCode::kInvalidArgument, std::move(message)}; }
@@ -62,15 +63,13 @@ Result<ParameterKind> link_quantity(std::string_view word, std::string_view text
 Result<Parameter> node_parameter(ParameterKind kind, std::string_view name, const SiteNames& names) {
   const auto node = node_named(names, name);
   if (!node)
-    return no_parameter(
-        fmt::format("no node is named '{}': there are {}", printable(name), printable(fmt::format("{}", fmt::join(names.nodes, ", ")))));
+    return no_parameter(fmt::format("no node is named '{}': there are {}", printable(name),
+                                    printable(fmt::format("{}", fmt::join(names.nodes, ", ")))));
   return Parameter{.kind = kind, .index = node};
 }
 
 // Longer of a busy node: 1 / (1 - load).
-double stretch_of(const std::vector<double>& loads, std::size_t node) {
-  return node < loads.size() ? 1 / (1 - loads[node]) : 1;
-}
+double stretch_of(const std::vector<double>& loads, std::size_t node) { return node < loads.size() ? 1 / (1 - loads[node]) : 1; }
 
 void stretch_device(Table& table, std::size_t device, double factor) {
   if (factor == 1) return;

@@ -83,7 +83,7 @@ TEST(Parameter, OfTablesToo) {
       "ops": [{"name": "x", "runtime_ms": [2, 3], "output_bytes": 0}], "input_bytes": 0, "result_bytes": 0,
       "codecs": [{"name": "k", "ratio": 0.5, "encode_ms_per_mb": [1, 2], "decode_ms_per_mb": [3, 4]}],
       "exits": [{"after_op": 0, "runtime_ms": [5, 6], "accuracy": 0.5, "result_bytes": 0}]})",
-                                "t.json");
+                                 "t.json");
   ASSERT_TRUE(table) << table.error().message;
   const SiteNames names = names_of(*table);
   const Table fast = with_parameter(*table, {}, *parse_parameter("link:a b-c:bandwidth", names), 2000);

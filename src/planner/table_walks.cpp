@@ -161,7 +161,7 @@ class CandidateMaker {
     return made({.kind = WalkCandidate::Kind::kNative, .index = device}, alone, found);
   }
 
-  Made exit(std::uint32_t index) const {
+  Made leaving_by(std::uint32_t index) const {
     for (const WalkProblem::Leave& leave : problem_.leaves) {
       if (leave.exit != index) continue;
       WalkProblem one = problem_;
@@ -171,9 +171,7 @@ class CandidateMaker {
     return std::optional<WalkCandidate>();
   }
 
-  Made split() const {
-    return made({.kind = WalkCandidate::Kind::kSplit}, problem_, best_split_walk(problem_, free_, cancel_));
-  }
+  Made split() const { return made({.kind = WalkCandidate::Kind::kSplit}, problem_, best_split_walk(problem_, free_, cancel_)); }
 
   Made route(const std::vector<std::uint32_t>& via) const {
     Table narrow = table_;
@@ -256,7 +254,7 @@ Result<std::vector<WalkCandidate>> walk_candidates(const Table& given, const Que
   };
   for (std::uint32_t device = 0; device < given.devices.size(); ++device) TIDELINE_CHECK_OK(add(maker.native(device)));
   for (const WalkProblem::Leave& leave : maker.problem().leaves)
-    if (leave.exit) TIDELINE_CHECK_OK(add(maker.exit(*leave.exit)));
+    if (leave.exit) TIDELINE_CHECK_OK(add(maker.leaving_by(*leave.exit)));
   TIDELINE_CHECK_OK(add(maker.split()));
   return list;
 }
@@ -294,7 +292,7 @@ Result<std::optional<WalkCandidate>> candidate_like(const Table& table, const Qu
   const CandidateMaker maker(table, question, cancel);
   switch (candidate.kind) {
     case WalkCandidate::Kind::kNative: return maker.native(candidate.index);
-    case WalkCandidate::Kind::kExit: return maker.exit(candidate.index);
+    case WalkCandidate::Kind::kExit: return maker.leaving_by(candidate.index);
     case WalkCandidate::Kind::kRoute: return maker.route(candidate.via);
     case WalkCandidate::Kind::kSplit: break;
   }

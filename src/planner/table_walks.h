@@ -51,7 +51,7 @@ struct WalkCandidate {
   Kind kind = Kind::kNative;
   std::uint32_t index = 0;  // the device of a native, the exit of an exit
   WalkPlan plan;
-  std::string infeasible = {};           // the limits that it breaks, in a sentence; empty: none
+  std::string infeasible = {};          // the limits that it breaks, in a sentence; empty: none
   std::vector<std::uint32_t> via = {};  // of a route: its devices from the source to the last that it can reach
   bool operator==(const WalkCandidate&) const = default;
 };

@@ -40,9 +40,7 @@ class Finder {
   }
 
   // A value beside the threshold, towards the winning side or away from it.
-  double beside(double threshold, bool winning) const {
-    return threshold * (1 + (winning == is_rising() ? kBeside : -kBeside));
-  }
+  double beside(double threshold, bool winning) const { return threshold * (1 + (winning == is_rising() ? kBeside : -kBeside)); }
   bool is_rising() const { return search_.towards > search_.from; }
 
   Result<bool> wins(double value) const {
@@ -266,7 +264,8 @@ class Run {
     // Up to what people see of the other; in whole hundredths where that is enough.
     const double limit = std::clamp(as_load(shown), 0.0, kLoadMax);
     const double hundredths = rounded(needed, needed < 0.1 ? 1 : 2, change.at_least);
-    const bool is_within = change.at_least ? hundredths <= limit && hundredths > needed : hundredths >= limit && hundredths < needed;
+    const bool is_within =
+        change.at_least ? hundredths <= limit && hundredths > needed : hundredths >= limit && hundredths < needed;
     change.text = in_words(problem_, change, is_within ? hundredths : needed, is_within);
     list.push_back(std::move(change));
   }

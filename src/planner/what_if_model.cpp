@@ -18,8 +18,7 @@ constexpr double kPlansMost = 2'000;
 
 bool is_of_the_kind(const Candidate& candidate, const Plan& plan) {
   switch (candidate.kind) {
-    case Candidate::Kind::kNative:
-      return plan.segments.size() == 1 && plan.segments[0].node == candidate.plan.segments[0].node;
+    case Candidate::Kind::kNative: return plan.segments.size() == 1 && plan.segments[0].node == candidate.plan.segments[0].node;
     // Whoever stays on the source goes no way at all.
     case Candidate::Kind::kRoute: return plan.route.size() > 1 && goes_along(plan.route, candidate.via);
     case Candidate::Kind::kSplit:

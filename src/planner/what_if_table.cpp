@@ -41,8 +41,8 @@ class WalkWhatIf {
       : idle_(idle), loads_(loads), question_(question), cancel_(cancel) {}
 
   Result<std::optional<Option>> best(const WalkCandidate& candidate, const Parameter& parameter, double value) const {
-    const auto found = plan_walk(with_parameter(idle_, loads_, parameter, value), with_parameter(question_, parameter, value),
-                                 "auto", cancel_);
+    const auto found =
+        plan_walk(with_parameter(idle_, loads_, parameter, value), with_parameter(question_, parameter, value), "auto", cancel_);
     // A question that the planner does not take, such as a deadline for a graph of ops, changes nothing.
     if (!found && (found.error().code == ErrorCode::kInfeasible || found.error().code == ErrorCode::kUnsupported))
       return std::optional<Option>();
@@ -151,7 +151,9 @@ Result<WhatIf> would_win(const Table& idle, const TablePlan& chosen, const std::
     what_if::Case::Entry entry{.uses = uses_of_placement(list[i].devices)};
     entry.is_open = device ? !all_on(chosen.devices, *device) : !is_split;
     entry.best = [&plans, device](const Parameter& parameter, double value) { return plans.best(device, parameter, value); };
-    entry.of_kind = [&plans, device](const Parameter& parameter, double value) { return plans.of_kind(device, parameter, value); };
+    entry.of_kind = [&plans, device](const Parameter& parameter, double value) {
+      return plans.of_kind(device, parameter, value);
+    };
     problem.candidates.push_back(std::move(entry));
   }
   return what_if::run(problem);

@@ -35,15 +35,19 @@ std::string short_number(double value) {
 class BarsDrawing {
  public:
   explicit BarsDrawing(const BarsFigure& figure)
-      : figure_(figure), legend_rows_(rows_of_legend()), height_(height_of(figure)), canvas_(figure.width, height_, figure.title) {}
+      : figure_(figure),
+        legend_rows_(rows_of_legend()),
+        height_(height_of(figure)),
+        canvas_(figure.width, height_, figure.title) {}
 
   std::string run() {
     for (std::size_t part = 0; part < figure_.parts.size(); ++part)
       if (figure_.parts[part].is_link)
-        canvas_.raw(fmt::format("<defs><pattern id=\"part{0}\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" "
-                                "patternTransform=\"rotate(45)\"><rect width=\"8\" height=\"8\" fill=\"#ffffff\"/><rect "
-                                "width=\"5\" height=\"8\" fill=\"{1}\"/></pattern></defs>\n",
-                                part, colour_of(part)));
+        canvas_.raw(
+            fmt::format("<defs><pattern id=\"part{0}\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" "
+                        "patternTransform=\"rotate(45)\"><rect width=\"8\" height=\"8\" fill=\"#ffffff\"/><rect "
+                        "width=\"5\" height=\"8\" fill=\"{1}\"/></pattern></defs>\n",
+                        part, colour_of(part)));
     const auto [top, bottom] = draw_heads(canvas_, figure_.title, figure_.subtitle, figure_.note, height_);
     draw_part_legend(top);
     double most = 0;
@@ -51,8 +55,7 @@ class BarsDrawing {
     if (!(most > 0)) most = 1;
     const double first = top + kLegendRow * static_cast<double>(legend_rows_) + 16;
     const Scale x{0, most, kBarsMargin, figure_.width - kBarsMargin - kTotalRoom};
-    for (std::size_t i = 0; i < figure_.bars.size(); ++i)
-      draw_bar(figure_.bars[i], first + kBarRow * static_cast<double>(i), x);
+    for (std::size_t i = 0; i < figure_.bars.size(); ++i) draw_bar(figure_.bars[i], first + kBarRow * static_cast<double>(i), x);
     canvas_.line(kBarsMargin, first, kBarsMargin, first + kBarRow * static_cast<double>(figure_.bars.size()) - 8, kMutedInk, 1.2);
     return std::move(canvas_).finish();
   }
@@ -89,7 +92,8 @@ class BarsDrawing {
   }
 
   double height_of(const BarsFigure& figure) const {
-    const double notes = figure.note.empty() ? 0 : 16.0 * static_cast<double>(1 + std::count(figure.note.begin(), figure.note.end(), '\n'));
+    const double notes =
+        figure.note.empty() ? 0 : 16.0 * static_cast<double>(1 + std::count(figure.note.begin(), figure.note.end(), '\n'));
     return std::max(figure.height, 110 + kLegendRow * static_cast<double>(legend_rows_) +
                                        kBarRow * static_cast<double>(figure.bars.size()) + notes + 30);
   }

@@ -97,7 +97,8 @@ TEST(SiteFigure, LinksPassNoBoxes) {
 }
 
 TEST(SiteFigure, DrawsWhatItSaysAndEscapesIt) {
-  SiteFigure figure{.title = "<site>", .nodes = {{.name = "a&b", .lines = {"blocks 0-3"}, .runs = true}, {.name = "s", .column = 1}}};
+  SiteFigure figure{.title = "<site>",
+                    .nodes = {{.name = "a&b", .lines = {"blocks 0-3"}, .runs = true}, {.name = "s", .column = 1}}};
   figure.links = {{.from = 0, .to = 1, .lines = {"up 4 kB: 3 ms"}, .carries = true}};
   const std::string svg = render(figure);
   for (const char* text : {"&lt;site&gt;", "a&amp;b", "blocks 0-3", "up 4 kB: 3 ms", "class=\"node\"", "</svg>"})

@@ -70,7 +70,9 @@ class SitePlan {
       for (std::uint32_t link = 0; link < figure_.links.size(); ++link)
         if (figure_.links[link].carries == carries && !figure_.links[link].lines.empty()) place_label(link);
     layout_.list_top = nodes_bottom_ + 12;
-    const double notes = figure_.note.empty() ? 0 : 18.0 + 16.0 * static_cast<double>(1 + std::count(figure_.note.begin(), figure_.note.end(), '\n'));
+    const double notes = figure_.note.empty()
+                             ? 0
+                             : 18.0 + 16.0 * static_cast<double>(1 + std::count(figure_.note.begin(), figure_.note.end(), '\n'));
     layout_.height =
         std::max(figure_.height, layout_.list_top + kListRow * static_cast<double>(layout_.list.size()) + notes + 30);
     return std::move(layout_);
@@ -230,8 +232,8 @@ class SitePlan {
     const auto number = static_cast<std::uint32_t>(layout_.list.size() + 1);
     const SiteLink& each = figure_.links[link];
     const bool is_there = place(link, 2 * kNumberRadius, 2 * kNumberRadius, number);
-    layout_.list.push_back(fmt::format("{}{} - {}: {}", is_there ? fmt::format("{}  ", number) : "", figure_.nodes[each.from].name,
-                                       figure_.nodes[each.to].name, fmt::join(each.lines, ", ")));
+    layout_.list.push_back(fmt::format("{}{} - {}: {}", is_there ? fmt::format("{}  ", number) : "",
+                                       figure_.nodes[each.from].name, figure_.nodes[each.to].name, fmt::join(each.lines, ", ")));
   }
 
   const SiteFigure& figure_;
@@ -245,13 +247,14 @@ class SitePlan {
 
 void draw_node(Canvas& canvas, const SiteNode& node, const Box& box) {
   const std::string_view edge = node.runs ? kRunsEdge : node.carries ? kCarriesColour : kIdleEdge;
-  canvas.raw(fmt::format("<rect class=\"node\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" rx=\"8\" fill=\"{}\" "
-                         "stroke=\"{}\" stroke-width=\"{}\"/>\n",
-                         box.left, box.top, box.right - box.left, box.bottom - box.top,
-                         node.runs      ? kRunsFill
-                         : node.carries ? kPassesFill
-                                        : kIdleFill,
-                         edge, node.runs ? 2.4 : 1.4));
+  canvas.raw(
+      fmt::format("<rect class=\"node\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" rx=\"8\" fill=\"{}\" "
+                  "stroke=\"{}\" stroke-width=\"{}\"/>\n",
+                  box.left, box.top, box.right - box.left, box.bottom - box.top,
+                  node.runs      ? kRunsFill
+                  : node.carries ? kPassesFill
+                                 : kIdleFill,
+                  edge, node.runs ? 2.4 : 1.4));
   const double middle = (box.left + box.right) / 2;
   const double width = box.right - box.left - 12;
   const std::string_view ink = node.runs || node.carries ? kInk : kMutedInk;
@@ -272,8 +275,9 @@ void draw_label(Canvas& canvas, const SiteLink& link, const SiteLayout::Label& l
   }
   canvas.rectangle(box.left, box.top, box.right - box.left, box.bottom - box.top, "#ffffff");
   for (std::size_t i = 0; i < link.lines.size(); ++i)
-    canvas.text(middle, box.top + kLabelPadding + 13.5 + kLineHeight * static_cast<double>(i), link.lines[i],
-                {.size = kLabelSize, .anchor = "middle", .colour = link.carries ? kCarriesColour : kMutedInk, .bold = link.carries});
+    canvas.text(
+        middle, box.top + kLabelPadding + 13.5 + kLineHeight * static_cast<double>(i), link.lines[i],
+        {.size = kLabelSize, .anchor = "middle", .colour = link.carries ? kCarriesColour : kMutedInk, .bold = link.carries});
 }
 
 }  // namespace

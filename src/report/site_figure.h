@@ -43,7 +43,7 @@ struct SiteFigure {
   std::vector<SiteLink> links;
   std::string note;
   double width = 1280;
-  double height = 720;  // at least
+  double height = 480;  // at least
 };
 
 struct Box {

@@ -156,7 +156,8 @@ class Drawing {
     draw_split_ranges(frame);
     for (const double tick : decades(low, high)) {
       canvas_.line(frame.left, y(tick), frame.right, y(tick), kGrid, 1);
-      canvas_.text(frame.left - 9, y(tick) + 4.5, quantity_text(tick, figure_.y_unit), {.size = 12.5, .anchor = "end", .colour = kMutedInk});
+      canvas_.text(frame.left - 9, y(tick) + 4.5, quantity_text(tick, figure_.y_unit),
+                   {.size = 12.5, .anchor = "end", .colour = kMutedInk});
     }
     for (std::size_t device = 0; device < figure_.devices.size(); ++device) {
       std::vector<Point> line;

@@ -1,5 +1,5 @@
-// The figure of a sweep, after AAIoT's Figure 3: where each layer runs, and what a request takes, against one number of the problem
-// such as the bandwidth of the links. Two panels side by side in the shape of a slide. Pure; thread-safe.
+// The figure of a sweep, after AAIoT's Figure 3: where each layer runs, and what a request takes, against one number of the
+// problem such as the bandwidth of the links. Two panels side by side in the shape of a slide. Pure; thread-safe.
 //
 //   SweepFigure figure{.title = "AlexNet", .devices = {"pi", "server"}, .layers = {"c1", "f7"}};
 //   figure.points.push_back({.x = 1e6, .device = {0, 1}, .value = 93, .single = {708, 146}});
@@ -19,10 +19,10 @@ namespace tideline::report {
 inline constexpr std::uint32_t kNoDevice = 0xffffffff;
 
 struct SweepPoint {
-  double x = 0;                       // points come by rising x
-  std::vector<std::uint32_t> device;  // of each layer
-  double value = 0;                   // not finite where no plan is possible
-  std::vector<double> single;         // everything on each device; not finite where that is impossible
+  double x = 0;                                               // points come by rising x
+  std::vector<std::uint32_t> device;                          // of each layer
+  double value = 0;                                           // not finite where no plan is possible
+  std::vector<double> single;                                 // everything on each device; not finite where that is impossible
   double nominal = std::numeric_limits<double>::quiet_NaN();  // what the plan that is chosen now would cost
 };
 

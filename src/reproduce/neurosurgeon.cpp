@@ -22,7 +22,8 @@ struct StatedNetwork {
 };
 // Upload rates in the order of magnitude of the three networks that the paper looks at, and a fast one, where an idle server is
 // worth the way even to our stated phone.
-constexpr std::array<StatedNetwork, 4> kNetworks{{{"3G", 1e6 / 8}, {"LTE", 6e6 / 8}, {"Wi-Fi", 20e6 / 8}, {"fast Wi-Fi", 100e6 / 8}}};
+constexpr std::array<StatedNetwork, 4> kNetworks{
+    {{"3G", 1e6 / 8}, {"LTE", 6e6 / 8}, {"Wi-Fi", 20e6 / 8}, {"fast Wi-Fi", 100e6 / 8}}};
 constexpr std::size_t kPaperNetworks = 3;
 constexpr StatedNetwork kWifi = kNetworks[2];
 constexpr StatedNetwork kFast = kNetworks[3];
@@ -47,7 +48,8 @@ PlanRequest request_for(const Pair& pair, const Cluster& cluster, Objective obje
 }
 
 std::size_t on_phone(const std::vector<std::uint32_t>& device) {
-  return static_cast<std::size_t>(std::find_if(device.begin(), device.end(), [](std::uint32_t d) { return d != 0; }) - device.begin());
+  return static_cast<std::size_t>(std::find_if(device.begin(), device.end(), [](std::uint32_t d) { return d != 0; }) -
+                                  device.begin());
 }
 
 std::string cut_name(const Pair& pair, std::size_t blocks) {
@@ -68,8 +70,8 @@ Result<NeurosurgeonSweep> sweep_of(const Pair& pair, std::string_view what, std:
                                            "auto", options.control));
   for (const VariationPoint& point : sweep.variation.points) {
     sweep.cuts.push_back(on_phone(point.device));
-    const NeurosurgeonCut paper = neurosurgeon_cut(pair.phone, pair.server, is_load ? network.bytes_per_s : point.at, is_load ? point.at : 0,
-                                                   objective == Objective::kEnergy);
+    const NeurosurgeonCut paper = neurosurgeon_cut(pair.phone, pair.server, is_load ? network.bytes_per_s : point.at,
+                                                   is_load ? point.at : 0, objective == Objective::kEnergy);
     sweep.agrees += std::abs(paper.value - point.best) <= 1e-9 * point.best ? 1 : 0;
   }
   sweep.figure = variation_figure(sweep.variation);
@@ -78,8 +80,10 @@ Result<NeurosurgeonSweep> sweep_of(const Pair& pair, std::string_view what, std:
                                    is_load ? "the server's load" : "bandwidth");
   sweep.figure.x_label = is_load ? "load of the server" : "upload bandwidth";
   sweep.figure.note = fmt::format(
-      "Stated devices: phone {:.0f} GFLOP/s, {:.0f} GB/s, {:g} W computing and {:g} W sending; server {:.0f} GFLOP/s, {:.0f} GB/s. "
-      "{}\nThe picture is {} bytes; the answer's way back is not counted, as in the paper. \"now\" is {} ({}) and an idle server.",
+      "Stated devices: phone {:.0f} GFLOP/s, {:.0f} GB/s, {:g} W computing and {:g} W sending; server {:.0f} GFLOP/s, {:.0f} "
+      "GB/s. "
+      "{}\nThe picture is {} bytes; the answer's way back is not counted, as in the paper. \"now\" is {} ({}) and an idle "
+      "server.",
       kStatedPhone.flop_per_s / 1e9, kStatedPhone.bytes_per_s / 1e9, kStatedPhonePower.compute_w, kStatedPhonePower.transmit_w,
       kStatedServer.flop_per_s / 1e9, kStatedServer.bytes_per_s / 1e9,
       is_load ? "The server's times are divided by 1 - load." : "The server is idle.", kStatedPictureBytes, network.name,
@@ -109,7 +113,8 @@ Result<NeurosurgeonRow> row_of(const Pair& pair, const StatedNetwork& network) {
 Result<Pair> pair_of(const std::string& model, const Control& control) {
   TIDELINE_TRY(const std::string onnx, zoo_model(model, 1));
   TIDELINE_TRY(const LoadedModel loaded, load_model_bytes(onnx, model, {}, control));
-  Pair pair{.model = model, .phone = stated_profile(loaded.chain, kStatedPhone), .server = stated_profile(loaded.chain, kStatedServer)};
+  Pair pair{
+      .model = model, .phone = stated_profile(loaded.chain, kStatedPhone), .server = stated_profile(loaded.chain, kStatedServer)};
   pair.phone.model_name = pair.server.model_name = model;
   return pair;
 }
@@ -144,12 +149,13 @@ Finding movement(const std::vector<NeurosurgeonSweep>& sweeps, const std::vector
     // A load moves the cut itself; a bandwidth moves the bytes that cross, of which the cut is a consequence.
     std::vector<double> moved;
     for (const std::size_t cut : sweep.cuts)
-      moved.push_back(of_load ? static_cast<double>(cut)
-                              : cut == pair.phone.blocks.size() ? 0 : static_cast<double>(pair.phone.cuts[cut].bytes));
+      moved.push_back(of_load                           ? static_cast<double>(cut)
+                      : cut == pair.phone.blocks.size() ? 0
+                                                        : static_cast<double>(pair.phone.cuts[cut].bytes));
     const bool is_so = is_monotone(moved, true);
     holds = holds && is_so;
-    each.push_back(fmt::format("{}: {} to {}{}", sweep.model, cut_name(pair, sweep.cuts.front()), cut_name(pair, sweep.cuts.back()),
-                               is_so ? "" : " (and back on the way)"));
+    each.push_back(fmt::format("{}: {} to {}{}", sweep.model, cut_name(pair, sweep.cuts.front()),
+                               cut_name(pair, sweep.cuts.back()), is_so ? "" : " (and back on the way)"));
   }
   return {of_load ? "As the server's load grows the cut moves to the phone, and never back"
                   : "As the bandwidth grows more bytes are sent, until everything runs on the server, and never fewer",
@@ -161,7 +167,8 @@ Finding gain(const std::vector<NeurosurgeonRow>& rows, bool energy) {
   double most = 0;
   std::size_t count = 0;
   for (const NeurosurgeonRow& row : rows) {
-    const auto network = std::find_if(kNetworks.begin(), kNetworks.end(), [&](const StatedNetwork& n) { return row.network == n.name; });
+    const auto network =
+        std::find_if(kNetworks.begin(), kNetworks.end(), [&](const StatedNetwork& n) { return row.network == n.name; });
     if (network - kNetworks.begin() >= static_cast<std::ptrdiff_t>(kPaperNetworks)) continue;
     ++count;
     const double value = energy ? 100 * (1 - row.best_j / row.server_j) : row.server_ms / row.best_ms;
@@ -183,8 +190,8 @@ Finding no_single_place(const std::vector<NeurosurgeonRow>& rows) {
   for (const NeurosurgeonRow& row : rows)
     ++(row.cut == "all on the phone" ? phone : row.cut == "all on the server" ? server : between);
   return {"No one place is best for every network and model",
-          fmt::format("of {} pairs the phone is best {} times, the server {} times, a cut between {} times", rows.size(), phone, server,
-                      between),
+          fmt::format("of {} pairs the phone is best {} times, the server {} times, a cut between {} times", rows.size(), phone,
+                      server, between),
           phone < rows.size() && server < rows.size() && between < rows.size()};
 }
 
@@ -221,9 +228,8 @@ NeurosurgeonCut neurosurgeon_cut(const Profile& phone, const Profile& server, do
     double server_ms = 0;
     for (std::size_t i = 0; i < count; ++i) (i < j ? phone_ms : server_ms) += (i < j ? phone : server).blocks[i].time.count();
     const double upload_ms = j == count ? 0 : 1e3 * static_cast<double>(phone.cuts[j].bytes) / bytes_per_s;
-    const double value = energy
-                             ? (kStatedPhonePower.compute_w * phone_ms + kStatedPhonePower.transmit_w * upload_ms) / 1e3
-                             : phone_ms + upload_ms + server_ms / (1 - load);
+    const double value = energy ? (kStatedPhonePower.compute_w * phone_ms + kStatedPhonePower.transmit_w * upload_ms) / 1e3
+                                : phone_ms + upload_ms + server_ms / (1 - load);
     if (value < best.value) best = {j, value};
   }
   return best;
@@ -247,17 +253,21 @@ Result<Neurosurgeon> reproduce_neurosurgeon(const NeurosurgeonOptions& options) 
     }
     pairs.push_back(std::move(pair));
   }
-  result.findings = {movement(result.sweeps, pairs, true), movement(result.sweeps, pairs, false), no_single_place(result.rows),
-                     gain(result.rows, false), gain(result.rows, true), agreement(result.sweeps)};
+  result.findings = {movement(result.sweeps, pairs, true),
+                     movement(result.sweeps, pairs, false),
+                     no_single_place(result.rows),
+                     gain(result.rows, false),
+                     gain(result.rows, true),
+                     agreement(result.sweeps)};
   return result;
 }
 
 std::string neurosurgeon_csv(const Neurosurgeon& result) {
   std::string csv = "model,network,bandwidth_bit_s,phone_ms,server_ms,best_ms,cut,phone_j,server_j,best_j,energy_cut\n";
   for (const NeurosurgeonRow& row : result.rows)
-    csv += fmt::format("{},{},{:.9g},{:.9g},{:.9g},{:.9g},{},{:.9g},{:.9g},{:.9g},{}\n", row.model, row.network, 8 * row.bytes_per_s,
-                       row.phone_ms, row.server_ms, row.best_ms, report::csv_field(row.cut), row.phone_j, row.server_j, row.best_j,
-                       report::csv_field(row.energy_cut));
+    csv += fmt::format("{},{},{:.9g},{:.9g},{:.9g},{:.9g},{},{:.9g},{:.9g},{:.9g},{}\n", row.model, row.network,
+                       8 * row.bytes_per_s, row.phone_ms, row.server_ms, row.best_ms, report::csv_field(row.cut), row.phone_j,
+                       row.server_j, row.best_j, report::csv_field(row.energy_cut));
   return csv;
 }
 
@@ -291,7 +301,8 @@ std::string neurosurgeon_json(const Neurosurgeon& result) {
                             {"energy_cut", row.energy_cut}});
   for (const NeurosurgeonSweep& sweep : result.sweeps) {
     Json values = Json::array();
-    for (const VariationPoint& point : sweep.variation.points) values.push_back(unit_factor(sweep.variation.parameter) * point.at);
+    for (const VariationPoint& point : sweep.variation.points)
+      values.push_back(unit_factor(sweep.variation.parameter) * point.at);
     json["sweeps"].push_back({{"model", sweep.model},
                               {"file", sweep.file},
                               {"parameter", sweep.variation.name()},

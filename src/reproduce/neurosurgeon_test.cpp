@@ -1,5 +1,5 @@
-// Goal: the paper's argmin as printed and our planner are the same thing on chains of two nodes, and the reproduction says what it
-// found. Method: random chains, the edge cases of techniques' list, one small network of the zoo.
+// Goal: the paper's argmin as printed and our planner are the same thing on chains of two nodes, and the reproduction says what
+// it found. Method: random chains, the edge cases of techniques' list, one small network of the zoo.
 #include "reproduce/neurosurgeon.h"
 
 #include <cmath>
@@ -36,9 +36,10 @@ double planned(const RandomPair& pair, double bytes_per_s, double load, Objectiv
   Cluster cluster;
   cluster.nodes = {{.name = "phone", .power = kStatedPhonePower}, {.name = "server", .slowdown = 1 / (1 - load)}};
   cluster.links = {{.from = NodeId{0}, .to = NodeId{1}, .bytes_per_s = bytes_per_s, .back_bytes_per_s = bytes_per_s}};
-  const auto plan = run_planner({.cost = {.cluster = &cluster, .profiles = {&pair.phone, &pair.server}, .result_to = ResultTo::kNowhere},
-                                 .question = {.objective = objective}},
-                                "auto");
+  const auto plan =
+      run_planner({.cost = {.cluster = &cluster, .profiles = {&pair.phone, &pair.server}, .result_to = ResultTo::kNowhere},
+                   .question = {.objective = objective}},
+                  "auto");
   EXPECT_TRUE(plan) << plan.error().message;
   return plan->values.of(objective);
 }

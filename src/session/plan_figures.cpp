@@ -110,11 +110,11 @@ report::SiteFigure site_figure(const Cluster& cluster, const Profile& profile, c
   std::vector<std::pair<std::uint32_t, std::uint32_t>> ends;
   for (const Link& link : cluster.links)
     ends.emplace_back(static_cast<std::uint32_t>(link.from), static_cast<std::uint32_t>(link.to));
-  const std::vector<std::uint32_t> columns = columns_of(static_cast<std::uint32_t>(cluster.nodes.size()), static_cast<std::uint32_t>(cluster.source), ends);
-  report::SiteFigure figure{
-      .title = fmt::format("{}: {} for a request", profile.model_name, format_millis(estimate.latency)),
-      .subtitle = fmt::format("{} computing, {} on the way; planned by {}", format_millis(estimate.compute),
-                              format_millis(estimate.transfer), plan.planner)};
+  const std::vector<std::uint32_t> columns =
+      columns_of(static_cast<std::uint32_t>(cluster.nodes.size()), static_cast<std::uint32_t>(cluster.source), ends);
+  report::SiteFigure figure{.title = fmt::format("{}: {} for a request", profile.model_name, format_millis(estimate.latency)),
+                            .subtitle = fmt::format("{} computing, {} on the way; planned by {}", format_millis(estimate.compute),
+                                                    format_millis(estimate.transfer), plan.planner)};
   for (std::size_t i = 0; i < cluster.nodes.size(); ++i)
     figure.nodes.push_back({.name = cluster.nodes[i].name, .column = columns[i]});
   for (const std::string& name : plan.route)
@@ -191,7 +191,8 @@ Shares time_shares(const Estimate& estimate) {
   }
   // Calls of places that only carry an answer on, which are no stages here.
   for (const HopEstimate& hop : estimate.hops)
-    if (std::none_of(estimate.stages.begin(), estimate.stages.end(), [&](const StageEstimate& stage) { return stage.at == hop.at; }))
+    if (std::none_of(estimate.stages.begin(), estimate.stages.end(),
+                     [&](const StageEstimate& stage) { return stage.at == hop.at; }))
       add_part(shares, hop.from + " - " + hop.to, hop.on_link().count(), true);
   return shares;
 }
@@ -203,7 +204,8 @@ Shares time_shares(const Table& table, const TableWalk& walk) {
   for (std::size_t position = 0; position < walk.route.size(); ++position) {
     const std::uint32_t device = walk.route[position];
     const std::string name = table.devices[device] + " computes";
-    const bool is_new = std::none_of(shares.parts.begin(), shares.parts.end(), [&](const auto& part) { return part.name == name; });
+    const bool is_new =
+        std::none_of(shares.parts.begin(), shares.parts.end(), [&](const auto& part) { return part.name == name; });
     if (is_new && value->busy_ms[device] > 0) add_part(shares, name, value->busy_ms[device], false);
     if (position == walk.links.size()) break;
     const std::uint32_t link = walk.links[position];
@@ -256,8 +258,7 @@ Shares energy_shares(const Table& table, const TableWalk& walk) {
     add_part(shares, name + " sends", alone({.transmit_w = power.transmit_w - power.idle_w}), true);
     add_part(shares, name + " receives", alone({.receive_w = power.receive_w - power.idle_w}), true);
     const double idle = power.idle_w;
-    add_part(shares, name + " idles",
-             alone({.compute_w = idle, .transmit_w = idle, .receive_w = idle, .idle_w = idle}), false);
+    add_part(shares, name + " idles", alone({.compute_w = idle, .transmit_w = idle, .receive_w = idle, .idle_w = idle}), false);
   }
   return shares;
 }

@@ -1,5 +1,5 @@
-// The figures of a plan: what runs where on the site with what the links carry, and where the time or the energy of each candidate
-// goes. For models on a cluster and for tables. Values in, figures out; any thread.
+// The figures of a plan: what runs where on the site with what the links carry, and where the time or the energy of each
+// candidate goes. For models on a cluster and for tables. Values in, figures out; any thread.
 //
 //   const report::SiteFigure site = site_figure(cluster, *profiles[0], chosen.plan, chosen.estimate);
 //   const report::BarsFigure bars = bars_figure(cluster, Objective::kLatency, {{"everything on camera", estimate, "", true}});

@@ -16,7 +16,8 @@ struct FiguresSample {
   Cluster cluster;
   Profile profile{.model_name = "toy", .model_sha256 = sha256("m"), .chain_sha256 = sha256("c")};
   FiguresSample() {
-    cluster.nodes = {{.name = "camera", .slowdown = 10, .power = Power{3, 1.2, 0.9, 0.4}}, {.name = "gateway"}, {.name = "server"}};
+    cluster.nodes = {
+        {.name = "camera", .slowdown = 10, .power = Power{3, 1.2, 0.9, 0.4}}, {.name = "gateway"}, {.name = "server"}};
     cluster.links = {{.from = NodeId{0}, .to = NodeId{1}, .bytes_per_s = 1e6, .back_bytes_per_s = 5e5, .rtt = Millis{4}},
                      {.from = NodeId{1}, .to = NodeId{2}, .bytes_per_s = 2e6, .back_bytes_per_s = 2e6, .rtt = Millis{10}}};
     for (int i = 0; i < 4; ++i) profile.blocks.push_back({.name = "b" + std::to_string(i), .time = Millis{10}});
@@ -60,10 +61,11 @@ TEST(PlanFigures, OfATable) {
   const auto table = parse_table(R"({"version": 2,
       "devices": [{"name": "cam", "compute_w": 3, "transmit_w": 1, "receive_w": 0.5, "idle_w": 0.2}, {"name": "server"}],
       "links": [{"from": 0, "to": 1, "bytes_per_s": 1e6, "back_bytes_per_s": 2e6, "rtt_ms": 4}],
-      "ops": [{"name": "a", "runtime_ms": [10, 1], "output_bytes": 4000}, {"name": "b", "runtime_ms": [100, 2], "output_bytes": 400}],
+      "ops": [{"name": "a", "runtime_ms": [10, 1], "output_bytes": 4000},
+              {"name": "b", "runtime_ms": [100, 2], "output_bytes": 400}],
       "input_bytes": 60000, "result_bytes": 400,
       "codecs": [{"name": "lz4", "ratio": 0.5, "encode_ms_per_mb": [90, 10], "decode_ms_per_mb": [90, 10]}]})",
-                                "t.json");
+                                 "t.json");
   ASSERT_TRUE(table) << table.error().message;
   const auto plan = plan_walk(*table, {}, "auto", {});
   ASSERT_TRUE(plan) << plan.error().message;

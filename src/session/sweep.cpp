@@ -146,8 +146,8 @@ std::string sweep_csv(const Sweep& sweep) {
   csv += "\n";
   const auto number = [](double value) { return std::isfinite(value) ? fmt::format("{:.9g}", value) : std::string(); };
   for (const report::SweepPoint& point : sweep.points) {
-    csv += fmt::format("{:.9g},{},{},{}", point.x * 8, number(point.value), number(best_single_ms(point)),
-                       is_split(point) ? 1 : 0);
+    csv +=
+        fmt::format("{:.9g},{},{},{}", point.x * 8, number(point.value), number(best_single_ms(point)), is_split(point) ? 1 : 0);
     for (const double single : point.single) csv += "," + number(single);
     for (const std::uint32_t device : point.device) csv += "," + report::csv_field(sweep.devices[device]);
     csv += "\n";

@@ -26,8 +26,7 @@ Result<std::vector<double>> vary_values(const VaryOptions& options) {
   std::vector<double> values;
   for (int i = 0; i < options.points; ++i) {
     const double share = static_cast<double>(i) / (options.points - 1);
-    values.push_back(is_log ? range.from * std::pow(range.to / range.from, share)
-                            : range.from + share * (range.to - range.from));
+    values.push_back(is_log ? range.from * std::pow(range.to / range.from, share) : range.from + share * (range.to - range.from));
   }
   values.back() = range.to;
   return values;
@@ -266,9 +265,9 @@ std::string summary_of(const Variation& variation) {
       broken > 0 ? fmt::format(" It breaks a limit at {} of {} values.", broken, variation.points.size()) : "";
   const VariationPoint* worst = worst_point(variation);
   if (worst == nullptr) return plan + " stays the best wherever it is possible." + breaks;
-  return fmt::format("{} costs most at {}: {} instead of {} ({:.2f} times).{}", plan, format_value(variation.parameter, worst->at),
-                     format_value(variation.objective, worst->nominal), format_value(variation.objective, worst->best),
-                     worst->nominal / worst->best, breaks);
+  return fmt::format("{} costs most at {}: {} instead of {} ({:.2f} times).{}", plan,
+                     format_value(variation.parameter, worst->at), format_value(variation.objective, worst->nominal),
+                     format_value(variation.objective, worst->best), worst->nominal / worst->best, breaks);
 }
 
 std::string variation_csv(const Variation& variation) {
@@ -279,8 +278,8 @@ std::string variation_csv(const Variation& variation) {
   csv += "\n";
   const auto number = [](double value) { return std::isfinite(value) ? fmt::format("{:.9g}", value) : std::string(); };
   for (const VariationPoint& point : variation.points) {
-    csv += fmt::format("{:.9g},{},{},{},{}", unit_factor(variation.parameter) * point.at, number(point.best), number(point.nominal),
-                       number(point.regret(variation.objective)), report::csv_field(point.plan));
+    csv += fmt::format("{:.9g},{},{},{},{}", unit_factor(variation.parameter) * point.at, number(point.best),
+                       number(point.nominal), number(point.regret(variation.objective)), report::csv_field(point.plan));
     for (const double single : point.single) csv += "," + number(single);
     for (const std::uint32_t device : point.device)
       csv += "," + (device == report::kNoDevice ? std::string() : report::csv_field(variation.names.nodes[device]));
@@ -324,16 +323,16 @@ report::SweepFigure variation_figure(const Variation& variation) {
   const ParameterRange range{variation.parameter, variation.points.front().at, variation.points.back().at};
   const bool is_energy = variation.objective == Objective::kEnergy;
   const double scale = is_energy ? 1e3 : 1;
-  report::SweepFigure figure{.title = "Where the layers run, against " + variation.name(),
-                             .subtitle = summary_of(variation),
-                             .devices = variation.names.nodes,
-                             .layers = variation.layers,
-                             .planned_name = fmt::format("planned ({})", variation.planner),
-                             .x_label = variation.name(),
-                             .y_title = variation.objective == Objective::kLatency ? "Response time"
-                                                                                   : std::string(to_string(variation.objective)),
-                             .x_is_log = is_logarithmic(range),
-                             .now = variation.now};
+  report::SweepFigure figure{
+      .title = "Where the layers run, against " + variation.name(),
+      .subtitle = summary_of(variation),
+      .devices = variation.names.nodes,
+      .layers = variation.layers,
+      .planned_name = fmt::format("planned ({})", variation.planner),
+      .x_label = variation.name(),
+      .y_title = variation.objective == Objective::kLatency ? "Response time" : std::string(to_string(variation.objective)),
+      .x_is_log = is_logarithmic(range),
+      .now = variation.now};
   switch (variation.objective) {
     case Objective::kLatency:
     case Objective::kPeriod: break;

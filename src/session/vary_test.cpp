@@ -34,8 +34,8 @@ Result<Variation> swept(const VarySample& sample, const std::string& range, cons
 
 TEST(Vary, EveryPointIsWhatThePlannerSays) {
   const VarySample sample;
-  for (const char* range : {"link:camera-server:bandwidth=0.01..1000Mbit/s", "node:camera:slowdown=0.5..100", "load:server=0..0.95",
-                            "link:camera-server:rtt=0..500ms"}) {
+  for (const char* range : {"link:camera-server:bandwidth=0.01..1000Mbit/s", "node:camera:slowdown=0.5..100",
+                            "load:server=0..0.95", "link:camera-server:rtt=0..500ms"}) {
     const auto variation = swept(sample, range);
     ASSERT_TRUE(variation) << range << ": " << variation.error().message;
     ASSERT_EQ(variation->points.size(), 21u);
@@ -56,7 +56,8 @@ TEST(Vary, EveryPointIsWhatThePlannerSays) {
     EXPECT_GT(stretches(*variation).size(), 1u) << range;
     const VariationPoint* worst = worst_point(*variation);
     ASSERT_NE(worst, nullptr) << range;
-    for (const VariationPoint& point : variation->points) EXPECT_LE(point.nominal / point.best, worst->nominal / worst->best + 1e-12);
+    for (const VariationPoint& point : variation->points)
+      EXPECT_LE(point.nominal / point.best, worst->nominal / worst->best + 1e-12);
     EXPECT_THAT(summary_of(*variation), HasSubstr("costs most at"));
   }
 }

@@ -7,8 +7,8 @@
 // What a task really sees is the distribution of those times over all its batches and servers.
 //
 // A discrete-event simulation, one server at a time, since servers share nothing. Deterministic for a seed. Pure function.
-// Checked against the closed forms of M/M/1, M/D/1 and M/G/1 with processor sharing (edge_queues_test.cpp, load_test.cpp). Not modelled: propagation, packet overheads, the
-// clients' own radio, losses.
+// Checked against the closed forms of M/M/1, M/D/1 and M/G/1 with processor sharing (edge_queues_test.cpp, load_test.cpp). Not
+// modelled: propagation, packet overheads, the clients' own radio, losses.
 //
 //   TIDELINE_TRY(const SimulatedLatencies seen, simulate_edge(instance, schedule.layers, {.seed = 7}));
 //   seen.over_limit_share;

@@ -1,6 +1,6 @@
-// Goal: what `plan --load server=0.7` assumes of a busy node is what happens in one. Method: a plan's segment on a node that other
-// work keeps busy, simulated with the node's processor shared equally; its mean time against the stretched one that the planner
-// uses. Tolerance: 4 %, some four standard errors of the longest queue's mean.
+// Goal: what `plan --load server=0.7` assumes of a busy node is what happens in one. Method: a plan's segment on a node that
+// other work keeps busy, simulated with the node's processor shared equally; its mean time against the stretched one that the
+// planner uses. Tolerance: 4 %, some four standard errors of the longest queue's mean.
 #include <gtest/gtest.h>
 
 #include "planner/parameter.h"
@@ -47,8 +47,8 @@ std::vector<TaskLatency> seen_on(const Instance& instance, Sizes sizes) {
 }
 
 // System: the request's segment of 10 ms once a second, and other work in pieces of many sizes, the whole loading the node to the
-// share. Expectation: the planner's time, whatever the sizes of the others and whether they vary: the mean time in a processor that
-// is shared equally depends on its load alone.
+// share. Expectation: the planner's time, whatever the sizes of the others and whether they vary: the mean time in a processor
+// that is shared equally depends on its load alone.
 TEST(Load, SimulatedMeanIsThePlannersTime) {
   for (const double load : {0.3, 0.5, 0.7, 0.85}) {
     const double others_ms = 1e3 * load - 10;
@@ -81,8 +81,9 @@ TEST(Load, FirstComeFirstServedIsNotTheFormula) {
 TEST(Load, EqualSharesByHand) {
   const auto alone = seen_on(node_with({200}), Sizes::kFixed);
   EXPECT_GE(alone[0].mean_s, 0.2 - 1e-9);
-  const auto seen = simulate_edge(node_with({400, 400}), {1, 1},
-                                  {.seed = 3, .arrivals = Arrivals::kPeriodic, .compute = Share::kEqual, .requests = 50, .warm_up = 2});
+  const auto seen =
+      simulate_edge(node_with({400, 400}), {1, 1},
+                    {.seed = 3, .arrivals = Arrivals::kPeriodic, .compute = Share::kEqual, .requests = 50, .warm_up = 2});
   ASSERT_TRUE(seen);
   for (const TaskLatency& task : seen->tasks) {
     EXPECT_NEAR(task.compute_s, 0.4, 1e-9);

@@ -38,7 +38,8 @@ Site random_site(Dice& dice) {
   for (std::uint32_t j = 0; j < nodes; ++j) {
     Profile profile{.model_sha256 = sha256("m"), .chain_sha256 = sha256("c")};
     for (std::uint32_t i = 0; i < blocks; ++i)
-      profile.blocks.push_back({.name = "b", .time = Millis{dice.wide(0.5, 50)}, .parameter_bytes = 1000, .activation_bytes = 1000});
+      profile.blocks.push_back(
+          {.name = "b", .time = Millis{dice.wide(0.5, 50)}, .parameter_bytes = 1000, .activation_bytes = 1000});
     for (std::uint32_t i = 0; i <= blocks; ++i)
       profile.cuts.push_back({.bytes = bytes[i], .start = Millis{i == 0 ? 0 : dice.real(0, 0.2)}, .end = Millis{0}});
     site.profiles.push_back(std::move(profile));
@@ -142,7 +143,8 @@ TEST(WhatIf, WhatIsNotSaidToHelpDoesNot) {
           });
         };
         const auto uses = [&](const Estimate& estimate) {
-          return std::any_of(estimate.hops.begin(), estimate.hops.end(), [&](const HopEstimate& hop) { return hop.link == link; });
+          return std::any_of(estimate.hops.begin(), estimate.hops.end(),
+                             [&](const HopEstimate& hop) { return hop.link == link; });
         };
         if (!uses((*list)[i].estimate) && !uses(chosen->estimate)) continue;
         for (const bool at_least : {false, true}) {
@@ -150,8 +152,7 @@ TEST(WhatIf, WhatIsNotSaidToHelpDoesNot) {
           ++silent;
           for (int k = 1; k <= 20; ++k) {
             const double factor = std::pow(999.0, (at_least ? k : -k) / 20.0);
-            const Cluster changed =
-                with_parameter(site.cluster, {}, parameter, site.cluster.links[link].bytes_per_s * factor);
+            const Cluster changed = with_parameter(site.cluster, {}, parameter, site.cluster.links[link].bytes_per_s * factor);
             const auto plan = run_planner(site.request(changed, {}), "auto");
             ASSERT_TRUE(plan);
             EXPECT_FALSE(is_like((*list)[i], plan->plan)) << "round " << round << " factor " << factor;
@@ -278,8 +279,9 @@ TEST(WhatIf, ThresholdsOfTablesFlip) {
   EXPECT_GT(checked, 150);
 }
 
-// System: the header's worked example of tables, 50 ms here or 137.6224 ms there, of which 154,528 B at 1.25 MB/s. Expected: it is
-// worth sending once 10 + 4 + 154528/bandwidth is below 50 ms, that is from 4.2924 MB/s; or once device 0 is 2.752 times slower.
+// System: the header's worked example of tables, 50 ms here or 137.6224 ms there, of which 154,528 B at 1.25 MB/s. Expected: it
+// is worth sending once 10 + 4 + 154528/bandwidth is below 50 ms, that is from 4.2924 MB/s; or once device 0 is 2.752 times
+// slower.
 TEST(WhatIf, ByHand) {
   const auto table = parse_table(R"({"devices": ["pi", "server"], "links": [{"bytes_per_s": 1.25e6, "rtt_ms": 4}],
       "ops": [{"name": "x", "runtime_ms": [50, 10], "output_bytes": 0}], "input_bytes": 150528, "result_bytes": 4000})",

@@ -215,9 +215,11 @@ TEST_F(PlanCli, MemoryLimits) {
 TEST_F(PlanCli, WhatWouldChangeItReallyDoes) {
   const std::string profile_file = write("p.json", write_profile(profile()));
   const auto site = [&](const std::string& bandwidth) {
-    return write("site.yaml", "nodes:\n  - {name: camera, tier: device, address: 'h:1', slowdown: 10}\n"
-                              "  - {name: server, tier: cloud, address: 'h:2'}\n"
-                              "links:\n  - {from: camera, to: server, bandwidth: " + bandwidth + ", rtt: 5ms}\n");
+    return write("site.yaml",
+                 "nodes:\n  - {name: camera, tier: device, address: 'h:1', slowdown: 10}\n"
+                 "  - {name: server, tier: cloud, address: 'h:2'}\n"
+                 "links:\n  - {from: camera, to: server, bandwidth: " +
+                     bandwidth + ", rtt: 5ms}\n");
   };
   const auto planned = [&](const std::string& bandwidth) {
     return run("plan --profile " + profile_file + " --cluster " + site(bandwidth) + " -o json").json();
@@ -239,7 +241,9 @@ TEST_F(PlanCli, WhatWouldChangeItReallyDoes) {
   EXPECT_EQ(planned("88.7Mbit/s")["segments"].size(), 2u);
   const Outcome text = run("plan --profile " + profile_file + " --cluster " + site("8Mbit/s"));
   EXPECT_THAT(text.out, HasSubstr("what would change it\n"));
-  EXPECT_THAT(text.out, HasSubstr("everything on server would win with camera 11 times as slow, or with a link of 89 Mbit/s instead of 8 Mbit/s"));
+  EXPECT_THAT(
+      text.out,
+      HasSubstr("everything on server would win with camera 11 times as slow, or with a link of 89 Mbit/s instead of 8 Mbit/s"));
   // Only of the answer of auto.
   const auto other = run("plan --profile " + profile_file + " --cluster " + site("8Mbit/s") + " --planner native -o json").json();
   EXPECT_EQ(other["what_if_complete"], false);
@@ -296,7 +300,8 @@ TEST_F(PlanCli, SweepsOverAnyNumber) {
   EXPECT_THAT(csv, HasSubstr("value_bit_s,best_latency_ms,nominal_latency_ms,regret_latency_ms,plan"));
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 8);
   EXPECT_THAT(slurp(out + "/sweep.svg"), HasSubstr("the plan of now"));
-  EXPECT_THAT(run(model + " --vary load:server=0..0.9 --points 5").out, HasSubstr("The plan of now (0: camera 0-0 | server 1-3)"));
+  EXPECT_THAT(run(model + " --vary load:server=0..0.9 --points 5").out,
+              HasSubstr("The plan of now (0: camera 0-0 | server 1-3)"));
   const Outcome deadline =
       run("sweep --table " + table("site.json") + " --vary deadline=50..500ms --objective energy --points 5 -o csv");
   EXPECT_THAT(deadline.out, HasSubstr("none keeps the limits"));
@@ -569,7 +574,6 @@ TEST_F(PlanCli, ThePeriodOfAGraphHasItsBound) {
   EXPECT_NEAR(answer["period_ms"].get<double>(), best["period_ms"].get<double>(), 1e-9);
   EXPECT_EQ(answer["bound"], answer["period_ms"]);
   EXPECT_THAT(run(graph).out, HasSubstr("proven"));
-  EXPECT_EQ(answer["what_if_complete"], true);
 }
 
 }  // namespace
