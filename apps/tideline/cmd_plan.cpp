@@ -1,16 +1,20 @@
 // tideline plan: where each block should run, and why.
+#include <algorithm>
+#include <iterator>
 #include <memory>
 
 #include <fmt/format.h>
 
 #include "cluster/routes.h"
 #include "commands.h"
+#include "front_files.h"
 #include "model_options.h"
 #include "plan_print.h"
 #include "plan_question.h"
 #include "plan_table.h"
 #include "plan_walks.h"
 #include "platform/files.h"
+#include "session/plan_figures.h"
 #include "session/source.h"
 
 namespace tideline::app {
@@ -27,14 +31,9 @@ struct Options {
   QuestionArguments question;
 };
 
-// The cluster with the nodes that are busy stretched.
-Result<Cluster> cluster_of(const Options& options) {
-  TIDELINE_TRY(Cluster cluster, read_cluster(options.cluster));
-  std::vector<std::string> names;
-  for (const Node& node : cluster.nodes) names.push_back(node.name);
-  TIDELINE_TRY(const std::vector<double> factors, stretches(options.question.loads, names));
-  for (std::size_t i = 0; i < names.size(); ++i) cluster.nodes[i].slowdown *= factors[i];
-  return cluster;
+// How busy the nodes are.
+Result<std::vector<double>> loads_on(const Options& options, const Cluster& cluster) {
+  return loads_of(options.question.loads, names_of(cluster).nodes);
 }
 
 Status print_notes(const Context& context, const Options& options, const Cluster& cluster, const PlanInputs& inputs) {
@@ -58,10 +57,39 @@ Status plan_front_of(Context& context, const Options& options, const PlanRequest
   return print_front(context, request.question, *front, answer, options.question.out);
 }
 
+// The chosen plan on its site, and where its time (or energy) goes beside the others'.
+Status draw(const Context& context, const Options& options, const PlanAnswer& answer) {
+  const Cluster& cluster = *answer.cost->cluster;
+  const auto shares = [&](const Estimate& estimate) {
+    return answer.question.objective == Objective::kEnergy ? energy_shares(cluster, estimate) : time_shares(estimate);
+  };
+  std::vector<BarOf> bars;
+  std::vector<const Plan*> drawn;
+  bool has_chosen = false;
+  for (const Candidate& candidate : answer.candidates) {
+    // The best along a route is often one of the others.
+    const bool is_known = std::any_of(drawn.begin(), drawn.end(), [&](const Plan* plan) {
+      return plan->route == candidate.plan.route && plan->segments == candidate.plan.segments &&
+             plan->codecs == candidate.plan.codecs;
+    });
+    if (is_known) continue;
+    drawn.push_back(&candidate.plan);
+    const std::string& why = candidate.ruled_out.empty() ? candidate.estimate.infeasible : candidate.ruled_out;
+    bars.push_back({describe(answer, candidate), shares(candidate.estimate), why, is_chosen(answer, candidate)});
+    has_chosen = has_chosen || bars.back().chosen;
+  }
+  if (!has_chosen) bars.push_back({"the plan of " + answer.chosen.plan.planner, shares(answer.chosen.estimate), "", true});
+  return write_plan_figures(context, options.question.out,
+                            site_figure(cluster, *answer.cost->profiles[0], answer.chosen.plan, answer.chosen.estimate),
+                            bars_figure(answer.question.objective, std::move(bars)));
+}
+
 Status plan_model(Context& context, const Options& options) {
   if (options.cluster.empty())
     return Error{ErrorCode::kInvalidArgument, "say where the model can run: --cluster FILE (docs/formats/cluster.md)"};
-  TIDELINE_TRY(const Cluster cluster, cluster_of(options));
+  TIDELINE_TRY(const Cluster idle, read_cluster(options.cluster));
+  TIDELINE_TRY(const std::vector<double> loads, loads_on(options, idle));
+  const Cluster cluster = with_loads(idle, loads);
   TIDELINE_TRY(PlanInputs inputs, load_plan_inputs(cluster, options.inputs, StepBar(context).control()));
   if (!options.result_to.empty()) {
     TIDELINE_TRY(inputs.result_to, result_to_from(options.result_to));
@@ -86,10 +114,18 @@ Status plan_model(Context& context, const Options& options) {
   if (!chosen) return chosen.error();
   answer.chosen = std::move(*chosen);
   TIDELINE_TRY(answer.candidates, candidates(request));
+  TIDELINE_TRY(std::vector<Candidate> routes, route_candidates(request));
+  std::move(routes.begin(), routes.end(), std::back_inserter(answer.candidates));
+  if (options.planner == "auto") {
+    PlanRequest of_idle = request;
+    of_idle.cost.cluster = &idle;
+    TIDELINE_TRY(answer.what_if, would_win(of_idle, loads, answer.chosen, answer.candidates));
+  }
   if (options.pairs) {
     TIDELINE_TRY(answer.pairs, best_pairs(request));
   }
   if (!options.plan_out.empty()) TIDELINE_CHECK_OK(write_file_atomic(options.plan_out, write_plan(answer.chosen.plan)));
+  if (!options.question.out.empty()) TIDELINE_CHECK_OK(draw(context, options, answer));
   context.output == Output::kJson ? print_plan_json(answer) : print_plan_table(context, answer);
   return print_notes(context, options, cluster, inputs);
 }
@@ -97,7 +133,7 @@ Status plan_model(Context& context, const Options& options) {
 Status plan_table(Context& context, const Options& options) {
   TIDELINE_TRY(const Table table, read_table(options.table));
   if (table.version == 1 && !options.question.is_given && options.question.loads.empty())
-    return plan_table_file(context, table, options.planner, options.pairs);
+    return plan_table_file(context, table, options.planner, options.pairs, options.question.out);
   if (options.pairs)
     return Error{ErrorCode::kUnsupported,
                  "--pairs lists the best cuts of a table of version 1, planned for latency; leave it out here"};
@@ -106,8 +142,6 @@ Status plan_table(Context& context, const Options& options) {
 
 Status plan(Context& context, const Options& options) {
   const bool has_model = !options.inputs.model.model.empty() || !options.inputs.profiles.empty() || !options.cluster.empty();
-  if (!options.question.out.empty() && options.question.question.pareto.empty())
-    return Error{ErrorCode::kInvalidArgument, "--out is the folder for the trade-off of --pareto: say which quantities"};
   if (options.table.empty()) return plan_model(context, options);
   if (has_model) return Error{ErrorCode::kInvalidArgument, "plan either a MODEL or a --table, not both"};
   if (options.question.question.tolerance)
@@ -135,14 +169,18 @@ void add_plan_command(CLI::App& app, Context& context) {
   command->add_option("--table", options->table, "Plan a table of measured times instead of a model (docs/formats/table.md)")
       ->type_name("FILE");
   add_question_options(*command, options->question);
+  add_front_options(*command, options->question);
   add_output_option(*command, context, true);
   command->footer(
-      "Every candidate is shown with its terms; the answer is \"do not split\" when one node running everything is best.\n"
+      "Every candidate is shown with its terms and with what would have to change for it to win (docs/algorithms/what-if.md); "
+      "the\n"
+      "answer is \"do not split\" when one node running everything is best.\n"
       "MODEL may be left out when every node has a profile. No placement fits the memory limits: exit code 4.\n\n"
       "Examples:\n"
       "  tideline plan det.onnx --config ocr.yaml --input photo.jpg --cluster home.yaml --plan-out det.plan.json\n"
       "  tideline plan --profile det.profile.json --cluster home.yaml -o json\n"
       "  tideline plan det.onnx --profile camera=pi.profile.json --profile server=xeon.profile.json --cluster home.yaml\n"
+      "  tideline plan --profile det.profile.json --cluster home.yaml --out figures      (site.svg, bars.svg)\n"
       "  tideline plan --profile det.profile.json --cluster home.yaml --tolerance 0.01 --plan-out det.plan.json\n"
       "  tideline plan branchy-alexnet.onnx --config branchy-alexnet.yaml --cluster home.yaml --objective accuracy --limit "
       "latency=10ms\n"

@@ -218,7 +218,9 @@ Status run(Context& context, SimulateArguments options) {
   simulate.arrivals = options.arrivals == "periodic" ? Arrivals::kPeriodic : Arrivals::kPoisson;
   simulate.sizes = options.sizes == "exponential" ? Sizes::kExponential : Sizes::kFixed;
   simulate.link = options.link == "reserved" ? Share::kReserved : Share::kShared;
-  simulate.compute = options.compute == "reserved" ? Share::kReserved : Share::kShared;
+  simulate.compute = options.compute == "reserved" ? Share::kReserved
+                     : options.compute == "equal"  ? Share::kEqual
+                                                   : Share::kShared;
   simulate.undeployed_upload = options.undeployed == "upload";
   simulate.cancel = context.interrupted;
   SimulatedLatencies seen;
@@ -252,7 +254,8 @@ void add_simulate_command(CLI::App& app, Context& context) {
   choice("--sizes", options->sizes, "How much data a request has (default: fixed)", {"fixed", "exponential"});
   choice("--link", options->link, "One queue per uplink, or a slice per task (default: as the schedule's model says)",
          {"shared", "reserved"});
-  choice("--compute", options->compute, "The same for the processors", {"shared", "reserved"});
+  choice("--compute", options->compute, "The same for the processors; equal: all batches there at once, at equal shares",
+         {"shared", "reserved", "equal"});
   choice("--undeployed", options->undeployed, "What tasks that are not deployed do: nothing, or send their raw data",
          {"drop", "upload"});
   command.add_option("--period", options->simulate.period_s, "Seconds between two requests of a task on a server, on average")

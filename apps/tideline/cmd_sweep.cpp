@@ -13,10 +13,12 @@
 #include "base/text.h"
 #include "commands.h"
 #include "model_options.h"
+#include "plan_question.h"
 #include "platform/files.h"
 #include "report/table.h"
 #include "session/source.h"
 #include "session/sweep.h"
+#include "vary_print.h"
 #include "zoo/zoo.h"
 
 namespace tideline::app {
@@ -43,6 +45,8 @@ struct SweepOptions {
   int points = 101;
   std::string out;
   std::string title;
+  std::string vary;
+  QuestionArguments question;
 };
 
 Result<SweepRange> range_of(const SweepOptions& options) {
@@ -55,7 +59,7 @@ Result<SweepRange> range_of(const SweepOptions& options) {
 // The point at which the split gains most over the best single device; none when no split is ever best.
 const report::SweepPoint* greatest_gain(const Sweep& sweep) {
   const report::SweepPoint* best = nullptr;
-  const auto gain = [](const report::SweepPoint& point) { return best_single_ms(point) / point.latency_ms; };
+  const auto gain = [](const report::SweepPoint& point) { return best_single_ms(point) / point.value; };
   for (const report::SweepPoint& point : sweep.points)
     if (is_split(point) && (best == nullptr || gain(point) > gain(*best))) best = &point;
   return best;
@@ -65,17 +69,17 @@ std::string summary(const Sweep& sweep) {
   const report::SweepPoint* gain = greatest_gain(sweep);
   if (gain == nullptr) return "No split is ever best here: one device does everything at each bandwidth.";
   return fmt::format("Splitting gains most at {}: {} instead of {} on the best single device ({:.2f} times faster).",
-                     format_bandwidth(gain->bytes_per_s), format_millis(Millis{gain->latency_ms}),
-                     format_millis(Millis{best_single_ms(*gain)}), best_single_ms(*gain) / gain->latency_ms);
+                     format_bandwidth(gain->x), format_millis(Millis{gain->value}), format_millis(Millis{best_single_ms(*gain)}),
+                     best_single_ms(*gain) / gain->value);
 }
 
 Json to_json(const Sweep& sweep) {
   Json points = Json::array();
   for (const report::SweepPoint& point : sweep.points) {
     Json singles = Json::array();
-    for (const double single : point.single_ms) singles.push_back(std::isfinite(single) ? Json(single) : Json(nullptr));
-    points.push_back({{"bandwidth_bit_s", point.bytes_per_s * 8},
-                      {"latency_ms", point.latency_ms},
+    for (const double single : point.single) singles.push_back(std::isfinite(single) ? Json(single) : Json(nullptr));
+    points.push_back({{"bandwidth_bit_s", point.x * 8},
+                      {"latency_ms", point.value},
                       {"is_split", is_split(point)},
                       {"device", point.device},
                       {"single_ms", std::move(singles)}});
@@ -95,8 +99,8 @@ report::Table stretch_table(const Sweep& sweep) {
   for (const SweepStretch& stretch : stretches(sweep)) {
     const report::SweepPoint& first = sweep.points[stretch.first];
     const report::SweepPoint& last = sweep.points[stretch.last];
-    table.add({bandwidth(first.bytes_per_s), bandwidth(last.bytes_per_s), time(first.latency_ms), time(last.latency_ms),
-               time(best_single_ms(last)), describe_placement(sweep, first)});
+    table.add({bandwidth(first.x), bandwidth(last.x), time(first.value), time(last.value), time(best_single_ms(last)),
+               describe_placement(sweep, first)});
   }
   return table;
 }
@@ -199,9 +203,8 @@ std::string model_note(const Cluster& cluster, const PlanInputs& inputs) {
       inputs.input_name, format_bytes(profile.cuts[0].bytes), is_zero ? "no round-trip times" : "round trips of " + rtt + " ms");
 }
 
-Result<Sweep> sweep_profiled(const Context& context, const SweepOptions& options, report::SweepFigure& figure) {
-  TIDELINE_TRY(const SweepRange range, range_of(options));
-  TIDELINE_TRY(const Cluster cluster, cluster_of(options));
+// The profiles of a model, of a network of the zoo, or as given.
+Result<PlanInputs> inputs_of(const Context& context, const SweepOptions& options, const Cluster& cluster) {
   PlanInputArguments arguments = options.inputs;
   std::unique_ptr<ZooFile> zoo;
   if (arguments.model.model.empty() && arguments.profiles.empty()) arguments.model.model = "alexnet";
@@ -211,23 +214,31 @@ Result<Sweep> sweep_profiled(const Context& context, const SweepOptions& options
     TIDELINE_TRY(zoo, ZooFile::write(arguments.model.model));
     arguments.model.model = zoo->path();
   }
-  TIDELINE_TRY(const PlanInputs inputs, load_plan_inputs(cluster, arguments, StepBar(context).control()));
+  TIDELINE_TRY(PlanInputs inputs, load_plan_inputs(cluster, arguments, StepBar(context).control()));
   if (!options.input_bytes.empty()) {
     TIDELINE_TRY(const Bytes bytes, parse_bytes(options.input_bytes));
     for (const auto& profile : inputs.profiles) profile->cuts[0].bytes = bytes;
   }
+  return inputs;
+}
+
+void print_input_notes(const Context& context, const PlanInputs& inputs) {
+  if (!context.quiet)
+    for (const std::string& note : inputs.notes) fmt::print(stderr, "note: {}\n", note);
+}
+
+Result<Sweep> sweep_profiled(const Context& context, const SweepOptions& options, report::SweepFigure& figure) {
+  TIDELINE_TRY(const SweepRange range, range_of(options));
+  TIDELINE_TRY(const Cluster cluster, cluster_of(options));
+  TIDELINE_TRY(const PlanInputs inputs, inputs_of(context, options, cluster));
   TIDELINE_TRY(Sweep result, sweep_model(cluster, inputs.by_node, range, options.planner, StepBar(context).control()));
   figure.title = fmt::format("{}: where the layers run, against bandwidth", inputs.by_node[0]->model_name);
   figure.note = model_note(cluster, inputs);
-  if (!context.quiet)
-    for (const std::string& note : inputs.notes) fmt::print(stderr, "note: {}\n", note);
+  print_input_notes(context, inputs);
   return result;
 }
 
 Result<Sweep> sweep_file(const Context& context, const SweepOptions& options, report::SweepFigure& figure) {
-  if (!options.inputs.model.model.empty() || !options.inputs.profiles.empty() || !options.cluster.empty() ||
-      !options.slowdown.empty())
-    return Error{ErrorCode::kInvalidArgument, "sweep either a MODEL or a --table, not both"};
   TIDELINE_TRY(const SweepRange range, range_of(options));
   TIDELINE_TRY(Table table, read_table(options.table));
   figure.title = "Where the layers run, against bandwidth";
@@ -236,7 +247,55 @@ Result<Sweep> sweep_file(const Context& context, const SweepOptions& options, re
   return sweep_table(std::move(table), range, options.planner, StepBar(context).control());
 }
 
+Status vary_profiled(const Context& context, const SweepOptions& options) {
+  if (options.cluster.empty())
+    return Error{ErrorCode::kInvalidArgument,
+                 "--vary changes one number of a site: say which with --cluster FILE, or give a --table"};
+  TIDELINE_TRY(const Cluster idle, cluster_of(options));
+  const SiteNames names = names_of(idle);
+  TIDELINE_TRY(const ParameterRange range, parse_range(options.vary, names));
+  TIDELINE_TRY(const std::vector<double> loads, loads_of(options.question.loads, names.nodes));
+  TIDELINE_TRY(const PlanInputs inputs, inputs_of(context, options, idle));
+  PlanRequest request{.cost = inputs.cost(idle), .question = options.question.question, .cancel = context.interrupted};
+  std::vector<std::string> blocks;
+  for (const BlockProfile& block : inputs.by_node[0]->blocks) blocks.push_back(block.name);
+  TIDELINE_TRY(request.question.keep_on_source, blocks_to_keep(options.question.keep_on_source, blocks));
+  TIDELINE_TRY(const Variation variation, vary_model(request, loads, {.range = range, .points = options.points}, options.planner,
+                                                     StepBar(context).control()));
+  print_input_notes(context, inputs);
+  const Profile& profile = *inputs.by_node[0];
+  const std::string note = fmt::format("{}, measured on {}: {}. Everything else as in {}.", profile.model_name, profile.host,
+                                       format_millis(profile.whole), std::filesystem::path(options.cluster).filename().string());
+  return print_variation(context, variation, {options.out, options.title, note});
+}
+
+Status vary_file(const Context& context, const SweepOptions& options) {
+  TIDELINE_TRY(const Table table, read_table(options.table));
+  TIDELINE_TRY(const ParameterRange range, parse_range(options.vary, names_of(table)));
+  TIDELINE_TRY(const std::vector<double> loads, loads_of(options.question.loads, table.devices));
+  Question question = options.question.question;
+  if (question.tolerance)
+    return Error{ErrorCode::kInvalidArgument,
+                 "--tolerance needs a MODEL: a table says of its codecs how much accuracy they lose"};
+  std::vector<std::string> ops;
+  for (const std::uint32_t op : table.order) ops.push_back(table.op_names[op]);
+  TIDELINE_TRY(question.keep_on_source, blocks_to_keep(options.question.keep_on_source, ops));
+  TIDELINE_TRY(const Variation variation, vary_table(table, loads, question, {.range = range, .points = options.points},
+                                                     options.planner, StepBar(context).control()));
+  const std::string note = fmt::format("Everything else as in {}.", std::filesystem::path(options.table).filename().string());
+  return print_variation(context, variation, {options.out, options.title, note});
+}
+
 Status sweep(const Context& context, const SweepOptions& options) {
+  const bool is_table = !options.table.empty();
+  const bool has_model = !options.inputs.model.model.empty() || !options.inputs.profiles.empty() || !options.cluster.empty() ||
+                         !options.slowdown.empty();
+  if (is_table && has_model) return Error{ErrorCode::kInvalidArgument, "sweep either a MODEL or a --table, not both"};
+  if (!options.vary.empty()) return is_table ? vary_file(context, options) : vary_profiled(context, options);
+  if (options.question.is_given || !options.question.loads.empty())
+    return Error{ErrorCode::kInvalidArgument,
+                 "the sweep over the bandwidth of every link is planned for latency: with --objective, --limit, --keep-on-source "
+                 "or --load say what to change, as in --vary links:bandwidth=1..100Mbit/s"};
   report::SweepFigure figure;
   TIDELINE_TRY(const Sweep result,
                options.table.empty() ? sweep_profiled(context, options, figure) : sweep_file(context, options, figure));
@@ -255,7 +314,8 @@ Status sweep(const Context& context, const SweepOptions& options) {
 }  // namespace
 
 void add_sweep_command(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("sweep", "Show where the layers run and how long they take, against bandwidth");
+  CLI::App* command =
+      app.add_subcommand("sweep", "Show where the layers run and what that costs, against bandwidth or any other number");
   const auto options = std::make_shared<SweepOptions>();
   add_model_options(*command, options->inputs.model);
   command->get_option("model")->required(false)->description(
@@ -283,8 +343,16 @@ void add_sweep_command(CLI::App& app, Context& context) {
   command->add_option("--planner", options->planner, "One of " + planner_names())->type_name("NAME");
   command->add_option("--from", options->from, "Lowest bandwidth")->type_name("RATE")->capture_default_str();
   command->add_option("--to", options->to, "Highest bandwidth")->type_name("RATE")->capture_default_str();
-  command->add_option("--points", options->points, "Bandwidths between them, evenly on a logarithmic axis")
-      ->capture_default_str();
+  command
+      ->add_option(
+          "--vary", options->vary,
+          "Instead of the bandwidth of every link, one number of --cluster or --table, and how the plan of now would fare: "
+          "link:A-B:bandwidth, link:A-B:rtt, links:bandwidth, node:N:slowdown, load:N, deadline, limit:energy, ...")
+      ->type_name("WHAT=FROM..TO")
+      ->excludes("--from")
+      ->excludes("--to");
+  add_question_options(*command, options->question);
+  command->add_option("--points", options->points, "Values between them, evenly on a logarithmic axis")->capture_default_str();
   command->add_option("--out", options->out, "Folder for sweep.svg, sweep.csv and sweep.json")->type_name("DIR");
   command->add_option("--title", options->title, "Title of the figure");
   add_output_option(*command, context, true);
@@ -296,7 +364,10 @@ void add_sweep_command(CLI::App& app, Context& context) {
       "  tideline sweep --out figures                                AAIoT's Figure 3 on the zoo's AlexNet\n"
       "  tideline sweep det.onnx --config ocr.yaml --input photo.jpg --cluster home.yaml --out figures\n"
       "  tideline sweep squeezenet --slowdown 8,2,1 --devices camera,gateway,server --rtt 4ms\n"
-      "  tideline sweep --table examples/tables/alexnet.json --from 1Mbit/s --to 1Gbit/s --points 31");
+      "  tideline sweep --table examples/tables/alexnet.json --from 1Mbit/s --to 1Gbit/s --points 31\n"
+      "  tideline sweep --profile det.profile.json --cluster home.yaml --vary link:camera-gateway:bandwidth=1..100Mbit/s\n"
+      "  tideline sweep --profile det.profile.json --cluster home.yaml --vary load:server=0..0.9 --out figures\n"
+      "  tideline sweep --table examples/tables/site.json --vary deadline=20..500ms --objective energy -o csv");
   on_run(*command, context, [&context, options] { return sweep(context, *options); });
 }
 

@@ -61,14 +61,27 @@ report::FrontFigure figure_of(const Question& question, const FrontFiles& files)
   return figure;
 }
 
-}  // namespace
-
-Status write_front(const Context& context, const std::string& folder, const Question& question, const FrontFiles& files) {
+Result<std::filesystem::path> made_folder(const std::string& folder) {
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
   if (failed)
     return Error{ErrorCode::kInvalidArgument, fmt::format("--out: cannot make the folder '{}': {}", folder, failed.message())};
-  const std::filesystem::path path(folder);
+  return std::filesystem::path(folder);
+}
+
+}  // namespace
+
+Status write_plan_figures(const Context& context, const std::string& folder, const report::SiteFigure& site,
+                          const report::BarsFigure& bars) {
+  TIDELINE_TRY(const std::filesystem::path path, made_folder(folder));
+  TIDELINE_CHECK_OK(write_file_atomic((path / "site.svg").string(), render(site)));
+  TIDELINE_CHECK_OK(write_file_atomic((path / "bars.svg").string(), render(bars)));
+  if (!context.quiet) fmt::print(stderr, "wrote site.svg and bars.svg to {}\n", folder);
+  return {};
+}
+
+Status write_front(const Context& context, const std::string& folder, const Question& question, const FrontFiles& files) {
+  TIDELINE_TRY(const std::filesystem::path path, made_folder(folder));
   TIDELINE_CHECK_OK(write_file_atomic((path / "front.csv").string(), files.csv));
   TIDELINE_CHECK_OK(write_file_atomic((path / "front.json").string(), files.json + "\n"));
   TIDELINE_CHECK_OK(write_file_atomic((path / "front.svg").string(), render(figure_of(question, files))));

@@ -1,4 +1,4 @@
-// `plan --pareto ... --out DIR`: the trade-off as front.csv, front.json and front.svg.
+// What `plan --out DIR` writes: of a plan site.svg and bars.svg, of a trade-off (--pareto) front.csv, front.json and front.svg.
 #pragma once
 
 #include <string>
@@ -6,6 +6,8 @@
 
 #include "command.h"
 #include "planner/question.h"
+#include "report/bars_figure.h"
+#include "report/site_figure.h"
 
 namespace tideline::app {
 
@@ -16,7 +18,9 @@ struct FrontFiles {
   std::string csv;
   std::string json;
 };
-// Makes the folder when it is not there, and says on standard error what it wrote.
+// Both make the folder when it is not there, and say on standard error what they wrote.
+Status write_plan_figures(const Context& context, const std::string& folder, const report::SiteFigure& site,
+                          const report::BarsFigure& bars);
 Status write_front(const Context& context, const std::string& folder, const Question& question, const FrontFiles& files);
 
 }  // namespace tideline::app

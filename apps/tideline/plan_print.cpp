@@ -10,6 +10,7 @@
 #include "cost/totals.h"
 #include "front_files.h"
 #include "report/table.h"
+#include "what_if_print.h"
 
 namespace tideline::app {
 namespace {
@@ -86,15 +87,7 @@ Json value_json(const Estimate& estimate) {
 
 const Cluster& cluster_of(const PlanAnswer& answer) { return *answer.cost->cluster; }
 
-Values values_of(const PlanAnswer& answer, const Estimate& estimate) {
-  const Totals all = totals(cluster_of(answer), estimate);
-  return {.latency_ms = estimate.latency.count(),
-          .energy_j = all.energy_j,
-          .period_ms = all.period.count(),
-          .upload_bytes = all.upload_bytes,
-          .accuracy = estimate.accuracy,
-          .output_error = estimate.output_error};
-}
+Values values_of(const PlanAnswer& answer, const Estimate& estimate) { return values_of(cluster_of(answer), estimate); }
 
 // The exit's number in model.yaml, as tables have it.
 Json exit_json(const PlanAnswer& answer, const Plan& plan) {
@@ -233,6 +226,8 @@ void print_stages(const PlanAnswer& answer) {
   }
 }
 
+bool is_way(const Candidate& candidate) { return candidate.kind == Candidate::Kind::kRoute; }
+
 // '*' the chosen one, '=' one that takes as long.
 char mark_of(const PlanAnswer& answer, const Candidate& candidate) {
   if (is_chosen(answer, candidate)) return '*';
@@ -254,7 +249,8 @@ report::Table candidate_table(const PlanAnswer& answer, const std::vector<Candid
   for (const Candidate& candidate : candidates) {
     const Estimate& estimate = candidate.estimate;
     const std::string& why = candidate.ruled_out.empty() ? estimate.infeasible : candidate.ruled_out;
-    const Label label = label_of(answer, candidate.plan, estimate);
+    Label label = label_of(answer, candidate.plan, estimate);
+    if (is_way(candidate)) label.where = fmt::format("{}: {}", fmt::join(candidate.via, " > "), label.where);
     const std::string text = fmt::format("{}: {}", label.where, label.sends);
     const bool fits = text.size() <= kLabelWidth;
     std::vector<report::Table::Cell> cells{std::string(1, mark_of(answer, candidate)),
@@ -279,9 +275,10 @@ void print_candidates(const Context& context, const PlanAnswer& answer, const st
 }
 
 Json candidates_json(const PlanAnswer& answer, const std::vector<Candidate>& candidates) {
-  constexpr std::array kKinds{"native", "split", "pair"};
+  constexpr std::array kKinds{"native", "split", "pair", "route"};
   Json list = Json::array();
-  for (const Candidate& candidate : candidates) {
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const Candidate& candidate = candidates[i];
     const Label label = label_of(answer, candidate.plan, candidate.estimate);
     Json entry{{"kind", kKinds[static_cast<std::size_t>(candidate.kind)]},
                {"label", label.where + ": " + label.sends},
@@ -295,20 +292,45 @@ Json candidates_json(const PlanAnswer& answer, const std::vector<Candidate>& can
     entry["infeasible"] = why.empty() ? Json(nullptr) : Json(why);
     entry["chosen"] = is_chosen(answer, candidate);
     entry["ties"] = is_tie(answer, candidate);
+    if (candidate.kind == Candidate::Kind::kRoute) entry["via"] = candidate.via;
+    if (&candidates == &answer.candidates)
+      entry["would_win_if"] = answer.what_if ? would_win_json(answer.what_if->changes[i]) : Json(nullptr);
     list.push_back(std::move(entry));
   }
   return list;
 }
 
-// "everything on camera", "the best split".
+// "everything on camera", "the best split", "the way by camera > far > server".
 std::string short_name(const Candidate& candidate) {
+  if (candidate.kind == Candidate::Kind::kRoute) return fmt::format("the way {}", fmt::join(candidate.via, " > "));
   return candidate.kind == Candidate::Kind::kNative ? "everything on " + candidate.plan.segments[0].node : "the best split";
+}
+
+std::vector<Candidate> of_routes(const PlanAnswer& answer, bool routes) {
+  std::vector<Candidate> list;
+  for (const Candidate& candidate : answer.candidates)
+    if (is_way(candidate) == routes) list.push_back(candidate);
+  return list;
+}
+
+// What would have to change for those that lost.
+void print_changes(const PlanAnswer& answer) {
+  if (!answer.what_if) return;
+  std::vector<std::string> names;
+  for (const Candidate& candidate : answer.candidates) {
+    // Whoever is no rival: the chosen one in another form, and what cannot be for lack of memory.
+    const bool is_split = candidate.kind == Candidate::Kind::kSplit && answer.chosen.plan.segments.size() > 1;
+    const bool is_same = is_chosen(answer, candidate) || is_split || !candidate.estimate.infeasible.empty();
+    const bool is_silent = is_same || (is_way(candidate) && answer.what_if->changes[names.size()].empty());
+    names.push_back(is_silent ? "" : short_name(candidate));
+  }
+  print_what_if(*answer.what_if, names);
 }
 
 std::vector<std::string> tied_names(const PlanAnswer& answer) {
   std::vector<std::string> names;
   for (const Candidate& candidate : answer.candidates)
-    if (is_tie(answer, candidate)) names.push_back(short_name(candidate));
+    if (!is_way(candidate) && is_tie(answer, candidate)) names.push_back(short_name(candidate));
   return names;
 }
 
@@ -364,6 +386,16 @@ void print_verdict(const PlanAnswer& answer) {
 
 }  // namespace
 
+std::string describe(const PlanAnswer& answer, const Candidate& candidate) {
+  const Label label = label_of(answer, candidate.plan, candidate.estimate);
+  return label.where + ": " + label.sends;
+}
+
+bool is_chosen(const PlanAnswer& answer, const Candidate& candidate) {
+  if (candidate.kind == Candidate::Kind::kRoute && candidate.plan.route != answer.chosen.plan.route) return false;
+  return candidate.plan.segments == answer.chosen.plan.segments && candidate.plan.codecs == answer.chosen.plan.codecs;
+}
+
 bool ties(Millis left, Millis right) { return format_millis(left) == format_millis(right); }
 
 void print_plan_json(const PlanAnswer& answer) {
@@ -386,6 +418,7 @@ void print_plan_json(const PlanAnswer& answer) {
   json["hops"] = hops_json(chosen.estimate);
   json["ties"] = !tied_names(answer).empty();
   json["candidates"] = candidates_json(answer, answer.candidates);
+  json["what_if_complete"] = answer.what_if.has_value() && answer.what_if->is_complete;
   if (!answer.pairs.empty()) json["pairs"] = candidates_json(answer, answer.pairs);
   json["stats"] = {
       {"considered", chosen.stats.considered}, {"pruned_memory", chosen.stats.pruned_memory}, {"note", chosen.stats.note}};
@@ -413,8 +446,11 @@ void print_plan_table(const Context& context, const PlanAnswer& answer) {
     fmt::print("  {}\n", fmt::join(parts, "; "));
   }
   print_stages(answer);
-  print_candidates(context, answer, answer.candidates, "candidate");
+  print_candidates(context, answer, of_routes(answer, false), "candidate");
+  if (const auto routes = of_routes(answer, true); !routes.empty())
+    print_candidates(context, answer, routes, "best along each route");
   if (!answer.pairs.empty()) print_candidates(context, answer, answer.pairs, "best cut per pair of nodes");
+  print_changes(answer);
   print_verdict(answer);
 }
 

@@ -87,6 +87,16 @@ void add_question_options(CLI::App& command, QuestionArguments& arguments) {
           "What must run where the input is: that many first blocks, `input` for the first, or up to the block of that name")
       ->type_name("N|input|NAME");
   command
+      .add_option_function<std::vector<std::string>>(
+          "--load", [&](const std::vector<std::string>& list) { read_loads(list, arguments.loads); },
+          "How busy a node is with other work (repeatable), as in server=0.7: its times are divided by 1 - 0.7")
+      ->type_name("NODE=SHARE")
+      ->take_all();
+}
+
+void add_front_options(CLI::App& command, QuestionArguments& arguments) {
+  Question& question = arguments.question;
+  command
       .add_option_function<std::string>(
           "--pareto",
           [&](const std::string& text) {
@@ -97,14 +107,11 @@ void add_question_options(CLI::App& command, QuestionArguments& arguments) {
           },
           "Instead of one answer, all plans that no other beats in each of two or three quantities, as in latency,energy")
       ->type_name("A,B[,C]");
-  command.add_option("--out", arguments.out, "Folder for the trade-off of --pareto as front.csv, front.json and front.svg")
-      ->type_name("DIR");
   command
-      .add_option_function<std::vector<std::string>>(
-          "--load", [&](const std::vector<std::string>& list) { read_loads(list, arguments.loads); },
-          "How busy a node is with other work (repeatable), as in server=0.7: its times are divided by 1 - 0.7")
-      ->type_name("NODE=SHARE")
-      ->take_all();
+      .add_option("--out", arguments.out,
+                  "Folder for figures: site.svg (what runs where) and bars.svg (where the time or energy goes); with --pareto "
+                  "front.csv, front.json and front.svg")
+      ->type_name("DIR");
 }
 
 Status print_why_not(Context& context, const Result<std::vector<LimitReport>>& report) {
@@ -126,16 +133,16 @@ Status print_why_not(Context& context, const Result<std::vector<LimitReport>>& r
   return {};
 }
 
-Result<std::vector<double>> stretches(const std::vector<QuestionArguments::Load>& loads, std::span<const std::string> names) {
-  std::vector<double> factors(names.size(), 1);
+Result<std::vector<double>> loads_of(const std::vector<QuestionArguments::Load>& loads, std::span<const std::string> names) {
+  std::vector<double> shares(loads.empty() ? 0 : names.size());
   for (const QuestionArguments::Load& load : loads) {
     const auto found = std::find(names.begin(), names.end(), load.node);
     if (found == names.end())
       return Error{ErrorCode::kInvalidArgument,
                    fmt::format("--load: no node is named '{}': there are {}", printable(load.node), fmt::join(names, ", "))};
-    factors[static_cast<std::size_t>(found - names.begin())] = 1 / (1 - load.share);
+    shares[static_cast<std::size_t>(found - names.begin())] = load.share;
   }
-  return factors;
+  return shares;
 }
 
 Result<std::optional<std::uint32_t>> blocks_to_keep(const std::string& text, std::span<const std::string> names) {

@@ -1,14 +1,19 @@
 #include "plan_table.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
+#include "front_files.h"
 #include "plan_print.h"
 #include "planner/table.h"
+#include "planner/what_if.h"
 #include "report/table.h"
+#include "session/plan_figures.h"
+#include "what_if_print.h"
 
 namespace tideline::app {
 namespace {
@@ -20,7 +25,12 @@ struct Answer {
   std::vector<TablePlan> natives;  // by device
   Result<TablePlan> split;         // the best that really splits
   std::vector<TablePlan> pairs;    // the best cut for each two devices, when asked for
+  std::optional<WhatIf> what_if;   // of the natives, then the split; nothing when nobody looked
 };
+
+Json changes_for(const Answer& answer, std::size_t candidate) {
+  return answer.what_if ? would_win_json(answer.what_if->changes[candidate]) : Json(nullptr);
+}
 
 bool is_tie(const Answer& answer, const TablePlan& plan) {
   return plan.devices != answer.chosen.devices && ties(Millis{plan.value.latency_ms}, Millis{answer.chosen.value.latency_ms});
@@ -40,18 +50,21 @@ void print_json(const Table& table, const Answer& answer) {
     Json entry{{"kind", "native"}, {"name", table.devices[device]}, {"device", device}};
     entry.update(value_json(answer.natives[device].value));
     entry["ties"] = is_tie(answer, answer.natives[device]);
+    entry["would_win_if"] = changes_for(answer, device);
     candidates.push_back(std::move(entry));
   }
   if (answer.split) {
     Json entry{{"kind", "split"}, {"device", answer.split->devices}};
     entry.update(value_json(answer.split->value));
     entry["ties"] = is_tie(answer, *answer.split);
+    entry["would_win_if"] = changes_for(answer, answer.natives.size());
     candidates.push_back(std::move(entry));
   }
   Json json{{"planner", answer.chosen.planner}, {"device", answer.chosen.devices}};
   json.update(value_json(answer.chosen.value));
   json["do_not_split"] = !splits(answer.chosen);
   json["candidates"] = std::move(candidates);
+  json["what_if_complete"] = answer.what_if.has_value() && answer.what_if->is_complete;
   if (!answer.pairs.empty()) {
     json["pairs"] = Json::array();
     for (const TablePlan& pair : answer.pairs) {
@@ -136,6 +149,15 @@ report::Table pairs_of(const Table& table, const Answer& answer) {
   return pairs.table();
 }
 
+// Empty for the chosen one.
+std::vector<std::string> names_of_rivals(const Table& table, const Answer& answer) {
+  std::vector<std::string> names;
+  for (std::uint32_t device = 0; device < answer.natives.size(); ++device)
+    names.push_back(answer.natives[device].devices == answer.chosen.devices ? "" : "everything on " + table.devices[device]);
+  names.push_back(splits(answer.chosen) ? "" : "the best split");
+  return names;
+}
+
 void print_answer(const Context& context, const Table& table, const Answer& answer) {
   if (is_csv(context)) return print_table(context, answer.pairs.empty() ? candidates_of(table, answer) : pairs_of(table, answer));
   const TablePlan& chosen = answer.chosen;
@@ -148,6 +170,7 @@ void print_answer(const Context& context, const Table& table, const Answer& answ
     fmt::print("\n");
     print_table(context, pairs_of(table, answer));
   }
+  if (answer.what_if) print_what_if(*answer.what_if, names_of_rivals(table, answer));
   const std::string tied = tied_names(table, answer);
   if (splits(chosen)) {
     if (!tied.empty()) fmt::print("\nSplit, or do not: {} would take as long.\n", tied);
@@ -165,17 +188,51 @@ void print_answer(const Context& context, const Table& table, const Answer& answ
   fmt::print("\n");
 }
 
+// Up to the highest device that is used, and home.
+TableWalk walk_along(const Table& table, const TablePlan& plan) {
+  TableWalk walk;
+  for (const std::uint32_t op : table.order) walk.devices.push_back(plan.devices[op]);
+  walk.at = walk.devices;
+  const std::uint32_t top = *std::max_element(walk.devices.begin(), walk.devices.end());
+  for (std::uint32_t device = 0; device <= top; ++device) walk.route.push_back(device);
+  for (std::uint32_t device = top; device-- > 0;) walk.route.push_back(device);
+  for (std::uint32_t link = 0; link < top; ++link) walk.links.push_back(link);
+  for (std::uint32_t link = top; link-- > 0;) walk.links.push_back(link);
+  walk.codecs.assign(walk.links.size(), kRawCodec);
+  return walk;
+}
+
+Status draw(const Context& context, const std::string& folder, const Table& given, const Answer& answer) {
+  const Table table = version_2(given);
+  std::vector<BarOf> bars;
+  for (std::uint32_t device = 0; device < answer.natives.size(); ++device)
+    bars.push_back({"everything on " + table.devices[device], time_shares(table, walk_along(table, answer.natives[device])), "",
+                    answer.natives[device].devices == answer.chosen.devices});
+  if (answer.split)
+    bars.push_back(
+        {"best split", time_shares(table, walk_along(table, *answer.split)), "", answer.split->devices == answer.chosen.devices});
+  return write_plan_figures(context, folder, site_figure(table, walk_along(table, answer.chosen)),
+                            bars_figure(Objective::kLatency, std::move(bars)));
+}
+
 }  // namespace
 
-Status plan_table_file(const Context& context, const Table& table, const std::string& planner, bool with_pairs) {
+Status plan_table_file(const Context& context, const Table& table, const std::string& planner, bool with_pairs,
+                       const std::string& folder) {
   TIDELINE_TRY(TablePlan chosen, plan_table(table, planner));
-  Answer answer{.chosen = std::move(chosen), .split = best_table_split(table)};
+  Answer answer{.chosen = std::move(chosen), .natives = {}, .split = best_table_split(table), .pairs = {}, .what_if = {}};
   for (std::uint32_t device = 0; device < table.device_count(); ++device)
     answer.natives.push_back(native_table_plan(table, device));
   if (!answer.split && splits(answer.chosen)) answer.split = answer.chosen;
+  if (planner == "auto") {
+    std::vector<TablePlan> list = answer.natives;
+    if (answer.split) list.push_back(*answer.split);
+    TIDELINE_TRY(answer.what_if, tideline::would_win(table, answer.chosen, list));
+  }
   if (with_pairs) {
     TIDELINE_TRY(answer.pairs, best_table_pairs(table));
   }
+  if (!folder.empty()) TIDELINE_CHECK_OK(draw(context, folder, table, answer));
   context.output == Output::kJson ? print_json(table, answer) : print_answer(context, table, answer);
   return {};
 }

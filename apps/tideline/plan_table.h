@@ -8,7 +8,8 @@
 
 namespace tideline::app {
 
-// Plans the table for latency and prints the answer with every candidate.
-Status plan_table_file(const Context& context, const Table& table, const std::string& planner, bool with_pairs);
+// Plans the table for latency and prints the answer with every candidate; draws it too when `folder` is not empty.
+Status plan_table_file(const Context& context, const Table& table, const std::string& planner, bool with_pairs,
+                       const std::string& folder);
 
 }  // namespace tideline::app

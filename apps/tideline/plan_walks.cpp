@@ -1,6 +1,8 @@
 #include "plan_walks.h"
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -10,6 +12,8 @@
 #include "front_files.h"
 #include "plan_print.h"
 #include "planner/table_walks.h"
+#include "session/plan_figures.h"
+#include "what_if_print.h"
 
 namespace tideline::app {
 namespace {
@@ -65,7 +69,14 @@ bool is_tie(const Question& question, const WalkPlan& chosen, const WalkCandidat
   return !is_chosen(chosen, candidate) && candidate.infeasible.empty() && shown(candidate.plan) == shown(chosen);
 }
 
-constexpr std::array kKinds{"native", "split", "exit"};
+constexpr std::array kKinds{"native", "split", "exit", "route"};
+
+struct WalkAnswer {
+  Question question;
+  WalkPlan plan;
+  std::vector<WalkCandidate> candidates = {};  // the best along each route behind the others
+  std::optional<WhatIf> what_if = {};          // of the candidates; nothing when nobody looked
+};
 
 std::string name_of(const Table& table, const WalkCandidate& candidate) {
   switch (candidate.kind) {
@@ -73,25 +84,34 @@ std::string name_of(const Table& table, const WalkCandidate& candidate) {
     case WalkCandidate::Kind::kSplit: return "best split";
     case WalkCandidate::Kind::kExit:
       return fmt::format("leave by exit {} after {}", candidate.index, table.op_names[table.exits[candidate.index].after_op]);
+    case WalkCandidate::Kind::kRoute: {
+      std::vector<std::string> names;
+      for (const std::uint32_t device : candidate.via) names.push_back(table.devices[device]);
+      return fmt::format("the way {}", fmt::join(names, " > "));
+    }
   }
   return "";
 }
 
-void print_json(const Table& table, const Question& question, const WalkPlan& plan,
-                const std::vector<WalkCandidate>& candidates) {
-  Json json = plan_json(table, plan);
+void print_json(const Table& table, const WalkAnswer& answer) {
+  const Question& question = answer.question;
+  Json json = plan_json(table, answer.plan);
   json["objective"] = to_string(question.objective);
   json["energy_of"] = energy_of(table);
-  json["note"] = plan.note;
+  json["note"] = answer.plan.note;
   json["candidates"] = Json::array();
-  for (const WalkCandidate& candidate : candidates) {
+  for (std::size_t i = 0; i < answer.candidates.size(); ++i) {
+    const WalkCandidate& candidate = answer.candidates[i];
     Json entry{{"kind", kKinds[static_cast<std::size_t>(candidate.kind)]}, {"name", name_of(table, candidate)}};
     entry.update(plan_json(table, candidate.plan));
     entry["infeasible"] = candidate.infeasible.empty() ? Json(nullptr) : Json(candidate.infeasible);
-    entry["chosen"] = is_chosen(plan, candidate);
-    entry["ties"] = is_tie(question, plan, candidate);
+    entry["chosen"] = is_chosen(answer.plan, candidate);
+    entry["ties"] = is_tie(question, answer.plan, candidate);
+    if (candidate.kind == WalkCandidate::Kind::kRoute) entry["via"] = candidate.via;
+    entry["would_win_if"] = answer.what_if ? would_win_json(answer.what_if->changes[i]) : Json(nullptr);
     json["candidates"].push_back(std::move(entry));
   }
+  json["what_if_complete"] = answer.what_if.has_value() && answer.what_if->is_complete;
   fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
@@ -156,25 +176,46 @@ class WalkTable {
   report::Table table_;
 };
 
-report::Table candidates_of(const Table& table, const Question& question, const WalkPlan& plan,
-                            const std::vector<WalkCandidate>& candidates) {
+report::Table candidates_of(const Table& table, const WalkAnswer& answer) {
   WalkTable rows(table, "candidate", true);
-  for (const WalkCandidate& candidate : candidates) {
-    const char mark = is_chosen(plan, candidate) ? '*' : is_tie(question, plan, candidate) ? '=' : ' ';
+  for (const WalkCandidate& candidate : answer.candidates) {
+    const char mark = is_chosen(answer.plan, candidate) ? '*' : is_tie(answer.question, answer.plan, candidate) ? '=' : ' ';
     rows.add(mark, name_of(table, candidate), candidate.plan.value.total, candidate.infeasible);
   }
   return rows.table();
 }
 
-void print_answer(const Context& context, const Table& table, const Question& question, const WalkPlan& plan,
-                  const std::vector<WalkCandidate>& candidates) {
-  const report::Table rows = candidates_of(table, question, plan, candidates);
+// Of those that lost; a second form of the chosen one is none.
+std::vector<std::string> names_of_rivals(const Table& table, const WalkAnswer& answer) {
+  std::vector<std::string> names;
+  for (const WalkCandidate& candidate : answer.candidates) {
+    const bool is_split = candidate.kind == WalkCandidate::Kind::kSplit && walk_splits(answer.plan.walk);
+    const bool is_silent = candidate.kind == WalkCandidate::Kind::kRoute && answer.what_if->changes[names.size()].empty();
+    names.push_back(is_chosen(answer.plan, candidate) || is_split || is_silent ? "" : name_of(table, candidate));
+  }
+  return names;
+}
+
+// How much the best split loses, where nothing else was asked for.
+std::string split_loss(const WalkAnswer& answer) {
+  const Objective objective = answer.question.objective;
+  for (const WalkCandidate& candidate : answer.candidates)
+    if (candidate.kind == WalkCandidate::Kind::kSplit && objective != Objective::kAccuracy && candidate.infeasible.empty())
+      return fmt::format(
+          " The best split would cost {} more.",
+          format_value(objective, candidate.plan.value.total.of(objective) - answer.plan.value.total.of(objective)));
+  return "";
+}
+
+void print_answer(const Context& context, const Table& table, const WalkAnswer& answer) {
+  const report::Table rows = candidates_of(table, answer);
   if (is_csv(context)) return print_table(context, rows);
+  const WalkPlan& plan = answer.plan;
   const Values& total = plan.value.total;
   std::vector<std::string> values;
   for (const Objective objective : shown_of(table))
     values.push_back(fmt::format("{} {}", to_string(objective), format_value(objective, total.of(objective))));
-  fmt::print("{}; planned for {} by {}\n", fmt::join(values, ", "), to_string(question.objective), plan.planner);
+  fmt::print("{}; planned for {} by {}\n", fmt::join(values, ", "), to_string(answer.question.objective), plan.planner);
   if (plan.bound)
     fmt::print("{}\n", *plan.bound >= total.period_ms
                            ? "proven: no placement has a smaller period"
@@ -185,7 +226,9 @@ void print_answer(const Context& context, const Table& table, const Question& qu
   if (const auto names = energy_of(table); !names.empty()) fmt::print("  energy of {}\n", fmt::join(names, ", "));
   fmt::print("\n");
   print_table(context, rows);
-  if (!walk_splits(plan.walk)) fmt::print("\nDo not split: everything on {} is best.\n", table.devices[plan.walk.devices[0]]);
+  if (answer.what_if) print_what_if(*answer.what_if, names_of_rivals(table, answer));
+  if (!walk_splits(plan.walk))
+    fmt::print("\nDo not split: everything on {} is best.{}\n", table.devices[plan.walk.devices[0]], split_loss(answer));
 }
 
 Status print_front(const Context& context, const Table& table, const Question& question, const std::vector<WalkPlan>& front,
@@ -216,25 +259,33 @@ Status print_front(const Context& context, const Table& table, const Question& q
   return {};
 }
 
-// Devices that are busy with other work.
-void stretch(const std::vector<double>& factors, Table& table) {
-  for (std::size_t i = 0; i < table.runtime_ms.size(); ++i) table.runtime_ms[i] *= factors[i % factors.size()];
-  const auto stretch_each = [&](std::vector<double>& times) {
-    for (std::size_t device = 0; device < factors.size(); ++device) times[device] *= factors[device];
+// The chosen walk on its site, and where its time (or energy) goes beside the others'.
+Status draw(const Context& context, const std::string& folder, const Table& table, const WalkAnswer& answer) {
+  const Objective objective = answer.question.objective;
+  const auto shares = [&](const TableWalk& walk) {
+    return objective == Objective::kEnergy ? energy_shares(table, walk) : time_shares(table, walk);
   };
-  for (TableCodec& codec : table.codecs) {
-    stretch_each(codec.encode_ms_per_mb);
-    stretch_each(codec.decode_ms_per_mb);
+  std::vector<BarOf> bars;
+  std::vector<const TableWalk*> drawn;
+  bool has_chosen = false;
+  for (const WalkCandidate& candidate : answer.candidates) {
+    const TableWalk& walk = candidate.plan.walk;
+    if (std::any_of(drawn.begin(), drawn.end(), [&](const TableWalk* other) { return *other == walk; })) continue;
+    drawn.push_back(&walk);
+    bars.push_back({fmt::format("{}: {}", name_of(table, candidate), describe_walk(table, walk)), shares(walk),
+                    candidate.infeasible, is_chosen(answer.plan, candidate)});
+    has_chosen = has_chosen || bars.back().chosen;
   }
-  for (TableExit& exit : table.exits) stretch_each(exit.runtime_ms);
+  if (!has_chosen) bars.push_back({describe_walk(table, answer.plan.walk), shares(answer.plan.walk), "", true});
+  return write_plan_figures(context, folder, site_figure(table, answer.plan.walk), bars_figure(objective, std::move(bars)));
 }
 
 }  // namespace
 
 Status plan_walks(Context& context, const Table& given, const QuestionArguments& arguments, const std::string& planner) {
-  Table table = version_2(given);
-  TIDELINE_TRY(const std::vector<double> factors, stretches(arguments.loads, table.devices));
-  stretch(factors, table);
+  const Table idle = version_2(given);
+  TIDELINE_TRY(const std::vector<double> loads, loads_of(arguments.loads, idle.devices));
+  const Table table = with_loads(idle, loads);
   Question question = arguments.question;
   std::vector<std::string> names;
   for (const std::uint32_t op : table.order) names.push_back(table.op_names[op]);
@@ -250,9 +301,15 @@ Status plan_walks(Context& context, const Table& given, const QuestionArguments&
   if (!plan && plan.error().code == ErrorCode::kInfeasible)
     return print_why_not(context, why_not(table, question, context.interrupted));
   if (!plan) return plan.error();
-  TIDELINE_TRY(const std::vector<WalkCandidate> candidates, walk_candidates(table, question, context.interrupted));
-  context.output == Output::kJson ? print_json(table, question, *plan, candidates)
-                                  : print_answer(context, table, question, *plan, candidates);
+  WalkAnswer answer{.question = question, .plan = *plan};
+  TIDELINE_TRY(answer.candidates, walk_candidates(table, question, context.interrupted));
+  TIDELINE_TRY(std::vector<WalkCandidate> routes, walk_routes(table, question, context.interrupted));
+  std::move(routes.begin(), routes.end(), std::back_inserter(answer.candidates));
+  if (planner == "auto") {
+    TIDELINE_TRY(answer.what_if, would_win(idle, loads, question, *plan, answer.candidates, context.interrupted));
+  }
+  if (!arguments.out.empty()) TIDELINE_CHECK_OK(draw(context, arguments.out, table, answer));
+  context.output == Output::kJson ? print_json(table, answer) : print_answer(context, table, answer);
   return {};
 }
 

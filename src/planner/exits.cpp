@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "planner/route_candidates.h"
 #include "planner/search_walks.h"
 
 namespace tideline {
@@ -21,6 +22,17 @@ bool is_better(Objective objective, const Values& left, const Values& right) {
   const double same = kSameValue * std::abs(b);
   if (std::abs(a - b) > same) return a < b;
   return left.latency_ms < right.latency_ms * (1 - kSameValue);
+}
+
+template <class List>
+Result<std::vector<Candidate>> of_each_ending(const PlanRequest& request, List list_of) {
+  const Endings endings(request);
+  std::vector<Candidate> all;
+  for (const Ending& ending : endings.all()) {
+    TIDELINE_TRY(std::vector<Candidate> list, list_of(ending.request));
+    for (Candidate& candidate : list) all.push_back(std::move(candidate));
+  }
+  return all;
 }
 
 }  // namespace
@@ -81,14 +93,16 @@ Result<PlanResult> run_planner(const PlanRequest& request, std::string_view plan
   return std::move(*best);
 }
 
-Result<std::vector<Candidate>> candidates(const PlanRequest& request) {
+Result<std::vector<Candidate>> candidates(const PlanRequest& request) { return of_each_ending(request, candidates_to_end); }
+
+Result<std::vector<Candidate>> native_candidates(const PlanRequest& request) { return of_each_ending(request, natives_to_end); }
+
+Result<std::optional<Candidate>> candidate_like(const PlanRequest& request, const Candidate& candidate) {
+  if (candidate.kind == Candidate::Kind::kRoute) return best_along(request, candidate.via);
   const Endings endings(request);
-  std::vector<Candidate> all;
-  for (const Ending& ending : endings.all()) {
-    TIDELINE_TRY(std::vector<Candidate> list, candidates_to_end(ending.request));
-    for (Candidate& candidate : list) all.push_back(std::move(candidate));
-  }
-  return all;
+  for (const Ending& ending : endings.all())
+    if (ending.request.cost.profiles[0]->exit == candidate.plan.exit) return like_to_end(ending.request, candidate);
+  return std::optional<Candidate>();
 }
 
 Result<std::vector<PlanResult>> plan_front(const PlanRequest& request) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -34,9 +35,12 @@ class Endings {
   std::vector<Ending> all_;
 };
 
-// run_planner(), candidates() and plan_front() for the profiles as they are, exits left out; planners.cpp.
+// run_planner(), candidates(), native_candidates(), candidate_like() and plan_front() for the profiles as they are, exits left out; planners.cpp.
 Result<PlanResult> plan_to_end(const PlanRequest& request, std::string_view planner);
 Result<std::vector<Candidate>> candidates_to_end(const PlanRequest& request);
+Result<std::vector<Candidate>> natives_to_end(const PlanRequest& request);
+// REQUIRES: no route.
+Result<std::optional<Candidate>> like_to_end(const PlanRequest& request, const Candidate& candidate);
 Result<std::vector<PlanResult>> front_to_end(const PlanRequest& request);
 
 }  // namespace tideline

@@ -55,6 +55,9 @@ struct PlanResult {
   bool operator==(const PlanResult&) const = default;
 };
 
+// What a plan costs, by its estimate on that cluster.
+Values values_of(const Cluster& cluster, const Estimate& estimate);
+
 struct Problem;
 struct Solution;
 struct SolveContext;
@@ -83,12 +86,13 @@ Result<PlanResult> run_planner(const PlanRequest& request, std::string_view plan
 
 // A placement shown beside the answer.
 struct Candidate {
-  enum class Kind : std::uint8_t { kNative, kSplit, kPair };
+  enum class Kind : std::uint8_t { kNative, kSplit, kPair, kRoute };
   Kind kind = Kind::kNative;
   Plan plan;
   Estimate estimate;  // says why when it is infeasible
   Values values = {};
-  std::string ruled_out = {};  // by which limits, memory included; empty: by none
+  std::string ruled_out = {};         // by which limits, memory included; empty: by none
+  std::vector<std::string> via = {};  // of a route: its nodes from the source to the last that it can reach
   bool operator==(const Candidate&) const = default;
 };
 
@@ -98,6 +102,18 @@ struct Candidate {
 // limits but the cluster's memory. The answer of an exact planner to a question without limits is always one of these or ties
 // with one.
 Result<std::vector<Candidate>> candidates(const PlanRequest& request);
+
+// The first part of it alone.
+Result<std::vector<Candidate>> native_candidates(const PlanRequest& request);
+
+// Where a request can go by more than one route that is not the beginning of another: the best plan along each of them, whatever
+// the question's limits, the best routes first and at most kRoutesShown.
+inline constexpr std::size_t kRoutesShown = 8;
+Result<std::vector<Candidate>> route_candidates(const PlanRequest& request);
+
+// The candidate of the same kind for another request, with the same node or route: what candidates() or route_candidates() would
+// list. Nothing when there is none. REQUIRES: not a pair.
+Result<std::optional<Candidate>> candidate_like(const PlanRequest& request, const Candidate& candidate);
 
 // For request.question.pareto: all plans that no other beats within the question's limits, the best in the first quantity first.
 // Errors as run_planner().

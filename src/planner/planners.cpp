@@ -14,6 +14,7 @@
 #include "planner/exits.h"
 #include "planner/model_walks.h"
 #include "planner/problem.h"
+#include "planner/route_candidates.h"
 #include "planner/search_walks.h"
 
 namespace tideline {
@@ -30,16 +31,6 @@ constexpr std::array kPlanners{
     Planner{"edgent", "Edgent's: the first blocks on the one server, the others on the device; for comparison", solve_edgent},
     Planner{"native", "everything on the one best node", solve_native},
 };
-
-Values values_of(const Cluster& cluster, const Estimate& estimate) {
-  const Totals all = totals(cluster, estimate);
-  return {.latency_ms = estimate.latency.count(),
-          .energy_j = all.energy_j,
-          .period_ms = all.period.count(),
-          .upload_bytes = all.upload_bytes,
-          .accuracy = estimate.accuracy,
-          .output_error = estimate.output_error};
-}
 
 // Nothing but the least latency within the cluster's memory.
 bool is_plain(const Question& question) {
@@ -301,10 +292,11 @@ class ModelProblem {
     return fmt::format("{}", fmt::join(why, "; "));
   }
 
-  // Everything on each node that can be reached, by its best route; in the order of the cluster file.
-  Result<std::vector<Candidate>> natives() const {
+  // Everything on each node that can be reached, or on that of the name, by its best route; in the order of the cluster file.
+  Result<std::vector<Candidate>> natives(std::string_view only = "") const {
     std::vector<std::optional<Candidate>> best(request_.cost.cluster->nodes.size());
     for (std::uint32_t place = 0; place < problem_.places.size(); ++place) {
+      if (!only.empty() && name(place) != only) continue;
       TIDELINE_TRY(PlanResult native, native_at(place));
       std::optional<Candidate>& known = best[problem_.node_ids[problem_.node(place)]];
       const Objective objective = goal();
@@ -420,6 +412,16 @@ Result<Solution> solve_auto(const Problem& problem, const SolveContext& context,
 
 }  // namespace
 
+Values values_of(const Cluster& cluster, const Estimate& estimate) {
+  const Totals all = totals(cluster, estimate);
+  return {.latency_ms = estimate.latency.count(),
+          .energy_j = all.energy_j,
+          .period_ms = all.period.count(),
+          .upload_bytes = all.upload_bytes,
+          .accuracy = estimate.accuracy,
+          .output_error = estimate.output_error};
+}
+
 std::span<const Planner> planners() { return kPlanners; }
 
 std::string planner_names() {
@@ -450,16 +452,35 @@ Result<PlanResult> plan_to_end(const PlanRequest& request, std::string_view plan
   return result;
 }
 
+namespace {
+
+Result<std::optional<Candidate>> split_candidate(const PlanRequest& request, const ModelProblem& model) {
+  auto split = is_plain(request.question) ? plan_best_split(request) : model.best_split();
+  if (split) return std::optional(model.candidate(Candidate::Kind::kSplit, std::move(*split)));
+  if (split.error().code == ErrorCode::kCancelled) return split.error();
+  return std::optional<Candidate>();
+}
+
+}  // namespace
+
 Result<std::vector<Candidate>> candidates_to_end(const PlanRequest& request) {
   TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
   TIDELINE_TRY(std::vector<Candidate> list, model.natives());
-  auto split = is_plain(request.question) ? plan_best_split(request) : model.best_split();
-  if (split) {
-    list.push_back(model.candidate(Candidate::Kind::kSplit, std::move(*split)));
-  } else if (split.error().code == ErrorCode::kCancelled) {
-    return split.error();
-  }
+  TIDELINE_TRY(std::optional<Candidate> split, split_candidate(request, model));
+  if (split) list.push_back(std::move(*split));
   return list;
+}
+
+Result<std::vector<Candidate>> natives_to_end(const PlanRequest& request) {
+  TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
+  return model.natives();
+}
+
+Result<std::optional<Candidate>> like_to_end(const PlanRequest& request, const Candidate& candidate) {
+  TIDELINE_TRY(const ModelProblem model, ModelProblem::make(request));
+  if (candidate.kind == Candidate::Kind::kSplit) return split_candidate(request, model);
+  TIDELINE_TRY(std::vector<Candidate> natives, model.natives(candidate.plan.segments[0].node));
+  return natives.empty() ? std::optional<Candidate>() : std::optional(std::move(natives[0]));
 }
 
 Result<std::vector<PlanResult>> front_to_end(const PlanRequest& request) {

@@ -176,7 +176,10 @@ class LabelSearch {
       const std::size_t amount = amounts_[i];
       const double rest = leave != nullptr ? to_go_[amount]->home(*leave, station) : to_go_[amount]->at(cut, station);
       if (rest == kEndless) return true;
-      if (i >= limited_from_ && row[i] + rest > with_slack(*question_.limits[amount])) return true;
+      // At its end a walk keeps the limit itself: the slack is for bounds, which are added up in another order.
+      const bool is_over = leave != nullptr && rest == 0;
+      if (i >= limited_from_ && row[i] + rest > (is_over ? *question_.limits[amount] : with_slack(*question_.limits[amount])))
+        return true;
       if (i == 1 && i < limited_from_ && known_ < kEndless && row[i] + rest > with_slack(known_)) return true;
     }
     if (loads_from_ == 1)

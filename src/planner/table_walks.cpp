@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "planner/graph_walks.h"
+#include "planner/planner.h"
 #include "planner/search_walks.h"
 
 namespace tideline {
@@ -132,56 +133,170 @@ Result<std::vector<LimitReport>> why_not(const Table& table, const Question& que
   });
 }
 
-Result<std::vector<WalkCandidate>> walk_candidates(const Table& given, const Question& question, const CancelToken& cancel) {
-  TIDELINE_CHECK_OK(check_question(given, question));
-  const Table table = as_asked_for(given, question);
-  if (!table.is_chain) return graph_candidates(table, question);
-  Table anywhere = table;
-  anywhere.keep_on_source = 0;
-  Question free = question;
-  free.pareto.clear();
-  free.limits = {};
-  if (!question.pareto.empty()) free.objective = question.pareto[0];
-  Question as_asked = free;
-  if (question.may_lose_accuracy()) as_asked.limits.by[std::size_t(Objective::kAccuracy)] = kAnyAccuracy;
-  const WalkProblem problem = make_walk_problem(table, as_asked);
-  std::vector<WalkCandidate> list;
-  const auto add = [&](WalkCandidate::Kind kind, std::uint32_t index, const WalkProblem& searched,
-                       const Result<FoundWalks>& found) -> Status {
-    if (!found && (found.error().code == ErrorCode::kInfeasible || found.error().code == ErrorCode::kUnsupported)) return {};
+namespace {
+
+// As many ways are planned; the shortest first.
+constexpr std::size_t kWaysPlanned = 64;
+
+// Makes candidates of a chain of ops, each the best of its kind whatever the limits, but for what they allow to be lost.
+class CandidateMaker {
+ public:
+  CandidateMaker(const Table& given, const Question& question, const CancelToken& cancel)
+      : question_(question), cancel_(cancel), table_(as_asked_for(given, question)), anywhere_(table_), free_(question) {
+    anywhere_.keep_on_source = 0;
+    free_.pareto.clear();
+    free_.limits = {};
+    if (!question.pareto.empty()) free_.objective = question.pareto[0];
+    as_asked_ = free_;
+    if (question.may_lose_accuracy()) as_asked_.limits.by[std::size_t(Objective::kAccuracy)] = kAnyAccuracy;
+    problem_ = make_walk_problem(table_, as_asked_);
+  }
+
+  using Made = Result<std::optional<WalkCandidate>>;
+
+  Made native(std::uint32_t device) const {
+    const WalkProblem alone = everything_on(problem_, device);
+    auto found = best_walk(alone, free_, cancel_);
+    if (found) as_many_blocks(problem_.blocks, found->walks[0].steps);
+    return made({.kind = WalkCandidate::Kind::kNative, .index = device}, alone, found);
+  }
+
+  Made leaving_by(std::uint32_t index) const {
+    for (const WalkProblem::Leave& leave : problem_.leaves) {
+      if (leave.exit != index) continue;
+      WalkProblem one = problem_;
+      one.leaves = {leave};
+      return made({.kind = WalkCandidate::Kind::kExit, .index = index}, one, best_walk(one, free_, cancel_));
+    }
+    return std::optional<WalkCandidate>();
+  }
+
+  Made split() const { return made({.kind = WalkCandidate::Kind::kSplit}, problem_, best_split_walk(problem_, free_, cancel_)); }
+
+  Made route(const std::vector<std::uint32_t>& via) const {
+    Table narrow = table_;
+    std::vector<std::uint32_t> kept;
+    for (std::uint32_t link = 0; link < table_.links.size(); ++link)
+      if (goes_along({table_.links[link].from, table_.links[link].to}, via)) kept.push_back(link);
+    narrow.links.clear();
+    for (const std::uint32_t link : kept) narrow.links.push_back(table_.links[link]);
+    const auto found = plan_walk(narrow, as_asked_, "auto", cancel_);
+    if (!found && (found.error().code == ErrorCode::kInfeasible || found.error().code == ErrorCode::kUnsupported))
+      return std::optional<WalkCandidate>();
     if (!found) return found.error();
-    TIDELINE_TRY(WalkPlan plan, judged(anywhere, free, searched, found->walks[0]));
-    WalkCandidate candidate{.kind = kind, .index = index, .plan = std::move(plan)};
+    WalkCandidate candidate{.kind = WalkCandidate::Kind::kRoute, .plan = *found, .via = via};
+    for (std::uint32_t& link : candidate.plan.walk.links) link = kept[link];
+    auto value = walk_value(anywhere_, candidate.plan.walk);
+    if (!value) return defect("a route answered " + value.error().message);
+    candidate.plan.value = std::move(*value);
+    candidate.infeasible = ruled_out(candidate.plan);
+    return std::optional(std::move(candidate));
+  }
+
+  const WalkProblem& problem() const { return problem_; }
+
+ private:
+  Made made(WalkCandidate candidate, const WalkProblem& searched, const Result<FoundWalks>& found) const {
+    if (!found && (found.error().code == ErrorCode::kInfeasible || found.error().code == ErrorCode::kUnsupported))
+      return std::optional<WalkCandidate>();
+    if (!found) return found.error();
+    TIDELINE_TRY(candidate.plan, judged(anywhere_, free_, searched, found->walks[0]));
+    candidate.infeasible = ruled_out(candidate.plan);
+    return std::optional(std::move(candidate));
+  }
+
+  std::string ruled_out(const WalkPlan& plan) const {
     std::vector<std::string> why;
-    for (std::uint32_t op = 0; op < std::min<std::size_t>(table.keep_on_source, candidate.plan.walk.devices.size()); ++op)
-      if (candidate.plan.walk.devices[op] != table.source) {
-        why.push_back(fmt::format("the first {} ops must stay on {}", table.keep_on_source, table.devices[table.source]));
+    for (std::uint32_t op = 0; op < std::min<std::size_t>(table_.keep_on_source, plan.walk.devices.size()); ++op)
+      if (plan.walk.devices[op] != table_.source) {
+        why.push_back(fmt::format("the first {} ops must stay on {}", table_.keep_on_source, table_.devices[table_.source]));
         break;
       }
-    for (std::string& broken : broken_limits(question, candidate.plan.value.total)) why.push_back(std::move(broken));
-    for (std::size_t device = 0; question.limits.memory && device < table.devices.size(); ++device)
-      if (table.device_memory_bytes[device] && candidate.plan.value.memory_bytes[device] > *table.device_memory_bytes[device])
-        why.push_back(fmt::format("{} needs {}, has {}", table.devices[device],
-                                  format_value(Objective::kUpload, candidate.plan.value.memory_bytes[device]),
-                                  format_value(Objective::kUpload, *table.device_memory_bytes[device])));
-    candidate.infeasible = fmt::format("{}", fmt::join(why, "; "));
-    list.push_back(std::move(candidate));
+    for (std::string& broken : broken_limits(question_, plan.value.total)) why.push_back(std::move(broken));
+    for (std::size_t device = 0; question_.limits.memory && device < table_.devices.size(); ++device)
+      if (table_.device_memory_bytes[device] && plan.value.memory_bytes[device] > *table_.device_memory_bytes[device])
+        why.push_back(fmt::format("{} needs {}, has {}", table_.devices[device],
+                                  format_value(Objective::kUpload, plan.value.memory_bytes[device]),
+                                  format_value(Objective::kUpload, *table_.device_memory_bytes[device])));
+    return fmt::format("{}", fmt::join(why, "; "));
+  }
+
+  const Question& question_;
+  const CancelToken& cancel_;
+  Table table_;
+  Table anywhere_;  // the same without blocks that must stay
+  Question free_;
+  Question as_asked_;
+  WalkProblem problem_;
+};
+
+}  // namespace
+
+bool goes_along(const std::vector<std::uint32_t>& route, const std::vector<std::uint32_t>& via) {
+  std::ptrdiff_t before = -1;
+  for (std::size_t i = 0; i < route.size(); ++i) {
+    const std::ptrdiff_t at = std::find(via.begin(), via.end(), route[i]) - via.begin();
+    if (at == static_cast<std::ptrdiff_t>(via.size()) || (i > 0 && std::abs(at - before) != 1)) return false;
+    before = at;
+  }
+  return true;
+}
+
+Result<std::vector<WalkCandidate>> walk_candidates(const Table& given, const Question& question, const CancelToken& cancel) {
+  TIDELINE_CHECK_OK(check_question(given, question));
+  if (!given.is_chain) return graph_candidates(as_asked_for(given, question), question);
+  const CandidateMaker maker(given, question, cancel);
+  std::vector<WalkCandidate> list;
+  const auto add = [&](CandidateMaker::Made made) -> Status {
+    if (!made) return made.error();
+    if (*made) list.push_back(std::move(**made));
     return {};
   };
-  for (std::uint32_t device = 0; device < table.devices.size(); ++device) {
-    const WalkProblem native = everything_on(problem, device);
-    auto found = best_walk(native, free, cancel);
-    if (found) as_many_blocks(problem.blocks, found->walks[0].steps);
-    TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kNative, device, native, found));
-  }
-  for (const WalkProblem::Leave& leave : problem.leaves) {
-    if (!leave.exit) continue;
-    WalkProblem one = problem;
-    one.leaves = {leave};
-    TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kExit, *leave.exit, one, best_walk(one, free, cancel)));
-  }
-  TIDELINE_CHECK_OK(add(WalkCandidate::Kind::kSplit, 0, problem, best_split_walk(problem, free, cancel)));
+  for (std::uint32_t device = 0; device < given.devices.size(); ++device) TIDELINE_CHECK_OK(add(maker.native(device)));
+  for (const WalkProblem::Leave& leave : maker.problem().leaves)
+    if (leave.exit) TIDELINE_CHECK_OK(add(maker.leaving_by(*leave.exit)));
+  TIDELINE_CHECK_OK(add(maker.split()));
   return list;
+}
+
+Result<std::vector<WalkCandidate>> walk_routes(const Table& given, const Question& question, const CancelToken& cancel) {
+  TIDELINE_CHECK_OK(check_question(given, question));
+  std::vector<WalkCandidate> list;
+  if (!given.is_chain) return list;
+  const GraphRoutes routes = graph_routes(version_2(given), kWaysPlanned);
+  if (routes.routes.size() < 2) return list;
+  const CandidateMaker maker(given, question, cancel);
+  for (const GraphRoute& route : routes.routes) {
+    TIDELINE_TRY(std::optional<WalkCandidate> made, maker.route(route.devices));
+    if (made) list.push_back(std::move(*made));
+  }
+  const Objective objective = question.pareto.empty() ? question.objective : question.pareto[0];
+  const auto rank = [objective](const WalkCandidate& candidate) {
+    return (objective == Objective::kAccuracy ? -1 : 1) * candidate.plan.value.total.of(objective);
+  };
+  std::stable_sort(list.begin(), list.end(),
+                   [&](const WalkCandidate& left, const WalkCandidate& right) { return rank(left) < rank(right); });
+  if (list.size() > kRoutesShown) list.resize(kRoutesShown);
+  return list;
+}
+
+Result<std::optional<WalkCandidate>> candidate_like(const Table& table, const Question& question, const WalkCandidate& candidate,
+                                                    const CancelToken& cancel) {
+  TIDELINE_CHECK_OK(check_question(table, question));
+  if (!table.is_chain) {
+    TIDELINE_TRY(std::vector<WalkCandidate> list, graph_candidates(as_asked_for(table, question), question));
+    for (WalkCandidate& other : list)
+      if (other.kind == candidate.kind && other.index == candidate.index) return std::optional(std::move(other));
+    return std::optional<WalkCandidate>();
+  }
+  const CandidateMaker maker(table, question, cancel);
+  switch (candidate.kind) {
+    case WalkCandidate::Kind::kNative: return maker.native(candidate.index);
+    case WalkCandidate::Kind::kExit: return maker.leaving_by(candidate.index);
+    case WalkCandidate::Kind::kRoute: return maker.route(candidate.via);
+    case WalkCandidate::Kind::kSplit: break;
+  }
+  return maker.split();
 }
 
 std::vector<std::string> energy_of(const Table& table) {

@@ -47,16 +47,25 @@ Result<std::vector<LimitReport>> why_not(const Table& table, const Question& que
 
 // A walk shown beside the answer.
 struct WalkCandidate {
-  enum class Kind : std::uint8_t { kNative, kSplit, kExit };
+  enum class Kind : std::uint8_t { kNative, kSplit, kExit, kRoute };
   Kind kind = Kind::kNative;
   std::uint32_t index = 0;  // the device of a native, the exit of an exit
   WalkPlan plan;
-  std::string infeasible;  // the limits that it breaks, in a sentence; empty: none
+  std::string infeasible = {};          // the limits that it breaks, in a sentence; empty: none
+  std::vector<std::uint32_t> via = {};  // of a route: its devices from the source to the last that it can reach
   bool operator==(const WalkCandidate&) const = default;
 };
 // For the objective, whatever the limits: everything on each device by its best way; the best with each exit; the best in which
 // two devices compute. Those that cannot be are left out.
 Result<std::vector<WalkCandidate>> walk_candidates(const Table& table, const Question& question, const CancelToken& cancel);
+
+// Where links lead along more than one way: the best walk along each, the best first and at most kRoutesShown (planner.h).
+Result<std::vector<WalkCandidate>> walk_routes(const Table& table, const Question& question, const CancelToken& cancel);
+// The candidate of the same kind for another table or question, with the same device, exit or route; nothing when there is none.
+Result<std::optional<WalkCandidate>> candidate_like(const Table& table, const Question& question, const WalkCandidate& candidate,
+                                                    const CancelToken& cancel);
+// Whether every move of the route is one step along `via`.
+bool goes_along(const std::vector<std::uint32_t>& route, const std::vector<std::uint32_t>& via);
 
 // Whose energy is counted.
 std::vector<std::string> energy_of(const Table& table);

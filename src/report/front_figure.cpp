@@ -53,6 +53,30 @@ void draw_steps(Canvas& canvas, const FrontFigure& figure, const Frame& frame, c
   canvas.path(steps, kStepColour, 2, "");
 }
 
+// Beside each point, where no point and no other number is; a point in a crowd has its number in the list alone.
+void draw_numbers(Canvas& canvas, const FrontFigure& figure, const Scale& x, const Scale& y) {
+  std::vector<Point> taken;
+  for (const FrontPoint& point : figure.points)
+    if (std::isfinite(point.x) && std::isfinite(point.y)) taken.push_back({x(point.x), y(point.y)});
+  const auto is_free = [&](const Point& middle) {
+    return std::none_of(taken.begin(), taken.end(), [&](const Point& other) {
+      return std::abs(other.x - middle.x) < 14 && std::abs(other.y - middle.y) < 13;
+    });
+  };
+  for (std::size_t i = 0; i < figure.points.size(); ++i) {
+    const FrontPoint& point = figure.points[i];
+    if (!std::isfinite(point.x) || !std::isfinite(point.y)) continue;
+    for (const Point& offset : {Point{14, -14}, Point{14, 14}, Point{-15, -14}, Point{-15, 14}, Point{0, -19}, Point{0, 19}}) {
+      const Point middle{x(point.x) + offset.x, y(point.y) + offset.y};
+      if (!is_free(middle)) continue;
+      canvas.text(middle.x, middle.y + 5, fmt::format("{}", i + 1),
+                  {.size = 15, .anchor = "middle", .colour = kPointColour, .bold = true});
+      taken.push_back(middle);
+      break;
+    }
+  }
+}
+
 void draw_list(Canvas& canvas, const FrontFigure& figure, double left, double top, double bottom) {
   const auto rows = static_cast<std::size_t>(std::max(1.0, (bottom - top) / kRow));
   const std::size_t shown = figure.points.size() > rows ? rows - 1 : figure.points.size();
@@ -90,8 +114,8 @@ std::string render(const FrontFigure& figure) {
     const FrontPoint& point = figure.points[i];
     if (!std::isfinite(point.x) || !std::isfinite(point.y)) continue;
     canvas.marker(0, x(point.x), y(point.y), 6, kPointColour);
-    canvas.text(x(point.x) + 9, y(point.y) - 9, fmt::format("{}", i + 1), {.size = 15, .colour = kPointColour, .bold = true});
   }
+  draw_numbers(canvas, figure, x, y);
   draw_list(canvas, figure, figure.width - kListWidth, top + 10, bottom - 10);
   return std::move(canvas).finish();
 }

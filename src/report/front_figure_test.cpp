@@ -2,6 +2,7 @@
 #include "report/front_figure.h"
 
 #include <limits>
+#include <regex>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -38,6 +39,23 @@ TEST(FrontFigure, ALineOnlyWhereItIsABound) {
   figure.joined = false;
   EXPECT_EQ(occurrences(render(figure), "<polyline"), 0u);
   EXPECT_EQ(occurrences(render(front_sample(1)), "<polyline"), 0u);
+}
+
+// Points that lie on each other do not write their numbers on each other.
+TEST(FrontFigure, NumbersInACrowdStayApart) {
+  FrontFigure figure = front_sample(40);
+  for (FrontPoint& point : figure.points) point.x = 10 + (point.x - 10) / 20;
+  figure.points.push_back({.x = 500, .y = 10, .name = "far", .values = "far"});
+  const std::string svg = render(figure);
+  std::vector<std::pair<double, double>> numbers;
+  const std::regex number("<text x=\"([0-9.]+)\" y=\"([0-9.]+)\" font-size=\"15.0\" text-anchor=\"middle\" fill=\"#0b3c8c\"");
+  for (auto it = std::sregex_iterator(svg.begin(), svg.end(), number); it != std::sregex_iterator(); ++it)
+    numbers.emplace_back(std::stod((*it)[1]), std::stod((*it)[2]));
+  EXPECT_GT(numbers.size(), 5u);
+  EXPECT_LT(numbers.size(), 41u);
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      EXPECT_TRUE(std::abs(numbers[i].first - numbers[j].first) > 13.8 || std::abs(numbers[i].second - numbers[j].second) > 12.8);
 }
 
 TEST(FrontFigure, ManyPointsAndLongNamesStayOnThePage) {

@@ -16,6 +16,7 @@ namespace {
 constexpr std::array<std::string_view, 6> kDeviceColours{"#f2b632", "#e07a5f", "#57b6a6", "#3a86b7", "#6a5aa8", "#27315f"};
 constexpr std::array<std::string_view, 4> kDashes{"2 5", "7 5", "11 4 2 4", "14 6"};
 constexpr std::string_view kSplitShade = "#eef4fb";
+constexpr std::string_view kNominalColour = "#b3261e";
 
 std::string_view colour_of(std::size_t device, std::size_t count) {
   constexpr std::array<std::array<std::size_t, 4>, 4> kSpread{{{0, 0, 0, 0}, {0, 3, 0, 0}, {0, 2, 5, 0}, {0, 2, 3, 5}}};
@@ -28,11 +29,15 @@ std::string shortened(std::string_view text, std::size_t max) {
   return fmt::format("{}..{}", text.substr(0, max / 2 - 1), text.substr(text.size() - (max - max / 2 - 1)));
 }
 
-std::string time_text(double ms) { return ms >= 999 ? number_text(ms / 1e3, 1) + " s" : fmt::format("{:g} ms", ms); }
+std::string quantity_text(double value, std::string_view unit) {
+  if (unit == "ms" && value >= 999) return number_text(value / 1e3, 1) + " s";
+  return fmt::format("{:g}{}{}", value, unit.empty() ? "" : " ", unit);
+}
 
 struct LogScale {
   Scale scale;
-  double operator()(double value) const { return scale(std::log10(value)); }
+  bool is_log = true;
+  double operator()(double value) const { return scale(is_log ? std::log10(value) : value); }
 };
 
 std::vector<double> decades(double low, double high) {
@@ -54,9 +59,10 @@ class Drawing {
     const Frame left{.left = 40 + names, .right = middle - 20, .top = top + 62, .bottom = bottom - 58};
     const Frame right{.left = middle + 92, .right = figure_.width - 36, .top = top + 62, .bottom = bottom - 58};
     canvas_.text(left.left, top + 16, "Where each layer runs", {.size = 16, .bold = true});
-    canvas_.text(right.left, top + 16, "Response time", {.size = 16, .bold = true});
+    canvas_.text(right.left, top + 16, figure_.y_title, {.size = 16, .bold = true});
     draw_legend(left, top + 42);
     draw_allocation(left);
+    draw_now(left);
     draw_times(right);
     draw_time_legend(right, top + 42);
     return std::move(canvas_).finish();
@@ -66,8 +72,10 @@ class Drawing {
   static constexpr std::size_t kLayerCharacters = 18;
 
   LogScale x_scale(const Frame& frame) const {
-    return {
-        {std::log10(figure_.points.front().bytes_per_s), std::log10(figure_.points.back().bytes_per_s), frame.left, frame.right}};
+    const double from = figure_.points.front().x;
+    const double to = figure_.points.back().x;
+    if (!figure_.x_is_log) return {{from, to, frame.left, frame.right}, false};
+    return {{std::log10(from), std::log10(to), frame.left, frame.right}};
   }
 
   // Where the column of a point begins: half-way, on the page, to the point before it.
@@ -75,23 +83,26 @@ class Drawing {
     const LogScale x = x_scale(frame);
     if (point == 0) return frame.left;
     if (point == figure_.points.size()) return frame.right;
-    return (x(figure_.points[point - 1].bytes_per_s) + x(figure_.points[point].bytes_per_s)) / 2;
+    return (x(figure_.points[point - 1].x) + x(figure_.points[point].x)) / 2;
   }
 
   bool is_split(const SweepPoint& point) const {
-    return std::any_of(point.device.begin(), point.device.end(), [&](std::uint32_t device) { return device != point.device[0]; });
+    return std::any_of(point.device.begin(), point.device.end(),
+                       [&](std::uint32_t device) { return device != point.device[0] && device != kNoDevice; });
   }
 
   void draw_x_axis(const Frame& frame) {
     const LogScale x = x_scale(frame);
     canvas_.line(frame.left, frame.bottom, frame.right, frame.bottom, kMutedInk, 1.2);
-    const std::vector<double> ticks = decades(figure_.points.front().bytes_per_s * 8, figure_.points.back().bytes_per_s * 8);
-    for (const double bits : ticks) {
-      const double at = x(bits / 8);
-      canvas_.line(at, frame.bottom, at, frame.bottom + 6, kMutedInk, 1.2);
-      canvas_.text(at, frame.bottom + 22, format_bandwidth(bits / 8), {.size = 12.5, .anchor = "middle", .colour = kMutedInk});
+    std::vector<std::pair<double, std::string>> ticks = figure_.x_ticks;
+    if (ticks.empty())
+      for (const double bits : decades(figure_.points.front().x * 8, figure_.points.back().x * 8))
+        ticks.emplace_back(bits / 8, format_bandwidth(bits / 8));
+    for (const auto& [value, text] : ticks) {
+      canvas_.line(x(value), frame.bottom, x(value), frame.bottom + 6, kMutedInk, 1.2);
+      canvas_.text(x(value), frame.bottom + 22, text, {.size = 12.5, .anchor = "middle", .colour = kMutedInk});
     }
-    canvas_.text((frame.left + frame.right) / 2, frame.bottom + 45, "bandwidth of every link", {.size = 14, .anchor = "middle"});
+    canvas_.text((frame.left + frame.right) / 2, frame.bottom + 45, figure_.x_label, {.size = 14, .anchor = "middle"});
   }
 
   void draw_legend(const Frame& frame, double y) {
@@ -116,7 +127,8 @@ class Drawing {
         const std::uint32_t device = figure_.points[first].device[layer];
         while (end < figure_.points.size() && figure_.points[end].device[layer] == device) ++end;
         const double x = column_start(frame, first);
-        canvas_.rectangle(x, y + gap, column_start(frame, end) - x, row - gap, colour_of(device, figure_.devices.size()));
+        if (device != kNoDevice)
+          canvas_.rectangle(x, y + gap, column_start(frame, end) - x, row - gap, colour_of(device, figure_.devices.size()));
         first = end;
       }
       if (layer % every == 0)
@@ -127,14 +139,16 @@ class Drawing {
   }
 
   void draw_times(const Frame& frame) {
-    double low = figure_.points[0].latency_ms;
-    double high = low;
+    double low = std::numeric_limits<double>::infinity();
+    double high = 0;
     for (const SweepPoint& point : figure_.points) {
-      low = std::min(low, point.latency_ms);
-      high = std::max(high, point.latency_ms);
-      for (const double single : point.single_ms)
+      if (std::isfinite(point.value)) low = std::min(low, point.value);
+      for (const double value : {point.value, point.nominal})
+        if (std::isfinite(value)) high = std::max(high, value);
+      for (const double single : point.single)
         if (std::isfinite(single)) high = std::max(high, single);
     }
+    if (!std::isfinite(low)) low = 1;
     low = std::pow(10.0, std::floor(std::log10(std::max(low, 1e-6)) + 1e-9));
     high = std::pow(10.0, std::ceil(std::log10(std::max(high, 10 * low)) - 1e-9));
     const LogScale x = x_scale(frame);
@@ -142,20 +156,41 @@ class Drawing {
     draw_split_ranges(frame);
     for (const double tick : decades(low, high)) {
       canvas_.line(frame.left, y(tick), frame.right, y(tick), kGrid, 1);
-      canvas_.text(frame.left - 9, y(tick) + 4.5, time_text(tick), {.size = 12.5, .anchor = "end", .colour = kMutedInk});
+      canvas_.text(frame.left - 9, y(tick) + 4.5, quantity_text(tick, figure_.y_unit),
+                   {.size = 12.5, .anchor = "end", .colour = kMutedInk});
     }
     for (std::size_t device = 0; device < figure_.devices.size(); ++device) {
       std::vector<Point> line;
       for (const SweepPoint& point : figure_.points)
-        if (std::isfinite(point.single_ms[device]) && point.single_ms[device] > 0)
-          line.push_back({x(point.bytes_per_s), y(std::max(point.single_ms[device], low))});
+        if (std::isfinite(point.single[device]) && point.single[device] > 0)
+          line.push_back({x(point.x), y(std::max(point.single[device], low))});
       canvas_.path(line, colour_of(device, figure_.devices.size()), 2.6, kDashes[device % kDashes.size()]);
     }
     std::vector<Point> planned;
-    for (const SweepPoint& point : figure_.points) planned.push_back({x(point.bytes_per_s), y(std::max(point.latency_ms, low))});
+    std::vector<Point> nominal;
+    for (const SweepPoint& point : figure_.points) {
+      if (std::isfinite(point.value)) planned.push_back({x(point.x), y(std::max(point.value, low))});
+      if (std::isfinite(point.nominal)) nominal.push_back({x(point.x), y(std::max(point.nominal, low))});
+    }
     canvas_.path(planned, "#ffffff", 6.5, "");
     canvas_.path(planned, kInk, 3.4, "");
+    canvas_.path(nominal, kNominalColour, 2.8, "9 5");
     draw_x_axis(frame);
+    draw_now(frame);
+  }
+
+  // A mark at today's value.
+  void draw_now(const Frame& frame) {
+    if (!figure_.now || *figure_.now < figure_.points.front().x || *figure_.now > figure_.points.back().x) return;
+    const double at = x_scale(frame)(*figure_.now);
+    canvas_.line(at, frame.top, at, frame.bottom, kNominalColour, 1.4, "2 3");
+    canvas_.text(std::clamp(at, frame.left + 20, frame.right - 20), frame.bottom - 8, "now",
+                 {.size = 12.5, .anchor = "middle", .colour = kNominalColour, .bold = true});
+  }
+
+  bool has_nominal() const {
+    return std::any_of(figure_.points.begin(), figure_.points.end(),
+                       [](const SweepPoint& point) { return std::isfinite(point.nominal); });
   }
 
   void draw_split_ranges(const Frame& frame) {
@@ -177,6 +212,11 @@ class Drawing {
     x += 37 + text_width(figure_.planned_name, 13.6) + 22;
     canvas_.rectangle(x, y - 11, 15, 15, kSplitShade);
     canvas_.text(x + 21, y + 1.5, "a split is best", {.size = 13});
+    if (has_nominal()) {
+      x += 21 + text_width("a split is best", 13) + 22;
+      canvas_.line(x, y - 3, x + 30, y - 3, kNominalColour, 2.8, "9 5");
+      canvas_.text(x + 37, y + 1.5, "the plan of now", {.size = 13});
+    }
     double row = frame.top + 20;
     double names = 0;
     for (const std::string& device : figure_.devices)

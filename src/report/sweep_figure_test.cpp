@@ -15,9 +15,9 @@ using testing::Not;
 
 SweepFigure sample_figure() {
   SweepFigure figure{.title = "a < b", .devices = {"pi & co", "server"}, .layers = {"c1", "f7"}};
-  figure.points.push_back({.bytes_per_s = 1250, .device = {0, 0}, .latency_ms = 700, .single_ms = {700, 90'000}});
-  figure.points.push_back({.bytes_per_s = 1.25e6, .device = {0, 1}, .latency_ms = 90, .single_ms = {700, 150}});
-  figure.points.push_back({.bytes_per_s = 1.25e8, .device = {1, 1}, .latency_ms = 2, .single_ms = {700, 2}});
+  figure.points.push_back({.x = 1250, .device = {0, 0}, .value = 700, .single = {700, 90'000}});
+  figure.points.push_back({.x = 1.25e6, .device = {0, 1}, .value = 90, .single = {700, 150}});
+  figure.points.push_back({.x = 1.25e8, .device = {1, 1}, .value = 2, .single = {700, 2}});
   return figure;
 }
 
@@ -43,7 +43,7 @@ TEST(SweepFigure, OneCellForEachStretch) {
 TEST(SweepFigure, AnImpossibleDeviceHasNoLine) {
   SweepFigure figure = sample_figure();
   const std::size_t lines = count(render(figure), "<polyline");
-  for (SweepPoint& point : figure.points) point.single_ms[0] = std::numeric_limits<double>::quiet_NaN();
+  for (SweepPoint& point : figure.points) point.single[0] = std::numeric_limits<double>::quiet_NaN();
   const std::string svg = render(figure);
   EXPECT_EQ(count(svg, "<polyline"), lines - 1);
   EXPECT_THAT(svg, Not(HasSubstr("nan")));

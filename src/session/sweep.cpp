@@ -27,15 +27,15 @@ std::vector<std::uint32_t> nodes_of(const Cluster& cluster, const Estimate& esti
 
 // A point of a table of version 2.
 Result<report::SweepPoint> walk_point(const Table& table, const std::string& planner, const Control& control, std::string& used) {
-  report::SweepPoint point{.single_ms = std::vector<double>(table.devices.size(), std::nan(""))};
+  report::SweepPoint point{.single = std::vector<double>(table.devices.size(), std::nan(""))};
   TIDELINE_TRY(const WalkPlan plan, plan_walk(table, {}, planner, control.cancel));
   used = plan.planner;
   point.device = plan.walk.devices;
-  point.latency_ms = plan.value.total.latency_ms;
+  point.value = plan.value.total.latency_ms;
   TIDELINE_TRY(const std::vector<WalkCandidate> list, walk_candidates(table, {}, control.cancel));
   for (const WalkCandidate& candidate : list)
     if (candidate.kind == WalkCandidate::Kind::kNative && candidate.infeasible.empty())
-      point.single_ms[candidate.index] = candidate.plan.value.total.latency_ms;
+      point.single[candidate.index] = candidate.plan.value.total.latency_ms;
   return point;
 }
 
@@ -62,17 +62,17 @@ Result<Sweep> sweep_table(Table table, const SweepRange& range, const std::strin
     for (TableLink& link : table.links) link.bytes_per_s = link.back_bytes_per_s = bandwidth;
     if (table.version == 2) {
       TIDELINE_TRY(report::SweepPoint point, walk_point(table, planner, control, sweep.planner));
-      point.bytes_per_s = bandwidth;
+      point.x = bandwidth;
       sweep.points.push_back(std::move(point));
       control.report({kSweeping, sweep.points.size(), bandwidths.size(), ""});
       continue;
     }
     TIDELINE_TRY(const TablePlan plan, plan_table(table, planner));
     sweep.planner = plan.planner;
-    report::SweepPoint point{.bytes_per_s = bandwidth, .latency_ms = plan.value.latency_ms};
+    report::SweepPoint point{.x = bandwidth, .value = plan.value.latency_ms};
     for (const std::uint32_t op : table.order) point.device.push_back(plan.devices[op]);
     for (std::uint32_t device = 0; device < table.device_count(); ++device)
-      point.single_ms.push_back(native_table_plan(table, device).value.latency_ms);
+      point.single.push_back(native_table_plan(table, device).value.latency_ms);
     sweep.points.push_back(std::move(point));
     control.report({kSweeping, sweep.points.size(), bandwidths.size(), ""});
   }
@@ -93,12 +93,12 @@ Result<Sweep> sweep_model(const Cluster& cluster, const std::vector<const Profil
     TIDELINE_TRY(const PlanResult result, run_planner(request, planner));
     sweep.planner = result.plan.planner;
     report::SweepPoint point{
-        .bytes_per_s = bandwidth, .device = nodes_of(changing, result.estimate), .latency_ms = result.estimate.latency.count()};
+        .x = bandwidth, .device = nodes_of(changing, result.estimate), .value = result.estimate.latency.count()};
     TIDELINE_TRY(const std::vector<Candidate> list, candidates(request));
-    point.single_ms.assign(cluster.nodes.size(), std::nan(""));
+    point.single.assign(cluster.nodes.size(), std::nan(""));
     for (const Candidate& candidate : list)
       if (candidate.kind == Candidate::Kind::kNative && candidate.estimate.infeasible.empty())
-        point.single_ms[nodes_of(changing, candidate.estimate)[0]] = candidate.estimate.latency.count();
+        point.single[nodes_of(changing, candidate.estimate)[0]] = candidate.estimate.latency.count();
     sweep.points.push_back(std::move(point));
     control.report({kSweeping, sweep.points.size(), bandwidths.size(), ""});
   }
@@ -122,7 +122,7 @@ bool is_split(const report::SweepPoint& point) {
 
 double best_single_ms(const report::SweepPoint& point) {
   double best = std::nan("");
-  for (const double single : point.single_ms) best = std::fmin(best, single);
+  for (const double single : point.single) best = std::fmin(best, single);
   return best;
 }
 
@@ -146,9 +146,9 @@ std::string sweep_csv(const Sweep& sweep) {
   csv += "\n";
   const auto number = [](double value) { return std::isfinite(value) ? fmt::format("{:.9g}", value) : std::string(); };
   for (const report::SweepPoint& point : sweep.points) {
-    csv += fmt::format("{:.9g},{},{},{}", point.bytes_per_s * 8, number(point.latency_ms), number(best_single_ms(point)),
-                       is_split(point) ? 1 : 0);
-    for (const double single : point.single_ms) csv += "," + number(single);
+    csv +=
+        fmt::format("{:.9g},{},{},{}", point.x * 8, number(point.value), number(best_single_ms(point)), is_split(point) ? 1 : 0);
+    for (const double single : point.single) csv += "," + number(single);
     for (const std::uint32_t device : point.device) csv += "," + report::csv_field(sweep.devices[device]);
     csv += "\n";
   }

@@ -50,7 +50,7 @@ struct Batch {
   double compute = 0;
 };
 
-enum class Kind : std::uint8_t { kArrival, kComputed };
+enum class Kind : std::uint8_t { kArrival, kComputed, kLeavesProcessor };
 
 struct Event {
   double time = 0;
@@ -59,6 +59,43 @@ struct Event {
   std::uint32_t stream = 0;
   Batch batch;
   bool operator>(const Event& other) const { return time != other.time ? time > other.time : order > other.order; }
+};
+
+// A processor that everything in it shares equally. Each job is done when the common clock, which runs at one over their number,
+// has gone as far as the job is long.
+class SharedProcessor {
+ public:
+  void add(double now, double work, std::uint32_t stream, const Batch& batch) {
+    advance(now);
+    jobs_.push({clock_ + work, order_++, stream, batch});
+  }
+  bool empty() const { return jobs_.empty(); }
+  // When the next job is done if none comes before that.
+  double next() const { return at_ + (jobs_.top().done - clock_) * static_cast<double>(jobs_.size()); }
+  std::pair<std::uint32_t, Batch> take(double now) {
+    advance(now);
+    const Job job = jobs_.top();
+    jobs_.pop();
+    if (jobs_.empty()) clock_ = 0;
+    return {job.stream, job.batch};
+  }
+
+ private:
+  struct Job {
+    double done = 0;  // on the common clock
+    std::uint64_t order = 0;
+    std::uint32_t stream = 0;
+    Batch batch;
+    bool operator>(const Job& other) const { return done != other.done ? done > other.done : order > other.order; }
+  };
+  void advance(double now) {
+    if (!jobs_.empty()) clock_ += (now - at_) / static_cast<double>(jobs_.size());
+    at_ = now;
+  }
+  std::priority_queue<Job, std::vector<Job>, std::greater<>> jobs_;
+  double clock_ = 0;
+  double at_ = 0;
+  std::uint64_t order_ = 0;
 };
 
 struct Totals {
@@ -76,10 +113,10 @@ class ServerRun {
     while (!events_.empty()) {
       const Event event = events_.top();
       events_.pop();
-      if (event.kind == Kind::kArrival) {
-        arrive(event);
-      } else {
-        computed(event);
+      switch (event.kind) {
+        case Kind::kArrival: arrive(event); break;
+        case Kind::kComputed: computed(event); break;
+        case Kind::kLeavesProcessor: leave(event); break;
       }
     }
   }
@@ -102,15 +139,37 @@ class ServerRun {
     Batch batch{.arrived = event.time};
     if (options_.sizes == Sizes::kExponential) batch.size = -std::log1p(-stream.random.unit());
     Station& processor = options_.compute == Share::kShared ? processor_ : stream.own_compute;
-    // No work, no queue: raw uploads pass the processor by.
-    if (stream.work_gflop > 0) {
+    const bool is_shared_equally = options_.compute == Share::kEqual && stream.work_gflop > 0;
+    if (is_shared_equally) {
+      batch.compute = stream.work_gflop * batch.size / stream.compute_rate;
+      equal_.add(event.time, batch.compute, event.stream, batch);
+      expect_next();
+      // No work, no queue: raw uploads pass the processor by.
+    } else if (stream.work_gflop > 0) {
       const double start = processor.start(event.time);
       batch.compute_wait = start - event.time;
       batch.compute = stream.work_gflop * batch.size / stream.compute_rate;
       processor.free_at = start + batch.compute;
     }
-    push(event.time + batch.compute_wait + batch.compute, Kind::kComputed, event.stream, batch);
+    if (!is_shared_equally) push(event.time + batch.compute_wait + batch.compute, Kind::kComputed, event.stream, batch);
     if (++stream.sent < requests_ + options_.warm_up) push(event.time + gap(stream), Kind::kArrival, event.stream, {});
+  }
+
+  // The next to leave the equally shared processor; what was expected before an arrival no longer holds.
+  void expect_next() {
+    ++expected_;
+    if (equal_.empty()) return;
+    Batch mark;
+    mark.arrived = static_cast<double>(expected_);
+    push(equal_.next(), Kind::kLeavesProcessor, 0, mark);
+  }
+
+  void leave(const Event& event) {
+    if (event.batch.arrived != static_cast<double>(expected_)) return;
+    auto [stream, batch] = equal_.take(event.time);
+    batch.compute_wait = event.time - batch.arrived - batch.compute;
+    expect_next();
+    computed({event.time, event.order, Kind::kComputed, stream, batch});
   }
 
   void computed(const Event& event) {
@@ -145,6 +204,8 @@ class ServerRun {
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::uint64_t order_ = 0;
   Station processor_;
+  SharedProcessor equal_;
+  std::uint64_t expected_ = 0;  // how often the next to leave was looked for
   Station link_;
 };
 
@@ -163,6 +224,7 @@ Status check(const Instance& instance, const std::vector<std::uint32_t>& layers,
     return bad("one reservation per task is needed");
   if (options.compute == Share::kReserved && options.reservations.empty())
     return bad("the paper's model reserves no compute: use --model extended, or --compute shared");
+  if (options.link == Share::kEqual) return bad("links are shared or reserved: equal shares are of processors");
   if (options.link == Share::kReserved && options.undeployed_upload)
     return bad("tasks that are not deployed have no reserved link: use --link shared with --undeployed upload");
   return {};

@@ -7,8 +7,8 @@
 // What a task really sees is the distribution of those times over all its batches and servers.
 //
 // A discrete-event simulation, one server at a time, since servers share nothing. Deterministic for a seed. Pure function.
-// Checked against the closed forms of M/M/1 and M/D/1 (edge_queues_test.cpp). Not modelled: propagation, packet overheads, the
-// clients' own radio, losses.
+// Checked against the closed forms of M/M/1, M/D/1 and M/G/1 with processor sharing (edge_queues_test.cpp, load_test.cpp). Not
+// modelled: propagation, packet overheads, the clients' own radio, losses.
 //
 //   TIDELINE_TRY(const SimulatedLatencies seen, simulate_edge(instance, schedule.layers, {.seed = 7}));
 //   seen.over_limit_share;
@@ -35,6 +35,7 @@ enum class Sizes : std::uint8_t {
 enum class Share : std::uint8_t {
   kShared,    // one queue per server at full speed, first come, first served
   kReserved,  // every task has a slice of its own and queues only behind its own batches
+  kEqual,     // of processors: all batches there are computed at once, each at an equal share, as processes of one host are
 };
 
 // In place of a number of layers: the task is served, all of it in the cloud, and sends its raw data.
