@@ -70,7 +70,7 @@ Status draw(const Context& context, const Options& options, const PlanAnswer& an
     // The best along a route is often one of the others.
     const bool is_known = std::any_of(drawn.begin(), drawn.end(), [&](const Plan* plan) {
       return plan->route == candidate.plan.route && plan->segments == candidate.plan.segments &&
-             plan->codecs == candidate.plan.codecs;
+             plan->exit == candidate.plan.exit && plan->codecs == candidate.plan.codecs;
     });
     if (is_known) continue;
     drawn.push_back(&candidate.plan);

@@ -170,11 +170,6 @@ const Candidate* split_of(const PlanAnswer& answer) {
   return nullptr;
 }
 
-bool is_chosen(const PlanAnswer& answer, const Candidate& candidate) {
-  return candidate.plan.exit == answer.chosen.plan.exit && candidate.plan.segments == answer.chosen.plan.segments &&
-         candidate.plan.codecs == answer.chosen.plan.codecs;
-}
-
 // Up one route and home, whatever runs on the way.
 bool only_goes_up(const Plan& plan) {
   const std::size_t top = plan.route.size() / 2;
@@ -393,7 +388,8 @@ std::string describe(const PlanAnswer& answer, const Candidate& candidate) {
 
 bool is_chosen(const PlanAnswer& answer, const Candidate& candidate) {
   if (candidate.kind == Candidate::Kind::kRoute && candidate.plan.route != answer.chosen.plan.route) return false;
-  return candidate.plan.segments == answer.chosen.plan.segments && candidate.plan.codecs == answer.chosen.plan.codecs;
+  return candidate.plan.exit == answer.chosen.plan.exit && candidate.plan.segments == answer.chosen.plan.segments &&
+         candidate.plan.codecs == answer.chosen.plan.codecs;
 }
 
 bool ties(Millis left, Millis right) { return format_millis(left) == format_millis(right); }

@@ -35,7 +35,8 @@ class Endings {
   std::vector<Ending> all_;
 };
 
-// run_planner(), candidates(), native_candidates(), candidate_like() and plan_front() for the profiles as they are, exits left out; planners.cpp.
+// run_planner(), candidates(), native_candidates(), candidate_like() and plan_front() for the profiles as they are, exits left
+// out; planners.cpp.
 Result<PlanResult> plan_to_end(const PlanRequest& request, std::string_view planner);
 Result<std::vector<Candidate>> candidates_to_end(const PlanRequest& request);
 Result<std::vector<Candidate>> natives_to_end(const PlanRequest& request);

@@ -119,7 +119,7 @@ Result<ExitProfile> read_exit(const nlohmann::json& json, const std::string& fil
   exit.after = static_cast<std::uint32_t>(after);
   TIDELINE_TRY(exit.chain_sha256, read_hash(map, "chain_sha256"));
   TIDELINE_TRY(exit.structure_sha256, read_hash(map, "structure_sha256"));
-  TIDELINE_TRY(const double whole, map.number("whole_ms", {.min = 0, .max = kMillisMax}));
+  TIDELINE_TRY(const double whole, map.number("whole_ms", {.min = 0, .max = limits::kProfileMillisMax}));
   exit.whole = Millis(whole);
   TIDELINE_CHECK_OK(read_list(map, "blocks", exit.blocks, read_block));
   TIDELINE_CHECK_OK(read_list(map, "cuts", exit.cuts, read_cut));

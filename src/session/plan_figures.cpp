@@ -106,7 +106,10 @@ double Shares::sum() const {
   return sum;
 }
 
-report::SiteFigure site_figure(const Cluster& cluster, const Profile& profile, const Plan& plan, const Estimate& estimate) {
+report::SiteFigure site_figure(const Cluster& cluster, const Profile& of_model, const Plan& plan, const Estimate& estimate) {
+  // A plan that leaves by an exit has the blocks of that exit; the cost model has refused one that the profile lacks.
+  const auto of_exit = plan.exit && !of_model.exit ? at_exit(of_model, *plan.exit) : Result<Profile>(of_model);
+  const Profile& profile = of_exit ? *of_exit : of_model;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> ends;
   for (const Link& link : cluster.links)
     ends.emplace_back(static_cast<std::uint32_t>(link.from), static_cast<std::uint32_t>(link.to));

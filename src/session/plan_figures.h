@@ -16,6 +16,7 @@
 
 namespace tideline {
 
+// `profile` is the model's, or that of the plan's exit.
 report::SiteFigure site_figure(const Cluster& cluster, const Profile& profile, const Plan& plan, const Estimate& estimate);
 // Of a table of version 2.
 report::SiteFigure site_figure(const Table& table, const TableWalk& walk);
