@@ -23,6 +23,30 @@ bool is_better(Objective objective, const Values& left, const Values& right) {
   return left.latency_ms < right.latency_ms * (1 - kSameValue);
 }
 
+// Whether of one ending only the fastest plan matters, as far as nothing is sent in lossy codecs: all are as accurate.
+bool asks_for_the_fastest(const Question& question) {
+  Limits limits = question.limits;
+  limits.memory = false;
+  for (const Objective objective : {Objective::kLatency, Objective::kAccuracy}) limits.by[std::size_t(objective)] = std::nullopt;
+  return (question.objective == Objective::kAccuracy || question.objective == Objective::kLatency) && question.pareto.empty() &&
+         !limits.any() && question.keep_on_source.value_or(0) == 0;
+}
+
+// Labels need segments whose times add up; the planners for latency alone do not.
+Result<PlanResult> plan_ending(const PlanRequest& request, std::string_view planner) {
+  auto found = plan_to_end(request, planner);
+  if (found || found.error().code != ErrorCode::kUnsupported || planner != "auto" || !asks_for_the_fastest(request.question))
+    return found;
+  PlanRequest plain = request;
+  plain.question = {};
+  auto fastest = plan_to_end(plain, planner);
+  if (!fastest && fastest.error().code != ErrorCode::kInfeasible) return found;
+  if (!fastest || !broken_limits(request.question, fastest->values).empty())
+    return Error{ErrorCode::kInfeasible, "[plan] no plan keeps all limits"};
+  fastest->stats.note = "without lossy codecs: the profiles' corrections are too large for a search with them";
+  return fastest;
+}
+
 }  // namespace
 
 Endings::Endings(const PlanRequest& request) {
@@ -65,7 +89,7 @@ Result<PlanResult> run_planner(const PlanRequest& request, std::string_view plan
   for (const Ending& ending : endings.all()) {
     // No codec adds accuracy: this ending and those behind it are worse.
     if (objective == Objective::kAccuracy && best && ending.accuracy < best->values.accuracy - kSameValue) break;
-    auto found = plan_to_end(ending.request, planner);
+    auto found = plan_ending(ending.request, planner);
     if (!found && found.error().code != ErrorCode::kInfeasible) return found;
     if (!found) {
       if (!refused) refused = std::move(found).error();
