@@ -15,7 +15,7 @@ double cost_of(Objective objective, const Values& values) {
 }
 
 // Better in the objective, or as good and sooner; what comes later must be better by more than rounding.
-bool is_better(Objective objective, const Values& left, const Values& right) {
+bool is_better_ending(Objective objective, const Values& left, const Values& right) {
   const double a = cost_of(objective, left);
   const double b = cost_of(objective, right);
   const double same = kSameValue * std::abs(b);
@@ -97,7 +97,7 @@ Result<PlanResult> run_planner(const PlanRequest& request, std::string_view plan
     }
     looked.considered += found->stats.considered;
     looked.pruned_memory += found->stats.pruned_memory;
-    if (!best || is_better(objective, found->values, best->values)) best = std::move(*found);
+    if (!best || is_better_ending(objective, found->values, best->values)) best = std::move(*found);
   }
   if (!best) return std::move(*refused);
   best->stats.considered = looked.considered;

@@ -12,12 +12,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-using Run = std::function<Result<RunAnswer>(const StreamFrame&, const CancelToken&)>;
+using SendFrame = std::function<Result<RunAnswer>(const StreamFrame&, const CancelToken&)>;
 
 // What the threads of a stream share.
 class Runner {
  public:
-  Runner(const SourceOptions& options, std::uint32_t in_flight, const Run& run)
+  Runner(const SourceOptions& options, std::uint32_t in_flight, const SendFrame& run)
       : run_(run), source_(options, Clock::now()), unread_max_(2 * std::uint64_t{in_flight} + 2) {}
 
   // Sends frames one after the other until the stream ends; as many threads as may be in flight do.
@@ -94,7 +94,7 @@ class Runner {
     stopped_ = true;
   }
 
-  const Run& run_;
+  const SendFrame& run_;
   CancelToken stop_;
   std::mutex mutex_;
   std::condition_variable changed_;
