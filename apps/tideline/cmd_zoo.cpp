@@ -27,7 +27,7 @@ std::string shape_text(const std::vector<std::int64_t>& shape) { return fmt::for
 Status print_list(const ZooArguments& arguments) {
   nlohmann::json all = nlohmann::json::array();
   if (!arguments.json)
-    fmt::print("{:<13} {:<12} {:>12} {:>16} {:>8} {:>5}  {}\n", "name", "input", "parameters", "mult.-acc.", "file", "ops",
+    fmt::print("{:<15} {:<12} {:>12} {:>16} {:>8} {:>5}  {}\n", "name", "input", "parameters", "mult.-acc.", "file", "ops",
                "network");
   for (const ZooEntry& entry : zoo_entries()) {
     TIDELINE_TRY(const ZooCounts counts, zoo_counts(entry.name));
@@ -43,7 +43,7 @@ Status print_list(const ZooArguments& arguments) {
                      {"flops", 2 * counts.macs},
                      {"ops", counts.ops}});
     else
-      fmt::print("{:<13} {:<12} {:>12} {:>16} {:>8} {:>5}  {}\n", entry.name, shape_text(counts.input_shape), counts.parameters,
+      fmt::print("{:<15} {:<12} {:>12} {:>16} {:>8} {:>5}  {}\n", entry.name, shape_text(counts.input_shape), counts.parameters,
                  counts.macs, format_bytes(bytes), counts.ops, entry.summary);
   }
   if (arguments.json) fmt::print("{}\n", nlohmann::json{{"networks", all}}.dump(2));

@@ -16,7 +16,7 @@ double cost_of(Objective objective, const Values& values) {
 }
 
 // Better in the objective, or as good and sooner; what comes later must be better by more than rounding.
-bool is_better(Objective objective, const Values& left, const Values& right) {
+bool is_better_ending(Objective objective, const Values& left, const Values& right) {
   const double a = cost_of(objective, left);
   const double b = cost_of(objective, right);
   const double same = kSameValue * std::abs(b);
@@ -33,6 +33,30 @@ Result<std::vector<Candidate>> of_each_ending(const PlanRequest& request, List l
     for (Candidate& candidate : list) all.push_back(std::move(candidate));
   }
   return all;
+}
+
+// Whether of one ending only the fastest plan matters, as far as nothing is sent in lossy codecs: all are as accurate.
+bool asks_for_the_fastest(const Question& question) {
+  Limits limits = question.limits;
+  limits.memory = false;
+  for (const Objective objective : {Objective::kLatency, Objective::kAccuracy}) limits.by[std::size_t(objective)] = std::nullopt;
+  return (question.objective == Objective::kAccuracy || question.objective == Objective::kLatency) && question.pareto.empty() &&
+         !limits.any() && question.keep_on_source.value_or(0) == 0;
+}
+
+// Labels need segments whose times add up; the planners for latency alone do not.
+Result<PlanResult> plan_ending(const PlanRequest& request, std::string_view planner) {
+  auto found = plan_to_end(request, planner);
+  if (found || found.error().code != ErrorCode::kUnsupported || planner != "auto" || !asks_for_the_fastest(request.question))
+    return found;
+  PlanRequest plain = request;
+  plain.question = {};
+  auto fastest = plan_to_end(plain, planner);
+  if (!fastest && fastest.error().code != ErrorCode::kInfeasible) return found;
+  if (!fastest || !broken_limits(request.question, fastest->values).empty())
+    return Error{ErrorCode::kInfeasible, "[plan] no plan keeps all limits"};
+  fastest->stats.note = "without lossy codecs: the profiles' corrections are too large for a search with them";
+  return fastest;
 }
 
 }  // namespace
@@ -77,7 +101,7 @@ Result<PlanResult> run_planner(const PlanRequest& request, std::string_view plan
   for (const Ending& ending : endings.all()) {
     // No codec adds accuracy: this ending and those behind it are worse.
     if (objective == Objective::kAccuracy && best && ending.accuracy < best->values.accuracy - kSameValue) break;
-    auto found = plan_to_end(ending.request, planner);
+    auto found = plan_ending(ending.request, planner);
     if (!found && found.error().code != ErrorCode::kInfeasible) return found;
     if (!found) {
       if (!refused) refused = std::move(found).error();
@@ -85,7 +109,7 @@ Result<PlanResult> run_planner(const PlanRequest& request, std::string_view plan
     }
     looked.considered += found->stats.considered;
     looked.pruned_memory += found->stats.pruned_memory;
-    if (!best || is_better(objective, found->values, best->values)) best = std::move(*found);
+    if (!best || is_better_ending(objective, found->values, best->values)) best = std::move(*found);
   }
   if (!best) return std::move(*refused);
   best->stats.considered = looked.considered;

@@ -494,7 +494,12 @@ Result<std::vector<LimitReport>> why_not(const PlanRequest& request) {
   PlanRequest part = request;
   part.question = {};
   const auto any = run_planner(part, "auto");
-  if (!any) return any.error();
+  if (!any && (any.error().code != ErrorCode::kInfeasible || !request.question.may_lose_accuracy())) return any.error();
+  if (!any) {
+    // The whole model may be too large for the memory, and an exit not.
+    part.question.limits.by[std::size_t(Objective::kAccuracy)] = kAnyAccuracy;
+    if (const auto early = run_planner(part, "auto"); !early) return any.error();
+  }
   Question question = request.question;
   question.limits.memory = false;  // holds always, and can be kept
   return why_not(question, question.keep_on_source.value_or(0), [&](const Question& asked) -> Result<Values> {

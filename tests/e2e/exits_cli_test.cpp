@@ -38,6 +38,13 @@ class ExitsCli : public CommandLine {
     const Outcome outcome = run("profile " + model() + "--time 0.4s --codecs none --quiet --out " + path("p.json") + " -o json");
     ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
     profile_ = outcome.json();
+    // So short a measurement of such small blocks may say that some segment takes less than no time, which trade-offs refuse.
+    const auto clear = [](nlohmann::json& cuts) {
+      for (auto& cut : cuts) cut["start_ms"] = cut["end_ms"] = 0;
+    };
+    clear(profile_["cuts"]);
+    for (auto& exit : profile_["exits"]) clear(exit["cuts"]);
+    write("p.json", profile_.dump());
   }
   std::string plan(const std::string& options) const {
     return "plan --profile " + path("p.json") + " --cluster " + path("cluster.yaml") + " --quiet -o json " + options;

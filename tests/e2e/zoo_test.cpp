@@ -34,7 +34,7 @@ TEST(ZooCommand, ListsEveryNetworkWithItsCounts) {
   ASSERT_EQ(answer.exit_code, 0) << answer.text;
   const auto json = nlohmann::json::parse(answer.text, nullptr, false);
   ASSERT_TRUE(json.is_object()) << answer.text;
-  EXPECT_EQ(json["networks"].size(), 11u);
+  EXPECT_EQ(json["networks"].size(), 12u);
   for (const auto& network : json["networks"])
     if (network["name"] == "squeezenet") {
       EXPECT_EQ(network["parameters"], 1'248'424);
