@@ -315,7 +315,9 @@ void print_changes(const PlanAnswer& answer) {
   for (const Candidate& candidate : answer.candidates) {
     // Whoever is no rival: the chosen one in another form, and what cannot be for lack of memory.
     const bool is_split = candidate.kind == Candidate::Kind::kSplit && answer.chosen.plan.segments.size() > 1;
-    const bool is_same = is_chosen(answer, candidate) || is_split || !candidate.estimate.infeasible.empty();
+    const bool is_native = candidate.kind == Candidate::Kind::kNative && do_not_split(answer) &&
+                           candidate.plan.segments[0].node == answer.chosen.plan.segments[0].node;
+    const bool is_same = is_chosen(answer, candidate) || is_split || is_native || !candidate.estimate.infeasible.empty();
     const bool is_silent = is_same || (is_way(candidate) && answer.what_if->changes[names.size()].empty());
     names.push_back(is_silent ? "" : short_name(candidate));
   }

@@ -173,7 +173,14 @@ void print_answer(const Context& context, const Table& table, const Answer& answ
   if (answer.what_if) print_what_if(*answer.what_if, names_of_rivals(table, answer));
   const std::string tied = tied_names(table, answer);
   if (splits(chosen)) {
-    if (!tied.empty()) fmt::print("\nSplit, or do not: {} would take as long.\n", tied);
+    const auto best = std::min_element(
+        answer.natives.begin(), answer.natives.end(),
+        [](const TablePlan& left, const TablePlan& right) { return left.value.latency_ms < right.value.latency_ms; });
+    if (!tied.empty())
+      fmt::print("\nSplit, or do not: {} would take as long.\n", tied);
+    else if (best->value.latency_ms > chosen.value.latency_ms)  // not of --planner native
+      fmt::print("\nSplit: {} faster than everything on {}.\n",
+                 format_millis(Millis{best->value.latency_ms - chosen.value.latency_ms}), table.devices[best->devices[0]]);
     return;
   }
   if (!tied.empty()) {

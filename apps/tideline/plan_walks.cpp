@@ -1,6 +1,7 @@
 #include "plan_walks.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <optional>
 
@@ -189,22 +190,55 @@ report::Table candidates_of(const Table& table, const WalkAnswer& answer) {
 std::vector<std::string> names_of_rivals(const Table& table, const WalkAnswer& answer) {
   std::vector<std::string> names;
   for (const WalkCandidate& candidate : answer.candidates) {
-    const bool is_split = candidate.kind == WalkCandidate::Kind::kSplit && walk_splits(answer.plan.walk);
+    const TableWalk& chosen = answer.plan.walk;
+    const bool is_split = candidate.kind == WalkCandidate::Kind::kSplit && walk_splits(chosen);
+    const bool is_same = candidate.kind == WalkCandidate::Kind::kNative && !walk_splits(chosen) && !chosen.exit &&
+                         chosen.devices[0] == candidate.index;
     const bool is_silent = candidate.kind == WalkCandidate::Kind::kRoute && answer.what_if->changes[names.size()].empty();
-    names.push_back(is_chosen(answer.plan, candidate) || is_split || is_silent ? "" : name_of(table, candidate));
+    names.push_back(is_chosen(answer.plan, candidate) || is_split || is_same || is_silent ? "" : name_of(table, candidate));
   }
   return names;
 }
 
-// How much the best split loses, where nothing else was asked for.
-std::string split_loss(const WalkAnswer& answer) {
+// What to do, in one sentence or two.
+void print_verdict(const Table& table, const WalkAnswer& answer) {
   const Objective objective = answer.question.objective;
-  for (const WalkCandidate& candidate : answer.candidates)
-    if (candidate.kind == WalkCandidate::Kind::kSplit && objective != Objective::kAccuracy && candidate.infeasible.empty())
-      return fmt::format(
-          " The best split would cost {} more.",
-          format_value(objective, candidate.plan.value.total.of(objective) - answer.plan.value.total.of(objective)));
-  return "";
+  const double chosen = answer.plan.value.total.of(objective);
+  const auto difference = [&](const WalkCandidate& candidate) {
+    return format_value(objective, std::abs(candidate.plan.value.total.of(objective) - chosen));
+  };
+  const WalkCandidate* split = nullptr;
+  const WalkCandidate* native = nullptr;  // the best that is possible
+  std::vector<std::string> tied;
+  for (const WalkCandidate& candidate : answer.candidates) {
+    if (!candidate.infeasible.empty()) continue;
+    const auto rank = [&](const WalkCandidate& one) {
+      return (objective == Objective::kAccuracy ? -1 : 1) * one.plan.value.total.of(objective);
+    };
+    if (candidate.kind == WalkCandidate::Kind::kSplit) split = &candidate;
+    const bool is_native = candidate.kind == WalkCandidate::Kind::kNative;
+    if (is_native && (native == nullptr || rank(candidate) < rank(*native))) native = &candidate;
+    if (candidate.kind != WalkCandidate::Kind::kRoute && is_tie(answer.question, answer.plan, candidate))
+      tied.push_back(name_of(table, candidate));
+  }
+  const std::string as_good = fmt::format("{} would be as good", fmt::join(tied, " and "));
+  if (!walk_splits(answer.plan.walk)) {
+    const std::string& device = table.devices[answer.plan.walk.devices[0]];
+    const std::string early = answer.plan.walk.exit ? fmt::format(" (exit {})", *answer.plan.walk.exit) : "";
+    if (!tied.empty()) {
+      fmt::print("\nDo not split: everything on {}{} is as good as anything; {}.\n", device, early, as_good);
+      return;
+    }
+    fmt::print("\nDo not split: everything on {}{} is best.{}\n", device, early,
+               split == nullptr ? "" : fmt::format(" The best split would be {} worse.", difference(*split)));
+    return;
+  }
+  if (native == nullptr)
+    fmt::print("\nSplit: no device can run everything{}.\n", answer.question.limits.any() ? " within the limits" : "");
+  else if (is_tie(answer.question, answer.plan, *native))
+    fmt::print("\nSplit, or do not: {}.\n", as_good);
+  else
+    fmt::print("\nSplit: {} better than everything on {}.\n", difference(*native), table.devices[native->index]);
 }
 
 void print_answer(const Context& context, const Table& table, const WalkAnswer& answer) {
@@ -227,8 +261,7 @@ void print_answer(const Context& context, const Table& table, const WalkAnswer& 
   fmt::print("\n");
   print_table(context, rows);
   if (answer.what_if) print_what_if(*answer.what_if, names_of_rivals(table, answer));
-  if (!walk_splits(plan.walk))
-    fmt::print("\nDo not split: everything on {} is best.{}\n", table.devices[plan.walk.devices[0]], split_loss(answer));
+  print_verdict(table, answer);
 }
 
 Status print_front(const Context& context, const Table& table, const Question& question, const std::vector<WalkPlan>& front,

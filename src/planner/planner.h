@@ -106,8 +106,8 @@ Result<std::vector<Candidate>> candidates(const PlanRequest& request);
 // The first part of it alone.
 Result<std::vector<Candidate>> native_candidates(const PlanRequest& request);
 
-// Where a request can go by more than one route that is not the beginning of another: the best plan along each of them, whatever
-// the question's limits, the best routes first and at most kRoutesShown.
+// Where a request can go by more than one route that is not the beginning of another: the best plan that goes along each of them,
+// leaving the source, whatever the question's limits; the best routes first and at most kRoutesShown.
 inline constexpr std::size_t kRoutesShown = 8;
 Result<std::vector<Candidate>> route_candidates(const PlanRequest& request);
 

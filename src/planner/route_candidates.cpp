@@ -60,10 +60,17 @@ Result<std::optional<Candidate>> best_along(const PlanRequest& request, const st
   PlanRequest along = request;
   along.cost.cluster = &narrow;
   along.question = without_limits(request.question);
-  auto best = run_planner(along, "auto");
-  if (!best && (best.error().code == ErrorCode::kInfeasible || best.error().code == ErrorCode::kUnsupported))
+  // What goes that way at all: everything on another node, or a split.
+  auto list = candidates(along);
+  if (!list && (list.error().code == ErrorCode::kInfeasible || list.error().code == ErrorCode::kUnsupported))
     return std::optional<Candidate>();
-  if (!best) return best.error();
+  if (!list) return list.error();
+  Candidate* best = nullptr;
+  for (Candidate& candidate : *list)
+    if (candidate.ruled_out.empty() && candidate.plan.route.size() > 1 &&
+        (best == nullptr || rank_of(request.question, candidate.values) < rank_of(request.question, best->values)))
+      best = &candidate;
+  if (best == nullptr) return std::optional<Candidate>();
   // Of the whole cluster, whose links have other numbers.
   TIDELINE_TRY(Estimate value, estimate(request.cost, best->plan));
   const std::string why = fmt::format("{}", fmt::join(broken_limits(request.question, best->values), "; "));

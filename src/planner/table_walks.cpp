@@ -180,11 +180,16 @@ class CandidateMaker {
       if (goes_along({table_.links[link].from, table_.links[link].to}, via)) kept.push_back(link);
     narrow.links.clear();
     for (const std::uint32_t link : kept) narrow.links.push_back(table_.links[link]);
-    const auto found = plan_walk(narrow, as_asked_, "auto", cancel_);
-    if (!found && (found.error().code == ErrorCode::kInfeasible || found.error().code == ErrorCode::kUnsupported))
-      return std::optional<WalkCandidate>();
-    if (!found) return found.error();
-    WalkCandidate candidate{.kind = WalkCandidate::Kind::kRoute, .plan = *found, .via = via};
+    // What goes that way at all: everything on another device, a split, or an exit there.
+    TIDELINE_TRY(std::vector<WalkCandidate> list, walk_candidates(narrow, as_asked_, cancel_));
+    WalkCandidate* best = nullptr;
+    const auto rank = [this](const WalkCandidate& one) {
+      return (free_.objective == Objective::kAccuracy ? -1 : 1) * one.plan.value.total.of(free_.objective);
+    };
+    for (WalkCandidate& one : list)
+      if (one.infeasible.empty() && one.plan.walk.route.size() > 1 && (best == nullptr || rank(one) < rank(*best))) best = &one;
+    if (best == nullptr) return std::optional<WalkCandidate>();
+    WalkCandidate candidate{.kind = WalkCandidate::Kind::kRoute, .plan = best->plan, .via = via};
     for (std::uint32_t& link : candidate.plan.walk.links) link = kept[link];
     auto value = walk_value(anywhere_, candidate.plan.walk);
     if (!value) return defect("a route answered " + value.error().message);

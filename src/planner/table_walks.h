@@ -59,7 +59,8 @@ struct WalkCandidate {
 // two devices compute. Those that cannot be are left out.
 Result<std::vector<WalkCandidate>> walk_candidates(const Table& table, const Question& question, const CancelToken& cancel);
 
-// Where links lead along more than one way: the best walk along each, the best first and at most kRoutesShown (planner.h).
+// Where links lead along more than one way: the best walk that goes along each, leaving the source; the best first and at most
+// kRoutesShown (planner.h).
 Result<std::vector<WalkCandidate>> walk_routes(const Table& table, const Question& question, const CancelToken& cancel);
 // The candidate of the same kind for another table or question, with the same device, exit or route; nothing when there is none.
 Result<std::optional<WalkCandidate>> candidate_like(const Table& table, const Question& question, const WalkCandidate& candidate,

@@ -12,8 +12,8 @@ namespace {
 
 // Blocks times places that are planned in about a second, whatever the machine's mood; questions with limits take ten times as
 // long.
-constexpr double kPlainWork = 1'000'000;
-constexpr double kLimitedWork = 100'000;
+constexpr double kPlainWork = 20'000'000;
+constexpr double kLimitedWork = 2'000'000;
 constexpr double kPlansMost = 2'000;
 
 bool is_of_the_kind(const Candidate& candidate, const Plan& plan) {

@@ -8,8 +8,8 @@ namespace tideline {
 namespace {
 
 // Ops times devices that are planned in about a second; graphs of ops, each a minimum cut for each route, take longer.
-constexpr double kTableWork = 400'000;
-constexpr double kGraphWork = 40'000;
+constexpr double kTableWork = 20'000'000;
+constexpr double kGraphWork = 400'000;
 constexpr double kTablePlansMost = 2'000;
 
 using what_if::Option;
