@@ -203,7 +203,9 @@ TEST(NetLearner, DrawnWeightsHaveTheirVarianceAndTheirSeed) {
   EXPECT_NE(model->numbers(), other->numbers());
   for (const FlatTensor& tensor : model->net().parameter_list()) {
     const auto numbers = model->net().parameters().subspan(tensor.offset, tensor.count);
-    if (tensor.name == "b") EXPECT_TRUE(std::equal(numbers.begin(), numbers.end(), file.begin() + static_cast<std::ptrdiff_t>(tensor.offset)));
+    if (tensor.name == "b") {
+      EXPECT_TRUE(std::equal(numbers.begin(), numbers.end(), file.begin() + static_cast<std::ptrdiff_t>(tensor.offset)));
+    }
     if (tensor.name != "a") continue;
     double square = 0;
     for (const float number : numbers) square += static_cast<double>(number) * static_cast<double>(number);

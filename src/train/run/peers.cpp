@@ -85,6 +85,8 @@ void PeerNetwork::read(Incoming& incoming) {
         return closing_ || incoming.ended || incoming.numbers + count <= limits::kTrainInboxModelsMax * numbers_max_;
       });
       if (closing_ || incoming.ended) break;
+      // Who has not heard yet that this attempt is over here hears it by the end of the connection.
+      if (failed_ && std::pair(head->round, head->attempt) <= *failed_) break;
       incoming.numbers += count;
     }
     Piece piece{*head, std::vector<float>(static_cast<std::size_t>(count))};
@@ -130,6 +132,7 @@ Status PeerNetwork::begin(std::uint64_t round, std::uint32_t attempt, const std:
 void PeerNetwork::abort() {
   drop_outgoing();
   const std::lock_guard lock(mutex_);
+  failed_ = {round_, attempt_};
   for (auto& [worker, incoming] : incoming_) incoming->channel->shutdown();
 }
 

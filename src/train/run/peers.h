@@ -12,8 +12,10 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "train/exchange/all_reduce.h"
@@ -91,6 +93,7 @@ class PeerNetwork final : public PeerGroup {
   std::mutex mutex_;  // of what follows
   std::condition_variable changed_;
   bool closing_ = false;
+  std::optional<std::pair<std::uint64_t, std::uint32_t>> failed_;  // round and attempt that this worker gave up last
   std::uint64_t received_before_ = 0;
   std::map<std::uint32_t, std::unique_ptr<Incoming>> incoming_;
 };
