@@ -45,7 +45,8 @@ class WorkerProcesses {
       for (std::size_t k = 0; k < counts[p]; ++k) {
         const auto line = all->processes_[p].read_line(deadline, cancel);
         if (!line)
-          return Error{line.error().code, fmt::format("worker {} did not come up: {}", all->addresses_.size(), line.error().message)};
+          return Error{line.error().code,
+                       fmt::format("worker {} did not come up: {}", all->addresses_.size(), line.error().message)};
         TIDELINE_TRY(const Address address, parse_address(std::string_view(*line).substr(line->rfind(' ') + 1)));
         all->addresses_.push_back(address);
       }
@@ -108,7 +109,8 @@ Status run_job(Context& context, const TrainArguments& arguments) {
   if (arguments.resume && job.checkpoint_folder.empty())
     return Error{ErrorCode::kInvalidArgument, "--resume needs `checkpoint: {folder: DIR}` in the job"};
   TIDELINE_TRY(const std::string file, read_file(job.model, limits::kTrainModelBytesMax));
-  TIDELINE_TRY(const auto model, train::NetModel::load(file, job.model, {static_cast<float>(job.mean), static_cast<float>(job.std)}));
+  TIDELINE_TRY(const auto model,
+               train::NetModel::load(file, job.model, {static_cast<float>(job.mean), static_cast<float>(job.std)}));
   if (job.starts_random) model->draw_weights(job.seed);
   train::DataSet test;
   if (!job.test_data.empty()) {
@@ -127,8 +129,7 @@ Status run_job(Context& context, const TrainArguments& arguments) {
   if (arguments.resume) {
     TIDELINE_TRY(options.resume, train::load_checkpoint(job.checkpoint_folder));
   }
-  if (test.size() > 0)
-    options.evaluate = [&](std::span<const float> numbers) { return model->evaluate(numbers, test); };
+  if (test.size() > 0) options.evaluate = [&](std::span<const float> numbers) { return model->evaluate(numbers, test); };
   Progress progress(context, "training", job.rounds);
   if (options.resume) progress.advance_to(options.resume->round);
   options.on_round = [&](const train::RoundRecord& round) { progress.advance_to(round.round, describe(round)); };
@@ -139,8 +140,8 @@ Status run_job(Context& context, const TrainArguments& arguments) {
   const std::string name = arguments.out + "/trained.onnx";
   TIDELINE_CHECK_OK(write_file_atomic(name, trained));
   const auto numbers = std::as_bytes(std::span(report.model));
-  const std::string json = train::write_report(
-      job, report, name, sha256({reinterpret_cast<const char*>(numbers.data()), numbers.size()}).hex());
+  const std::string json =
+      train::write_report(job, report, name, sha256({reinterpret_cast<const char*>(numbers.data()), numbers.size()}).hex());
   TIDELINE_CHECK_OK(write_files(arguments.out, report, json));
   print_run(context, job, report, json, name);
   if (report.is_interrupted) context.exit_code = kExitInterrupted;

@@ -41,7 +41,8 @@ Status become_trainer(const Context& context, const TrainArguments& arguments) {
     return Error{ErrorCode::kUnsupported,
                  "this installation does not train: there is no tideline-train beside tideline; build it with "
                  "-DTIDELINE_TRAIN=ON, which needs libtorch"};
-  std::vector<std::string> words{program, "run", arguments.job, "--out", arguments.out, "-o", std::string(word_of(context.output))};
+  std::vector<std::string> words{
+      program, "run", arguments.job, "--out", arguments.out, "-o", std::string(word_of(context.output))};
   if (arguments.resume) words.emplace_back("--resume");
   if (context.quiet) words.emplace_back("--quiet");
   std::vector<char*> argv;
@@ -100,9 +101,9 @@ Status run_train(Context& context, const TrainCommandArguments& arguments) {
 }
 
 constexpr const char* kExample =
-    "Workers are processes on this machine; each reads its data itself and sends updates only. Ctrl-C ends the run after the round\n"
-    "under way, with a checkpoint where the job has a folder for it.\n"
-    "JSON: rounds [{round, loss, accuracy, test_loss, bytes_up, bytes_down, seconds, workers, late, rejected}], final, \n"
+    "Workers are processes on this machine; each reads its data itself and sends updates only. Ctrl-C ends the run after the\n"
+    "round under way, with a checkpoint where the job has a folder for it.\n"
+    "JSON: rounds [{round, loss, accuracy, test_loss, bytes_up, bytes_down, seconds, workers, late, rejected}], final,\n"
     "bytes_by_worker, model, weights_sha256 (docs/formats/train-report.md).\n"
     "Example:\n"
     "  tideline train examples/train/fedavg.yaml --out trained\n"

@@ -76,8 +76,8 @@ double update_norm(std::span<const float> update) {
 Result<std::vector<float>> aggregate(const AggregationSettings& settings, std::span<const Contribution> contributions) {
   const std::size_t n = contributions.size(), hostile = settings.hostile;
   const auto too_few = [&](std::size_t least) {
-    return Error{ErrorCode::kInfeasible, fmt::format("[train] {} of {} updates: {} needs at least {}", to_string(settings.rule), n,
-                                                     to_string(settings.rule), least)};
+    return Error{ErrorCode::kInfeasible, fmt::format("[train] {} of {} updates: {} needs at least {}", to_string(settings.rule),
+                                                     n, to_string(settings.rule), least)};
   };
   switch (settings.rule) {
     case Aggregation::kMean: return weighted_mean(contributions);

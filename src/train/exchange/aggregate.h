@@ -4,7 +4,8 @@
 //
 //   median        of every coordinate (Yin et al. 2018)
 //   trimmed mean  of every coordinate without its `hostile` smallest and largest numbers (Yin et al. 2018)
-//   krum          the one update whose n - hostile - 2 nearest others are nearest: sum of squared distances (Blanchard et al. 2017)
+//   krum          the one update whose n - hostile - 2 nearest others are nearest: sum of squared distances (Blanchard et al.
+//   2017)
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,8 @@ struct Contribution {
   std::vector<float> update;
 };
 
-// REQUIRES: at least one, all of one length, weights above 0. Where too few have come for the rule (2 * hostile of a trimmed mean,
-// hostile + 2 of krum), kInfeasible: the round then has no update.
+// REQUIRES: at least one, all of one length, weights above 0. Where too few have come for the rule (2 * hostile of a trimmed
+// mean, hostile + 2 of krum), kInfeasible: the round then has no update.
 Result<std::vector<float>> aggregate(const AggregationSettings& settings, std::span<const Contribution> contributions);
 
 // Length of an update; infinity when a number of it is not finite.

@@ -1,5 +1,5 @@
-// Goal: all-reduce gives everybody the same sum in the bytes of its formula; aggregation does what its rules say; codecs keep what
-// they promise. Method: groups of threads inside this process with counted numbers, against sums written down plainly.
+// Goal: all-reduce gives everybody the same sum in the bytes of its formula; aggregation does what its rules say; codecs keep
+// what they promise. Method: groups of threads inside this process with counted numbers, against sums written down plainly.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>

@@ -59,7 +59,7 @@ const StrategyForm* find_strategy_form(std::string_view name);
 
 struct StrategySettings {
   std::string name;
-  std::size_t batch = 32;                               // samples of one step of one worker; 0: all that it has
+  std::size_t batch = 32;                              // samples of one step of one worker; 0: all that it has
   std::map<std::string, double, std::less<>> numbers;  // every key of its form
   // REQUIRES: the form has that key.
   double number(std::string_view key) const { return numbers.find(key)->second; }
@@ -76,11 +76,11 @@ struct OptimiserSettings {
   };
   Name name = Name::kSgd;
   double rate = 0.05;
-  double momentum = 0;     // sgd
-  bool nesterov = false;   // sgd
-  double beta1 = 0.9;      // adam
-  double beta2 = 0.999;    // adam
-  double epsilon = 1e-8;   // adam
+  double momentum = 0;      // sgd
+  bool nesterov = false;    // sgd
+  double beta1 = 0.9;       // adam
+  double beta2 = 0.999;     // adam
+  double epsilon = 1e-8;    // adam
   double weight_decay = 0;  // sgd: added to the gradient; adam: apart from it (AdamW)
   Schedule schedule = Schedule::kConstant;
   std::size_t step_rounds = 0;
@@ -136,8 +136,8 @@ bool has_own_data(const Job& job);
 // The word for read_data() of one worker.
 std::string data_of_worker(const Job& job, std::size_t worker);
 
-// `name` is what errors call the text. Errors name line, column and key, and say what to write; whatever this build does not do is
-// refused by its name.
+// `name` is what errors call the text. Errors name line, column and key, and say what to write; whatever this build does not do
+// is refused by its name.
 Result<Job> parse_job(std::string_view yaml, std::string_view name);
 // Relative names in the file are relative to it.
 Result<Job> load_job(const std::string& path);

@@ -29,9 +29,9 @@ Result<std::size_t> choice(const YamlNode& yaml, std::span<const std::string_vie
   for (std::size_t i = 0; i < names.size(); ++i)
     if (text == names[i]) return i;
   const std::string_view near = nearest(text, names);
-  return yaml.error(near.empty() ? fmt::format("this build has no {} '{}'; it has {}", what, printable(text),
-                                               fmt::join(names, ", "))
-                                 : fmt::format("unknown {} '{}'; did you mean '{}'?", what, printable(text), near));
+  return yaml.error(near.empty()
+                        ? fmt::format("this build has no {} '{}'; it has {}", what, printable(text), fmt::join(names, ", "))
+                        : fmt::format("unknown {} '{}'; did you mean '{}'?", what, printable(text), near));
 }
 
 Result<std::size_t> whole(const YamlNode& yaml, std::size_t fallback, std::size_t min, std::size_t max) {
@@ -135,9 +135,10 @@ Status read_strategy(const YamlNode& yaml, Job& job) {
   }
   TIDELINE_CHECK_OK(map.finish());
   if (job.workers < form.workers_min || job.workers > form.workers_max)
-    return name.error(form.workers_max == 1
-                          ? fmt::format("single has one worker, found workers: {}; write workers: 1, or take sync-sgd", job.workers)
-                          : fmt::format("{} needs at least {} workers, found {}", form.name, form.workers_min, job.workers));
+    return name.error(
+        form.workers_max == 1
+            ? fmt::format("single has one worker, found workers: {}; write workers: 1, or take sync-sgd", job.workers)
+            : fmt::format("{} needs at least {} workers, found {}", form.name, form.workers_min, job.workers));
   return {};
 }
 
@@ -155,10 +156,9 @@ Status read_optimiser(const YamlNode& yaml, OptimiserSettings& optimiser) {
     double max;
     bool of_sgd;
   };
-  for (const Number& number : {Number{"momentum", &optimiser.momentum, 0.999999, true},
-                               Number{"beta1", &optimiser.beta1, 0.999999, false},
-                               Number{"beta2", &optimiser.beta2, 0.999999999, false},
-                               Number{"epsilon", &optimiser.epsilon, 1, false}}) {
+  for (const Number& number :
+       {Number{"momentum", &optimiser.momentum, 0.999999, true}, Number{"beta1", &optimiser.beta1, 0.999999, false},
+        Number{"beta2", &optimiser.beta2, 0.999999999, false}, Number{"epsilon", &optimiser.epsilon, 1, false}}) {
     const YamlNode at = map.optional(number.key);
     if (at.present() && number.of_sgd != is_sgd)
       return at.error(fmt::format("'{}' belongs to {}: leave the key out", number.key, number.of_sgd ? "sgd" : "adam"));
@@ -176,7 +176,8 @@ Status read_optimiser(const YamlNode& yaml, OptimiserSettings& optimiser) {
   const bool steps = optimiser.schedule == Schedule::kStep;
   for (const YamlNode* at : {&every, &factor})
     if (at->present() && !steps) return at->error("belongs to schedule: step");
-  if (steps && !every.present()) return yaml.error("schedule: step needs step_rounds, after how many rounds the rate is multiplied");
+  if (steps && !every.present())
+    return yaml.error("schedule: step needs step_rounds, after how many rounds the rate is multiplied");
   TIDELINE_TRY(optimiser.step_rounds, whole(every, 0, 1, limits::kTrainRoundsMax));
   TIDELINE_TRY(optimiser.step_factor, within(factor, 0.1, 0, 1));
   TIDELINE_TRY(optimiser.warmup_rounds, whole(map.optional("warmup_rounds"), 0, 0, limits::kTrainRoundsMax));
@@ -211,7 +212,8 @@ Status read_aggregation(const YamlNode& yaml, Job& job) {
     return yaml.error(fmt::format("a trimmed mean without {} at each end needs more than {} workers, found {}", f, 2 * f, n));
   if (job.aggregation.rule == Aggregation::kKrum && n < 2 * f + 3)
     return yaml.error(fmt::format("krum withstands {} of at least {} workers, found {}", f, 2 * f + 3, n));
-  if (job.aggregation.rule != Aggregation::kTrimmedMean && job.aggregation.rule != Aggregation::kKrum) job.aggregation.hostile = 0;
+  if (job.aggregation.rule != Aggregation::kTrimmedMean && job.aggregation.rule != Aggregation::kKrum)
+    job.aggregation.hostile = 0;
   return {};
 }
 
@@ -239,9 +241,10 @@ Status check_combination(const Job& job, const YamlNode& exchange, const YamlNod
   }
   const bool is_central = job.exchange == Exchange::kParameterServer;
   if (job.compression != "none" && !is_central)
-    return compression.error(fmt::format("an exchange over {} adds float32 numbers; write compression: none, or "
-                                         "exchange: parameter-server",
-                                         to_string(job.exchange)));
+    return compression.error(
+        fmt::format("an exchange over {} adds float32 numbers; write compression: none, or "
+                    "exchange: parameter-server",
+                    to_string(job.exchange)));
   if (aggregation.present() && (!is_central || !form.has_rounds) && job.aggregation.rule != Aggregation::kMean)
     return aggregation.error(fmt::format("{} over {} has no place where all updates of a round meet; write aggregation: mean",
                                          form.name, to_string(job.exchange)));
@@ -250,8 +253,8 @@ Status check_combination(const Job& job, const YamlNode& exchange, const YamlNod
     return aggregation.error(
         fmt::format("the forces of {} must cancel, so all of them count; write aggregation: mean", form.name));
   if (deadlines.present() && job.deadlines.quorum < 1 && (!is_central || !form.has_rounds))
-    return deadlines.error(fmt::format("{} over {} waits for every member that is alive; leave quorum out", form.name,
-                                       to_string(job.exchange)));
+    return deadlines.error(
+        fmt::format("{} over {} waits for every member that is alive; leave quorum out", form.name, to_string(job.exchange)));
   return {};
 }
 
@@ -341,8 +344,9 @@ Result<Job> parse_job(std::string_view yaml, std::string_view name) {
 Result<Job> load_job(const std::string& path) {
   const auto beside = [&](const std::string& file) {
     const std::filesystem::path given(file);
-    return file.empty() || given.is_absolute() ? file
-                                               : (std::filesystem::absolute(path).parent_path() / given).lexically_normal().string();
+    return file.empty() || given.is_absolute()
+               ? file
+               : (std::filesystem::absolute(path).parent_path() / given).lexically_normal().string();
   };
   TIDELINE_TRY(const std::string text, read_file(path, limits::kYamlFileBytesMax));
   TIDELINE_TRY(Job job, parse_job(text, path));

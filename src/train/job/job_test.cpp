@@ -1,5 +1,5 @@
-// Goal: a job means what its page says, and every slip is refused with what to write instead. Method: the issue's own example, the
-// round trip of its canonical form, and one slip at a time.
+// Goal: a job means what its page says, and every slip is refused with what to write instead. Method: the issue's own example,
+// the round trip of its canonical form, and one slip at a time.
 #include "train/job/job.h"
 
 #include <gmock/gmock.h>
@@ -37,9 +37,10 @@ checkpoint: {folder: kept, every: 4}
 
 // A job of so many workers with this strategy, and further lines.
 std::string small(std::string_view strategy, std::string_view more = "", int workers = 4) {
-  return fmt::format("version: 1\nmodel: m.onnx\ndata: {{train: npy:d}}\nworkers: {}\nstrategy: {}\n"
-                     "optimiser: {{name: sgd, rate: 0.1, momentum: 0.9}}\nrounds: 3\n{}",
-                     workers, strategy, more);
+  return fmt::format(
+      "version: 1\nmodel: m.onnx\ndata: {{train: npy:d}}\nworkers: {}\nstrategy: {}\n"
+      "optimiser: {{name: sgd, rate: 0.1, momentum: 0.9}}\nrounds: 3\n{}",
+      workers, strategy, more);
 }
 std::string refusal(const std::string& yaml) {
   const auto job = parse_job(yaml, "job.yaml");
@@ -92,9 +93,10 @@ TEST(Job, NamesAreRelativeToTheFile) {
 }
 
 TEST(Job, EachWorkerMayHaveItsOwnData) {
-  const auto job = parse_job("version: 1\nmodel: m\ndata: {train: 'npy:site/{worker}'}\nworkers: 12\nstrategy: {name: fedavg}\n"
-                             "optimiser: {name: adam, rate: 0.001}\nrounds: 1\n",
-                             "j");
+  const auto job = parse_job(
+      "version: 1\nmodel: m\ndata: {train: 'npy:site/{worker}'}\nworkers: 12\nstrategy: {name: fedavg}\n"
+      "optimiser: {name: adam, rate: 0.001}\nrounds: 1\n",
+      "j");
   ASSERT_TRUE(job) << job.error().message;
   EXPECT_TRUE(has_own_data(*job));
   EXPECT_EQ(data_of_worker(*job, 11), "npy:site/11");
@@ -113,7 +115,8 @@ TEST(Job, WhatIsNotThereIsRefusedByName) {
 }
 
 TEST(Job, WhatDoesNotGoTogetherIsRefusedWithTheReason) {
-  EXPECT_THAT(refusal(small("{name: fedavg}", "exchange: ring\n")), HasSubstr("fedavg exchanges over parameter-server, not over ring"));
+  EXPECT_THAT(refusal(small("{name: fedavg}", "exchange: ring\n")),
+              HasSubstr("fedavg exchanges over parameter-server, not over ring"));
   EXPECT_THAT(refusal(small("{name: sync-sgd}", "exchange: ring\ncompression: fp16\n")), HasSubstr("write compression: none"));
   EXPECT_THAT(refusal(small("{name: sync-sgd}", "exchange: tree\naggregation: median\n")), HasSubstr("write aggregation: mean"));
   EXPECT_THAT(refusal(small("{name: async-sgd}", "deadlines: {quorum: 0.5}\n")), HasSubstr("leave quorum out"));
@@ -124,7 +127,8 @@ TEST(Job, WhatDoesNotGoTogetherIsRefusedWithTheReason) {
   EXPECT_THAT(refusal(small("{name: async-sgd, staleness: 2}")), HasSubstr("no bound below 3 can be kept"));
   EXPECT_THAT(refusal(small("{name: fedsgd, batch: 10}")), HasSubstr("write batch: all"));
   EXPECT_THAT(refusal(small("{name: fedavg}", "aggregation: krum\n")), HasSubstr("at least 5 workers, found 4"));
-  EXPECT_THAT(refusal(small("{name: fedavg}", "aggregation: {name: trimmed-mean, hostile: 2}\n")), HasSubstr("more than 4 workers"));
+  EXPECT_THAT(refusal(small("{name: fedavg}", "aggregation: {name: trimmed-mean, hostile: 2}\n")),
+              HasSubstr("more than 4 workers"));
   std::string plain = small("{name: eamsgd}");
   plain.replace(plain.find(", momentum: 0.9"), 15, "");
   EXPECT_THAT(refusal(plain), HasSubstr("or take easgd"));

@@ -7,9 +7,7 @@
 namespace tideline::train {
 namespace {
 
-constexpr StrategyKey fraction() {
-  return {"fraction", "part of the workers that is drawn for a round", 1e-6, 1, 1, false};
-}
+constexpr StrategyKey fraction() { return {"fraction", "part of the workers that is drawn for a round", 1e-6, 1, 1, false}; }
 constexpr StrategyKey local_epochs(double fallback) {
   return {"local_epochs", "times that a worker goes through its data in a round", 1, 10'000, fallback, true};
 }

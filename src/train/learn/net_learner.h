@@ -1,4 +1,5 @@
-// NetLearner: an ONNX model with samples as strategies train it; and NetModel, the same without samples, as a coordinator needs it.
+// NetLearner: an ONNX model with samples as strategies train it; and NetModel, the same without samples, as a coordinator needs
+// it.
 //
 // Resources; not thread-safe, but several may be used by threads of their own.
 //

@@ -53,7 +53,7 @@ void visit(Codec& codec, TrainRef<Codec, TrainWork> message) {
   std::int64_t previous = -1;
   codec.list(message.members, limits::kTrainWorkersMax, [&previous](Codec& c, auto& member) {
     c.number(member.worker);
-    c.require(member.worker < limits::kTrainWorkersMax && static_cast<std::int64_t>(member.worker) > previous,
+    c.require(member.worker<limits::kTrainWorkersMax&& static_cast<std::int64_t>(member.worker)> previous,
               "has members out of order, or one that there is not");
     previous = member.worker;
     c.message(member.address, limits::kHostBytesMax + 8);
@@ -157,16 +157,15 @@ Status send_train(Channel& channel, std::uint64_t id, const Message& message, Co
   std::uint64_t bytes = 0;
   for (const auto& piece : payload) bytes += piece.size();
   if (!fits_train_payload(message, bytes))
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("[train] {} cannot carry {} bytes", to_string(Message::kType), bytes)};
+    return Error{ErrorCode::kInvalidArgument, fmt::format("[train] {} cannot carry {} bytes", to_string(Message::kType), bytes)};
   return channel.send_frame(id, Message::kType, meta, payload, deadline);
 }
 
-#define TIDELINE_TRAIN_MESSAGE(Message)                                            \
-  template Status encode_train(const Message&, std::vector<std::byte>&);           \
-  template bool fits_train_payload(const Message&, std::uint64_t);                 \
+#define TIDELINE_TRAIN_MESSAGE(Message)                                             \
+  template Status encode_train(const Message&, std::vector<std::byte>&);            \
+  template bool fits_train_payload(const Message&, std::uint64_t);                  \
   template Result<Message> decode_train(std::span<const std::byte>, std::uint64_t); \
-  template Result<Message> decode_train(const Frame&);                             \
+  template Result<Message> decode_train(const Frame&);                              \
   template Status send_train(Channel&, std::uint64_t, const Message&, ConstPieces, SteadyTime)
 
 TIDELINE_TRAIN_MESSAGE(TrainSetup);

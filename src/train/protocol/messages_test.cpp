@@ -14,8 +14,15 @@ TrainSetup setup() {
 }
 TrainWork work() { return {.round = 9, .attempt = 1, .commit = true, .members = {{0, "127.0.0.1:4000"}, {3, "[::1]:5"}}}; }
 TrainUpdate update() {
-  return {.round = 9, .attempt = 1, .samples = 10, .correct = 4, .loss = 0.5, .compute_ns = 7, .peer_sent_bytes = 8,
-          .peer_received_bytes = 9, .replica_crc32c = 10};
+  return {.round = 9,
+          .attempt = 1,
+          .samples = 10,
+          .correct = 4,
+          .loss = 0.5,
+          .compute_ns = 7,
+          .peer_sent_bytes = 8,
+          .peer_received_bytes = 9,
+          .replica_crc32c = 10};
 }
 
 template <class Message>

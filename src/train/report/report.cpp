@@ -54,8 +54,7 @@ Result<RoundRecord> read_round(const Json& json, const std::string& file, const 
 
 }  // namespace
 
-std::string write_report(const Job& job, const TrainReport& report, const std::string& model,
-                         const std::string& weights_sha256) {
+std::string write_report(const Job& job, const TrainReport& report, const std::string& model, const std::string& weights_sha256) {
   Json rounds = Json::array();
   for (const RoundRecord& record : report.rounds)
     rounds.push_back({{"round", record.round},
@@ -137,11 +136,10 @@ std::vector<std::pair<std::string, std::string>> accuracy_figures(const std::vec
     std::string_view label;
     double (*step)(const RoundRecord& record);
   };
-  constexpr Against kAgainst[] = {
-      {"accuracy-rounds.svg", "rounds", [](const RoundRecord&) { return 1.0; }},
-      {"accuracy-bytes.svg", "MB sent by workers",
-       [](const RoundRecord& record) { return static_cast<double>(record.bytes_up) / 1e6; }},
-      {"accuracy-seconds.svg", "seconds", [](const RoundRecord& record) { return record.seconds; }}};
+  constexpr Against kAgainst[] = {{"accuracy-rounds.svg", "rounds", [](const RoundRecord&) { return 1.0; }},
+                                  {"accuracy-bytes.svg", "MB sent by workers",
+                                   [](const RoundRecord& record) { return static_cast<double>(record.bytes_up) / 1e6; }},
+                                  {"accuracy-seconds.svg", "seconds", [](const RoundRecord& record) { return record.seconds; }}};
   std::vector<std::pair<std::string, std::string>> figures;
   for (const Against& against : kAgainst) {
     report::LineChart chart{.title = fmt::format("Accuracy against {}", against.label),

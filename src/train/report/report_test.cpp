@@ -16,16 +16,25 @@ using testing::HasSubstr;
 TrainReport sample() {
   TrainReport report;
   report.rounds = {{.round = 1, .loss = 2.5, .bytes_up = 1000, .bytes_down = 2000, .seconds = 0.5, .workers = 3},
-                   {.round = 2, .loss = 1.5, .accuracy = 0.75, .test_loss = 0.9, .bytes_up = 1100, .bytes_down = 2100,
-                    .seconds = 0.25, .workers = 2, .late = 1, .rejected = 4}};
+                   {.round = 2,
+                    .loss = 1.5,
+                    .accuracy = 0.75,
+                    .test_loss = 0.9,
+                    .bytes_up = 1100,
+                    .bytes_down = 2100,
+                    .seconds = 0.25,
+                    .workers = 2,
+                    .late = 1,
+                    .rejected = 4}};
   report.bytes_by_worker = {10, 20, 30};
   report.news = {"worker 1 is lost: gone"};
   return report;
 }
 Job job() {
-  return *parse_job("version: 1\nmodel: m\ndata: {train: npy:d}\nworkers: 3\nstrategy: {name: fedavg}\n"
-                    "optimiser: {name: sgd, rate: 0.1}\nrounds: 2\n",
-                    "j");
+  return *parse_job(
+      "version: 1\nmodel: m\ndata: {train: npy:d}\nworkers: 3\nstrategy: {name: fedavg}\n"
+      "optimiser: {name: sgd, rate: 0.1}\nrounds: 2\n",
+      "j");
 }
 
 TEST(TrainReport, ItsKeysAreThosePromised) {

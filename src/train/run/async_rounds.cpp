@@ -1,4 +1,5 @@
-// Gradients as they come. As many as there are workers make one round of the record, so that a round costs what a synchronous one does.
+// Gradients as they come. As many as there are workers make one round of the record, so that a round costs what a synchronous one
+// does.
 #include <algorithm>
 #include <cmath>
 #include <deque>
@@ -114,8 +115,8 @@ class AsyncRun final : public TrainingRun {
     } else if (!answer->status || !std::isfinite(update_norm(answer->numbers)) || answer->update.samples == 0) {
       gate_.forget(worker);
       ++record.rejected;
-      crew_.quarantine(worker, answer->status ? "its update has a number that is not finite, or no samples"
-                                              : answer->status.error().message);
+      crew_.quarantine(
+          worker, answer->status ? "its update has a number that is not finite, or no samples" : answer->status.error().message);
     } else {
       held_.push_back(std::move(*answer));
     }

@@ -71,9 +71,8 @@ class CentralRun final : public TrainingRun {
     while (crew_.able().empty()) {
       if (crew_.alive() == 0) return Error{ErrorCode::kDisconnected, "[train] no worker is left"};
       if (!crew_.next(deadline) && std::chrono::steady_clock::now() >= deadline)
-        return Error{ErrorCode::kDeadlineExceeded,
-                     fmt::format("[train] none of {} workers has answered for {:.0f} s", crew_.alive(),
-                                 job_.deadlines.patience.count() / 1e3)};
+        return Error{ErrorCode::kDeadlineExceeded, fmt::format("[train] none of {} workers has answered for {:.0f} s",
+                                                               crew_.alive(), job_.deadlines.patience.count() / 1e3)};
       if (is_cancelled()) {
         is_abandoned_ = true;
         return {};
@@ -161,8 +160,7 @@ class CentralRun final : public TrainingRun {
 
   RoundRecord close(Round& round) {
     // The order of arrival must not be seen in the result.
-    std::sort(round.answers.begin(), round.answers.end(),
-              [](const Answer& a, const Answer& b) { return a.worker < b.worker; });
+    std::sort(round.answers.begin(), round.answers.end(), [](const Answer& a, const Answer& b) { return a.worker < b.worker; });
     reject_oversized(round);
     RoundRecord record{.late = static_cast<std::uint32_t>(round.pending.size()), .rejected = round.rejected};
     std::vector<Contribution> contributions;

@@ -128,8 +128,8 @@ Result<Checkpoint> parse_checkpoint(std::span<const std::byte> bytes) {
   StateReader from(body.subspan(kCheckpointMagic.size()));
   TIDELINE_TRY(const std::uint64_t version, from.number());
   if (version != kCheckpointVersion)
-    return Error{ErrorCode::kUnsupported, fmt::format("[train] this build reads checkpoints of version {}, found {}",
-                                                      kCheckpointVersion, version)};
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("[train] this build reads checkpoints of version {}, found {}", kCheckpointVersion, version)};
   return read_body(from);
 }
 

@@ -51,13 +51,13 @@ struct TrainReport {
   std::vector<float> model;
   std::vector<std::uint64_t> bytes_by_worker;  // sent and received by each in all rounds
   std::vector<std::uint64_t> samples_by_worker;
-  std::vector<std::string> news;          // who was lost, late for good, or quarantined, and why
-  std::vector<std::uint64_t> staleness;   // [age] how many gradients were used at it; asynchronous strategies
+  std::vector<std::string> news;         // who was lost, late for good, or quarantined, and why
+  std::vector<std::uint64_t> staleness;  // [age] how many gradients were used at it; asynchronous strategies
   bool is_interrupted = false;
 };
 
-// kDisconnected when no worker is left or one was not there at the start; the error of a worker that could not be set up, with its
-// number before it.
+// kDisconnected when no worker is left or one was not there at the start; the error of a worker that could not be set up, with
+// its number before it.
 Result<TrainReport> run_training(const Job& job, const TrainOptions& options);
 
 }  // namespace tideline::train

@@ -176,8 +176,7 @@ Result<Answer> Crew::fetch(std::uint32_t worker, TrainFetch fetch) {
   place.tag = ++last_tag_;
   const std::uint64_t tag = place.tag;
   place.link->fetch(tag, fetch);
-  const SteadyTime deadline =
-      deadline_in(std::chrono::duration_cast<std::chrono::nanoseconds>(job_.deadlines.patience));
+  const SteadyTime deadline = deadline_in(std::chrono::duration_cast<std::chrono::nanoseconds>(job_.deadlines.patience));
   while (std::chrono::steady_clock::now() < deadline) {
     auto answer = take(deadline);
     // Others may answer rounds that they were late for.
@@ -192,7 +191,8 @@ Result<Answer> Crew::fetch(std::uint32_t worker, TrainFetch fetch) {
 std::vector<std::vector<std::byte>> Crew::fetch_states(bool commit) {
   std::vector<std::vector<std::byte>> states(places_.size());
   for (const std::uint32_t worker : able())
-    if (auto answer = fetch(worker, {.what = TrainFetch::What::kState, .commit = commit})) states[worker] = std::move(answer->bytes);
+    if (auto answer = fetch(worker, {.what = TrainFetch::What::kState, .commit = commit}))
+      states[worker] = std::move(answer->bytes);
   return states;
 }
 

@@ -1,5 +1,5 @@
-// Crew: all workers of a run as the coordinator sees them: who is there, who owes an answer, who is trusted, and what they have sent
-// and received. Not thread-safe; internal to train/run.
+// Crew: all workers of a run as the coordinator sees them: who is there, who owes an answer, who is trusted, and what they have
+// sent and received. Not thread-safe; internal to train/run.
 #pragma once
 
 #include <memory>

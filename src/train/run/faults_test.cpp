@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <condition_variable>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <random>
@@ -176,8 +176,8 @@ TEST(Faults, RobustAggregationWithstandsWhatTheMeanDoesNot) {
   EXPECT_LT(loss["krum"], 3);
 }
 
-// A member ends in the middle of an exchange: those who are left repeat it among themselves and stay the same to the last bit, which
-// the coordinator watches and would tell.
+// A member ends in the middle of an exchange: those who are left repeat it among themselves and stay the same to the last bit,
+// which the coordinator watches and would tell.
 TEST(Faults, ALostPeerEndsItsAttemptAndTheOthersFormAnew) {
   for (const char* exchange : {"ring", "tree"}) {
     SCOPED_TRACE(exchange);
@@ -214,7 +214,8 @@ TEST(Faults, AFrozenPeerIsLeftBehind) {
 
 TEST(Faults, AWorkerThatCannotBeSetUpIsNamed) {
   TestRun run(test_job("{name: local-sgd, batch: 10}", 2, 3));
-  Checkpoint other{.job = write_job(test_job("{name: local-sgd, batch: 10}", 2, 3)), .model = std::vector<float>(kTestFeatures + 1)};
+  Checkpoint other{.job = write_job(test_job("{name: local-sgd, batch: 10}", 2, 3)),
+                   .model = std::vector<float>(kTestFeatures + 1)};
   other.worker_states = {{}, {std::byte{1}}};
   other.bytes_by_worker = {0, 0};
   const auto report = run.run(other);
@@ -226,9 +227,8 @@ TEST(Faults, OneWorkerServesOneCoordinatorAndNoStranger) {
   const auto transport = make_loopback_transport();
   const auto listener = transport->listen({"127.0.0.1", 0}).value();
   const CancelToken cancel;
-  std::thread worker([&] {
-    (void)run_worker({.transport = *transport, .listener = *listener, .make_learner = {}, .cancel = cancel});
-  });
+  std::thread worker(
+      [&] { (void)run_worker({.transport = *transport, .listener = *listener, .make_learner = {}, .cancel = cancel}); });
   const auto call = [&](const std::string& name) {
     auto channel = std::make_unique<Channel>(transport->connect(listener->address(), deadline_in(5000ms)).value());
     const wire::Hello hello{.session = wire::random_session_id(), .name = name};

@@ -1,5 +1,5 @@
-// Rounds between peers: the coordinator names the members and waits for their word; what they exchange does not pass through it. An
-// attempt in which a member is lost counts for nobody and is repeated by the others; only the order for the next round, or a
+// Rounds between peers: the coordinator names the members and waits for their word; what they exchange does not pass through it.
+// An attempt in which a member is lost counts for nobody and is repeated by the others; only the order for the next round, or a
 // question for the model, makes what a round gave hold.
 #include <algorithm>
 #include <map>
@@ -62,8 +62,8 @@ class PeerRun final : public TrainingRun {
       const std::vector<std::uint32_t> members = crew_.able();
       const std::size_t least = find_strategy_form(job_.strategy.name)->workers_min;
       if (members.size() < least)
-        return Error{ErrorCode::kDisconnected, fmt::format("[train] {} workers are left; {} needs at least {}", members.size(),
-                                                           job_.strategy.name, least)};
+        return Error{ErrorCode::kDisconnected,
+                     fmt::format("[train] {} workers are left; {} needs at least {}", members.size(), job_.strategy.name, least)};
       // Numbers that were put in by a failed attempt are there already.
       order(members, attempt, needs_model && attempt == 0);
       RoundRecord record;

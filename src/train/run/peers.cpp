@@ -156,7 +156,8 @@ Status PeerNetwork::send(std::size_t to, std::uint32_t step, std::span<const flo
   const SteadyTime deadline = deadline_in(patience_);
   const auto channel = outgoing_to(to, deadline);
   const auto named = [&](const Error& error) {
-    return Error{ErrorCode::kDisconnected, fmt::format("[train] worker {} is out of reach: {}", members_[to].worker, error.message)};
+    return Error{ErrorCode::kDisconnected,
+                 fmt::format("[train] worker {} is out of reach: {}", members_[to].worker, error.message)};
   };
   if (!channel) return named(channel.error());
   const std::span<const std::byte> bytes = std::as_bytes(numbers);
@@ -191,7 +192,8 @@ Status PeerNetwork::receive(std::size_t from, std::uint32_t step, std::span<floa
         return {};
       }
       // In an attempt after a failed one everybody calls everybody anew: the end of an old connection says nothing.
-      const bool may_call_again = attempt_ > 0 && !incoming.is_used && std::chrono::steady_clock::now() < begun_ + limits::kConnectTimeout;
+      const bool may_call_again =
+          attempt_ > 0 && !incoming.is_used && std::chrono::steady_clock::now() < begun_ + limits::kConnectTimeout;
       if (incoming.ended && !may_call_again) return gone("has left in the middle of an exchange");
     }
     if (std::chrono::steady_clock::now() >= deadline) return gone("has sent nothing for too long");

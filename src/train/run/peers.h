@@ -1,10 +1,10 @@
 // PeerNetwork: the connections of one worker to the other workers, and the exchange of one round over them as a PeerGroup.
 //
-// Each direction has a connection of its own: who sends, calls. What comes is read at once by a thread for each connection and kept
-// until it is asked for, up to limits::kTrainInboxModelsMax models; then that sender has to wait. When any member is found to be
-// gone, every connection is shut down: the news goes around the group at the speed of the network, all fail this attempt and none
-// waits for its deadline. The coordinator then names who is left.
-// begin(), abort() and the PeerGroup belong to one thread; adopt() is for any. `transport` outlives it.
+// Each direction has a connection of its own: who sends, calls. What comes is read at once by a thread for each connection and
+// kept until it is asked for, up to limits::kTrainInboxModelsMax models; then that sender has to wait. When any member is found
+// to be gone, every connection is shut down: the news goes around the group at the speed of the network, all fail this attempt
+// and none waits for its deadline. The coordinator then names who is left. begin(), abort() and the PeerGroup belong to one
+// thread; adopt() is for any. `transport` outlives it.
 #pragma once
 
 #include <condition_variable>
@@ -66,7 +66,7 @@ class PeerNetwork final : public PeerGroup {
     std::deque<Piece> pieces;
     std::size_t numbers = 0;  // in them
     bool ended = false;
-    bool is_used = false;         // in this attempt
+    bool is_used = false;  // in this attempt
   };
   void read(Incoming& incoming);
   Result<Channel*> outgoing_to(std::size_t rank, SteadyTime deadline);
@@ -86,7 +86,7 @@ class PeerNetwork final : public PeerGroup {
   SteadyTime begun_{};
   std::vector<TrainWork::Member> members_;
   std::map<std::uint32_t, std::unique_ptr<Channel>> outgoing_;
-  std::uint64_t sent_before_ = 0;      // by connections that are gone
+  std::uint64_t sent_before_ = 0;  // by connections that are gone
   std::uint64_t sent_reported_ = 0;
   std::uint64_t received_reported_ = 0;
 

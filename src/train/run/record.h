@@ -12,9 +12,9 @@
 namespace tideline::train {
 
 struct RoundRecord {
-  std::uint64_t round = 0;  // from 1
-  double loss = 0;          // mean over the samples that workers computed on; 0 when no update was used
-  std::optional<double> accuracy;   // on the test data; absent when this round was not evaluated
+  std::uint64_t round = 0;         // from 1
+  double loss = 0;                 // mean over the samples that workers computed on; 0 when no update was used
+  std::optional<double> accuracy;  // on the test data; absent when this round was not evaluated
   std::optional<double> test_loss;
   std::uint64_t bytes_up = 0;    // sent by workers in this round, at the sockets
   std::uint64_t bytes_down = 0;  // received by them

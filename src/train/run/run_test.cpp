@@ -91,7 +91,8 @@ TEST(Run, GoesOnFromACheckpointToTheLastBit) {
     const auto folder = TempFolder::make("train-test");
     ASSERT_TRUE(folder);
     const auto job = [&](std::size_t rounds) {
-      return test_job(named.strategy, named.workers, rounds, fmt::format("{}checkpoint: {{folder: {}}}\n", named.more, folder->path()));
+      return test_job(named.strategy, named.workers, rounds,
+                      fmt::format("{}checkpoint: {{folder: {}}}\n", named.more, folder->path()));
     };
     const auto whole = TestRun(job(12)).run();
     ASSERT_TRUE(whole) << whole.error().message;
@@ -189,8 +190,8 @@ TEST(Run, BytesAreThoseOfTheConnections) {
 TEST(Run, AFewerWorkersThanTheJobHasAreRefused) {
   const Job job = test_job("{name: fedavg}", 2);
   const auto transport = make_loopback_transport();
-  const auto report = run_training(
-      job, {.transport = *transport, .workers = {}, .model_file = "m", .model = {1}, .size = {1, 0}});
+  const auto report =
+      run_training(job, {.transport = *transport, .workers = {}, .model_file = "m", .model = {1}, .size = {1, 0}});
   ASSERT_FALSE(report);
   EXPECT_THAT(report.error().message, testing::HasSubstr("the job has 2 workers, 0 are there"));
 }

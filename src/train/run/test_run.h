@@ -1,5 +1,5 @@
-// A whole run inside this process for tests: workers as threads over the loopback transport, each with its part of a least-squares
-// problem.
+// A whole run inside this process for tests: workers as threads over the loopback transport, each with its part of a
+// least-squares problem.
 #pragma once
 
 #include <functional>
@@ -81,8 +81,8 @@ class TestRun {
           return std::unique_ptr<Learner>(
               std::make_unique<MischievousLearner>(data.part(k * share, (k + 1) * share), mischief[k]));
         };
-        ended[k] = run_worker(
-            {.transport = *transport, .listener = *listeners[k], .make_learner = make, .cancel = cancel_worker[k]});
+        ended[k] =
+            run_worker({.transport = *transport, .listener = *listeners[k], .make_learner = make, .cancel = cancel_worker[k]});
       });
     TrainOptions options{.transport = *transport,
                          .workers = addresses,

@@ -102,8 +102,7 @@ class Doorway {
     if (is_coordinator) session_ = hello.session;
     lock.unlock();
     const wire::Hello ours{.role = wire::Role::kNode, .name = "worker"};
-    const Status welcomed =
-        channel->welcome(ours, hello, refusal ? &*refusal : nullptr, deadline_in(limits::kHandshakeTimeout));
+    const Status welcomed = channel->welcome(ours, hello, refusal ? &*refusal : nullptr, deadline_in(limits::kHandshakeTimeout));
     lock.lock();
     if (!welcomed) {
       if (is_coordinator) session_.reset();
@@ -149,8 +148,7 @@ class WorkerRun {
         case wire::FrameType::kTrainWork: answered = answer<TrainWork>(frame); break;
         case wire::FrameType::kTrainFetch: answered = answer<TrainFetch>(frame); break;
         default:
-          return Error{ErrorCode::kCorrupt,
-                       fmt::format("[train] a worker does not answer {}", to_string(frame.header.type))};
+          return Error{ErrorCode::kCorrupt, fmt::format("[train] a worker does not answer {}", to_string(frame.header.type))};
       }
       TIDELINE_CHECK_OK(answered);
     }
@@ -186,7 +184,8 @@ class WorkerRun {
     if (setup.state_bytes > 0) TIDELINE_CHECK_OK(load(std::span(std::as_const(payload)).subspan(model_bytes)));
     if (job_.exchange != Exchange::kParameterServer) {
       // What is exchanged has a number behind the model.
-      peers_ = std::make_unique<PeerNetwork>(options_.transport, worker_, doorway_.session(), numbers + 1, std::chrono::duration_cast<Nanos>(job_.deadlines.patience));
+      peers_ = std::make_unique<PeerNetwork>(options_.transport, worker_, doorway_.session(), numbers + 1,
+                                             std::chrono::duration_cast<Nanos>(job_.deadlines.patience));
       doorway_.let_in(peers_.get());
     }
     return say(id, TrainReady{learner_->samples(), learner_->parameters().size(), learner_->buffers().size()}, {});
@@ -198,7 +197,8 @@ class WorkerRun {
     if (!payload.empty()) std::memcpy(model.data(), payload.data(), payload.size());
     const std::size_t numbers = learner_->parameters().size() + learner_->buffers().size();
     if (!model.empty() && model.size() != numbers)
-      return Error{ErrorCode::kInvalidArgument, fmt::format("a model of {} numbers was sent for one of {}", model.size(), numbers)};
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("a model of {} numbers was sent for one of {}", model.size(), numbers)};
     if (model.empty() && peers_ == nullptr) return Error{ErrorCode::kInvalidArgument, "no model was sent"};
     if (work.commit) rule_->commit(*learner_);
     TrainUpdate update{.round = work.round, .attempt = work.attempt};

@@ -1,5 +1,6 @@
-// The worker's end of training: waits for a coordinator, learns from it what is trained, and does its part of each round until the
-// coordinator says goodbye or is gone. Its data stay with it: what leaves is updates, and models where workers keep their own.
+// The worker's end of training: waits for a coordinator, learns from it what is trained, and does its part of each round until
+// the coordinator says goodbye or is gone. Its data stay with it: what leaves is updates, and models where workers keep their
+// own.
 //
 //   TIDELINE_TRY(auto listener, transport->listen(address));
 //   TIDELINE_CHECK_OK(run_worker({.transport = *transport, .listener = *listener, .make_learner = make, .cancel = token}));
@@ -28,8 +29,8 @@ struct WorkerOptions {
   CancelToken cancel{};
 };
 
-// Returns when the coordinator has ended the run (ok), is gone or never came (kDisconnected), or `cancel` (kCancelled). One run for
-// each call. Connections that say anything else than HELLO, and workers of another run, are closed.
+// Returns when the coordinator has ended the run (ok), is gone or never came (kDisconnected), or `cancel` (kCancelled). One run
+// for each call. Connections that say anything else than HELLO, and workers of another run, are closed.
 Status run_worker(const WorkerOptions& options);
 
 }  // namespace tideline::train

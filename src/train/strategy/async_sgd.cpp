@@ -1,6 +1,6 @@
-// async-sgd (Downpour, Dean et al. 2012) and dc-asgd (Zheng et al. 2017): the coordinator uses every gradient as it comes, though it
-// was computed at an older model w_bak. dc-asgd corrects it to first order: g + lambda g . g . (w - w_bak), number by number; lambda
-// 0 is async-sgd. Who may be used when, so that no gradient is older than the bound, is for train/run/staleness.h to say.
+// async-sgd (Downpour, Dean et al. 2012) and dc-asgd (Zheng et al. 2017): the coordinator uses every gradient as it comes, though
+// it was computed at an older model w_bak. dc-asgd corrects it to first order: g + lambda g . g . (w - w_bak), number by number;
+// lambda 0 is async-sgd. Who may be used when, so that no gradient is older than the bound, is for train/run/staleness.h to say.
 #include "train/strategy/optimiser.h"
 #include "train/strategy/strategy.h"
 

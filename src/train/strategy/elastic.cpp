@@ -1,6 +1,6 @@
-// easgd and eamsgd (Zhang, Choromanska, LeCun 2015), synchronous: every worker i has a model x_i of its own. At the start of a round
-// it is given the centre c, moves by d_i = alpha (x_i - c) towards it, x_i -= d_i, and then takes `local_steps` steps of its
-// optimiser (eamsgd: with Nesterov's momentum). The centre moves by what the workers moved: c += sum d_i. So no step leaves
+// easgd and eamsgd (Zhang, Choromanska, LeCun 2015), synchronous: every worker i has a model x_i of its own. At the start of a
+// round it is given the centre c, moves by d_i = alpha (x_i - c) towards it, x_i -= d_i, and then takes `local_steps` steps of
+// its optimiser (eamsgd: with Nesterov's momentum). The centre moves by what the workers moved: c += sum d_i. So no step leaves
 // c + sum x_i as it is. alpha = beta / workers; beta 0.9 as in the paper. Buffers move like parameters.
 #include "train/strategy/optimiser.h"
 #include "train/strategy/strategy.h"

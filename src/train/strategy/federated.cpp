@@ -1,6 +1,6 @@
-// fedavg (McMahan et al. 2017) and fedprox (Li et al. 2020): a drawn part of the workers goes `local_epochs` times through its data,
-// starting from the round's model w; the new one is w + sum n_k (w_k - w) / sum n_k. fedprox adds mu (w_k - w) to every gradient.
-// A worker's optimiser begins anew in every round: it may not be drawn again for long.
+// fedavg (McMahan et al. 2017) and fedprox (Li et al. 2020): a drawn part of the workers goes `local_epochs` times through its
+// data, starting from the round's model w; the new one is w + sum n_k (w_k - w) / sum n_k. fedprox adds mu (w_k - w) to every
+// gradient. A worker's optimiser begins anew in every round: it may not be drawn again for long.
 #include "train/strategy/optimiser.h"
 #include "train/strategy/strategy.h"
 

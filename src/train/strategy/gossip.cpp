@@ -1,7 +1,8 @@
-// gossip by push-sum (Kempe, Dobra, Gehrke 2003; GoSGD, Blot et al. 2016): every worker has numbers x and a weight v, and its model is
-// x / v. In a round it takes `local_steps` steps of its optimiser on that model, sends half of x and of v to a worker drawn by the
-// seed, and adds what it is sent. Sending changes neither the sum of x nor that of v over all workers, and every model comes
-// nearer to sum x / sum v. Who sends to whom is drawn from the seed by everybody alike, so everybody knows how many come.
+// gossip by push-sum (Kempe, Dobra, Gehrke 2003; GoSGD, Blot et al. 2016): every worker has numbers x and a weight v, and its
+// model is x / v. In a round it takes `local_steps` steps of its optimiser on that model, sends half of x and of v to a worker
+// drawn by the seed, and adds what it is sent. Sending changes neither the sum of x nor that of v over all workers, and every
+// model comes nearer to sum x / sum v. Who sends to whom is drawn from the seed by everybody alike, so everybody knows how many
+// come.
 #include "train/strategy/draw.h"
 #include "train/strategy/optimiser.h"
 #include "train/strategy/strategy.h"

@@ -1,6 +1,6 @@
-// local-sgd (Stich 2019) and diloco (Douillard et al. 2023): every worker takes `local_steps` steps of an optimiser whose state it
-// keeps, from the round's model w; d is the mean of w_k - w, each worker alike. local-sgd: w += d. diloco: Nesterov's momentum on
-// the outer gradient -d: v = m v - d;  w -= rate (m v - d).
+// local-sgd (Stich 2019) and diloco (Douillard et al. 2023): every worker takes `local_steps` steps of an optimiser whose state
+// it keeps, from the round's model w; d is the mean of w_k - w, each worker alike. local-sgd: w += d. diloco: Nesterov's momentum
+// on the outer gradient -d: v = m v - d;  w -= rate (m v - d).
 #include "train/strategy/optimiser.h"
 #include "train/strategy/strategy.h"
 

@@ -1,6 +1,6 @@
-// Strategy: how workers train one model together. A part that a worker runs and, where updates meet at the coordinator, a part that
-// it runs; what moves between the two (train/run) knows neither. One file for each; strategies() is the whole list, under the
-// names of strategy_forms() (train/job/job.h).
+// Strategy: how workers train one model together. A part that a worker runs and, where updates meet at the coordinator, a part
+// that it runs; what moves between the two (train/run) knows neither. One file for each; strategies() is the whole list, under
+// the names of strategy_forms() (train/job/job.h).
 //
 // A model here is one array: its parameters, then its buffers. Resources; not thread-safe. All draws come from the job's seed.
 //
@@ -74,7 +74,8 @@ class AsyncServerRule {
  public:
   virtual ~AsyncServerRule() = default;
   // `seen`: the model that the worker had computed `gradient` at.
-  virtual void apply(std::uint64_t round, std::span<const float> gradient, std::span<const float> seen, std::span<float> model) = 0;
+  virtual void apply(std::uint64_t round, std::span<const float> gradient, std::span<const float> seen,
+                     std::span<float> model) = 0;
   virtual void save(StateWriter&) const {}
   virtual Status load(StateReader&) { return {}; }
 };

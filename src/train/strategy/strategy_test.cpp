@@ -96,8 +96,10 @@ TEST(Batches, EachTimeThroughTheDataTakesEverySampleOnce) {
       for (const std::uint32_t row : order.batch(epoch * 3 + step)) seen.insert(row), sequence.push_back(row);
     EXPECT_EQ(seen.size(), 10U);
     EXPECT_EQ(std::set<std::uint32_t>(seen.begin(), seen.end()).size(), 10U);
-    if (epoch == 0) first = sequence;
-    else EXPECT_NE(sequence, first);
+    if (epoch == 0)
+      first = sequence;
+    else
+      EXPECT_NE(sequence, first);
   }
   const auto at = [](BatchOrder& from, std::uint64_t step) {
     const auto batch = from.batch(step);
@@ -139,11 +141,12 @@ TEST(Optimiser, Schedules) {
   EXPECT_DOUBLE_EQ(rate_at({.rate = 2, .warmup_rounds = 4}, 4, 10), 2);
 }
 
-// System: 4 workers with batches of 25, momentum. Expectation: one worker with the same 100 samples at a time takes the same steps,
-// but for the order of sums.
+// System: 4 workers with batches of 25, momentum. Expectation: one worker with the same 100 samples at a time takes the same
+// steps, but for the order of sums.
 TEST(SyncSgd, FourWorkersOf25AreOneOf100) {
   const LeastSquares data = LeastSquares::make(400, kFeatures, 1);
-  Bench bench(job_of("{name: sync-sgd, batch: 25}", 4, "{name: sgd, rate: 0.05, momentum: 0.9}"), parts_of(data, {100, 100, 100, 100}));
+  Bench bench(job_of("{name: sync-sgd, batch: 25}", 4, "{name: sgd, rate: 0.05, momentum: 0.9}"),
+              parts_of(data, {100, 100, 100, 100}));
   std::vector<BatchOrder> orders;
   for (std::uint64_t k = 0; k < 4; ++k) orders.emplace_back(100, 25, 3, k);
   std::vector<float> w(kFeatures, 0.0F);
@@ -248,7 +251,8 @@ TEST(Elastic, WithoutStepsTheForcesCancelAndAllMeet) {
 }
 
 TEST(Elastic, WithoutForceTheCentreStays) {
-  Bench bench(job_of("{name: easgd, local_steps: 3, batch: 5, beta: 0}", 2), parts_of(LeastSquares::make(20, kFeatures, 6), {10, 10}));
+  Bench bench(job_of("{name: easgd, local_steps: 3, batch: 5, beta: 0}", 2),
+              parts_of(LeastSquares::make(20, kFeatures, 6), {10, 10}));
   for (std::uint64_t round = 0; round < 3; ++round) bench.round(round);
   EXPECT_EQ(bench.model, std::vector<float>(kModel, 0.0F));
   EXPECT_NE(bench.workers[0]->model(*bench.learners[0]), bench.workers[1]->model(*bench.learners[1]));
@@ -264,7 +268,8 @@ TEST(AsyncSgd, TheCorrectionIsLambdaTimesGradientSquaredTimesTheWay) {
     return model;
   };
   // 2 + .5 * 4 * (3 - 1) = 6; the second number has not moved since.
-  EXPECT_THAT(after("{name: dc-asgd, lambda: 0.5}"), testing::ElementsAre(testing::FloatEq(3 - 0.6F), testing::FloatEq(1 - 0.05F)));
+  EXPECT_THAT(after("{name: dc-asgd, lambda: 0.5}"),
+              testing::ElementsAre(testing::FloatEq(3 - 0.6F), testing::FloatEq(1 - 0.05F)));
   EXPECT_EQ(after("{name: dc-asgd, lambda: 0}"), after("{name: async-sgd}"));
 }
 
