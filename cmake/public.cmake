@@ -32,7 +32,7 @@ endif()
 # include/tideline, lib/cmake/tideline. The folder runs where it is copied.
 include(GNUInstallDirs)
 get_property(rooms GLOBAL PROPERTY tideline_libraries)
-list(REMOVE_ITEM rooms tideline_train_engine)  # needs libtorch, which does not come along
+list(REMOVE_ITEM rooms tideline_train_engine tideline_train_learn)  # need libtorch, which does not come along
 set(archives "")
 foreach(room IN LISTS rooms)
   string(APPEND archives "addlib $<TARGET_FILE:${room}>\\n")

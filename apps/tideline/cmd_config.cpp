@@ -19,6 +19,7 @@
 #include "schedule/queueing/queueing.h"
 #include "schedule/result_file.h"
 #include "session/source.h"
+#include "train/job/job.h"
 
 namespace tideline::app {
 namespace {
@@ -224,14 +225,18 @@ Result<Validated> validate_file(const std::string& file) {
     TIDELINE_TRY(const fleet::Fleet fleet, fleet::load_fleet(file));
     return validated(fleet);
   }
+  if (map.optional("strategy").present() || map.optional("optimiser").present()) {
+    TIDELINE_TRY(const train::Job job, train::parse_job(text, path));
+    return Validated{.kind = "job", .config = Json::parse(train::write_job(job))};
+  }
   if (map.optional("input").present() || map.optional("output").present() || map.optional("shapes").present()) {
     TIDELINE_TRY(const ModelConfig config, parse_model_config(text, path));
     return Validated{.kind = "model", .config = to_json(config)};
   }
   return Error{ErrorCode::kInvalidArgument,
                path +
-                   ": not a kind of file that is known here: a cluster has the key nodes, a fleet tasks, a "
-                   "model's configuration input, output or shapes"};
+                   ": not a kind of file that is known here: a cluster has the key nodes, a fleet tasks, a training "
+                   "job strategy, a model's configuration input, output or shapes"};
 }
 
 Status validate(const Context& context, const std::string& path) {
@@ -257,7 +262,9 @@ void add_config_command(CLI::App& app, Context& context) {
   config->require_subcommand(1);
   CLI::App* command = config->add_subcommand("validate", "Check one file and print what it comes to");
   const auto path = std::make_shared<std::string>();
-  command->add_option("file", *path, "A cluster, fleet, model, plan, profile or table file, a scheduling instance or result")
+  command
+      ->add_option("file", *path,
+                   "A cluster, fleet, training job, model, plan, profile or table file, a scheduling instance or result")
       ->required()
       ->type_name("FILE");
   add_output_option(*command, context);

@@ -13,6 +13,7 @@
 #include "platform/temp_folder.h"
 #include "run_report.h"
 #include "session/source.h"
+#include "train_options.h"
 
 namespace tideline::app {
 namespace {
@@ -142,6 +143,7 @@ void add_local_command(CLI::App& app, Context& context) {
   run_command->footer("Example:\n  tideline local run cluster.yaml det.onnx --config det.yaml --input photo.jpg -n 20 --verify");
   on_run(*run_command, context, [run_arguments, &context] { return run(*run_arguments, context); });
   add_local_fleet_command(*local, context);
+  add_local_train_command(*local, context);
 }
 
 }  // namespace tideline::app

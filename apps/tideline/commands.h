@@ -19,6 +19,7 @@ void add_calibrate_command(CLI::App& app, Context& context);
 void add_codec_command(CLI::App& app, Context& context);
 void add_config_command(CLI::App& app, Context& context);
 void add_evaluate_command(CLI::App& app, Context& context);
+void add_train_command(CLI::App& app, Context& context);
 void add_run_command(CLI::App& app, Context& context);
 void add_local_command(CLI::App& app, Context& context);
 void add_node_command(CLI::App& app, Context& context);

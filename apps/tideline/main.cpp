@@ -97,6 +97,7 @@ int run(int argc, char** argv) {
   add_codec_command(app, context);
   add_config_command(app, context);
   add_evaluate_command(app, context);
+  add_train_command(app, context);
   add_run_command(app, context);
   add_local_command(app, context);
   add_node_command(app, context);

@@ -206,6 +206,33 @@ inline constexpr std::size_t kLocalNodesMax = 31;
 // A link has four addresses of its cluster's /24 of links.
 inline constexpr std::size_t kLocalLinksMax = 63;
 
+// Training -------------------------------------------------------------------------------------------------------------
+// Each has a connection and a thread of the coordinator; federated experiments have a hundred.
+inline constexpr std::size_t kTrainWorkersMax = 1000;
+// Processes that workers are spread over unless the job says more: each takes 170 MB before it has read a model.
+inline constexpr std::size_t kTrainProcessesDefault = 16;
+inline constexpr std::size_t kTrainRoundsMax = 10'000'000;
+inline constexpr std::size_t kTrainBatchMax = 1'000'000;
+// What JSON and every reader of it keep exactly.
+inline constexpr std::uint64_t kTrainSeedMax = (std::uint64_t{1} << 53) - 1;
+inline constexpr std::chrono::hours kTrainPatienceMax{24};
+// A model as it travels, and what one worker computes of it: 250 million numbers. Below what a frame may hold.
+inline constexpr std::uint64_t kTrainModelBytesMax = std::uint64_t{1} << 30;
+inline constexpr std::uint64_t kTrainUpdateBytesMax = std::uint64_t{1} << 30;
+// What a worker keeps between rounds: at most a model, an optimiser's two moments and a compressor's rest, each as long as it.
+inline constexpr std::uint64_t kTrainStateBytesMax = std::uint64_t{1} << 30;
+// A job in a meta, beside its other fields.
+inline constexpr std::size_t kTrainJobBytesMax = 32'768;
+// What has come from other workers and is not yet used, in models: a ring's neighbour is at most one ahead.
+inline constexpr std::size_t kTrainInboxModelsMax = 4;
+// A checkpoint holds the model, the coordinator's state and one of each worker.
+inline constexpr std::uint64_t kTrainCheckpointBytesMax = std::uint64_t{8} << 30;
+// A worker whose coordinator has not come, or come back, ends.
+inline constexpr std::chrono::seconds kTrainOrphanPatience{120};
+
+static_assert(kTrainModelBytesMax + kTrainStateBytesMax <= kFramePayloadBytesMax);
+static_assert(kTrainUpdateBytesMax <= kFramePayloadBytesMax);
+static_assert(kTrainJobBytesMax < kFrameMetaBytesMax);
 static_assert(kSegmentPieceBytes <= kFramePayloadBytesMax);
 static_assert(kUpdateNumbersMax * sizeof(float) <= kFramePayloadBytesMax);
 static_assert(kYamlFileBytesMax <= kConfigFileBytesMax);

@@ -135,6 +135,13 @@ std::string_view to_string(FrameType type) {
     case FrameType::kCredit: return "CREDIT";
     case FrameType::kGetStatus: return "GET_STATUS";
     case FrameType::kNodeStatus: return "NODE_STATUS";
+    case FrameType::kTrainSetup: return "TRAIN_SETUP";
+    case FrameType::kTrainReady: return "TRAIN_READY";
+    case FrameType::kTrainWork: return "TRAIN_WORK";
+    case FrameType::kTrainUpdate: return "TRAIN_UPDATE";
+    case FrameType::kTrainFetch: return "TRAIN_FETCH";
+    case FrameType::kTrainState: return "TRAIN_STATE";
+    case FrameType::kTrainPiece: return "TRAIN_PIECE";
   }
   return "UNKNOWN";
 }

@@ -96,6 +96,14 @@ enum class FrameType : std::uint16_t {
   kCredit = 35,
   kGetStatus = 48,
   kNodeStatus = 49,
+  // Between a coordinator of training and its workers, and among these: train/protocol/messages.h.
+  kTrainSetup = 64,
+  kTrainReady = 65,
+  kTrainWork = 66,
+  kTrainUpdate = 67,
+  kTrainFetch = 68,
+  kTrainState = 69,
+  kTrainPiece = 70,
 };
 // "RUN", "RESULT", ...; "UNKNOWN" for numbers that are not above.
 std::string_view to_string(FrameType type);

@@ -1,0 +1,161 @@
+// tideline-train run: starts the workers of a job as processes of this machine, coordinates them, writes what came out.
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "../tideline/train_options.h"
+#include "base/hash.h"
+#include "base/limits.h"
+#include "platform/files.h"
+#include "platform/process.h"
+#include "train/learn/net_learner.h"
+#include "train/report/report.h"
+#include "train/run/coordinator.h"
+#include "train_commands.h"
+
+namespace tideline::app {
+namespace {
+
+constexpr std::chrono::seconds kWorkerStart{60};
+
+// The processes that the workers live in; they end with this object.
+class WorkerProcesses {
+ public:
+  static Result<std::unique_ptr<WorkerProcesses>> start(const train::Job& job, const CancelToken& cancel) {
+    std::unique_ptr<WorkerProcesses> all(new WorkerProcesses());
+    std::error_code unresolved;
+    const std::string self = std::filesystem::canonical("/proc/self/exe", unresolved).string();
+    if (unresolved) return Error{ErrorCode::kNotFound, "this program does not find itself in /proc"};
+    std::vector<std::size_t> counts;
+    for (std::size_t p = 0, first = 0; p < job.processes; ++p) {
+      const std::size_t end = job.workers * (p + 1) / job.processes;
+      TIDELINE_TRY(Process process, Process::start({.words = {self, "worker", "--quiet", "--data", job.train_data, "--first",
+                                                              std::to_string(first), "--count", std::to_string(end - first)},
+                                                    .pipe_output = true}));
+      all->processes_.push_back(std::move(process));
+      counts.push_back(end - first);
+      first = end;
+    }
+    // All of them load their library at the same time.
+    const SteadyTime deadline = deadline_in(kWorkerStart);
+    for (std::size_t p = 0; p < counts.size(); ++p)
+      for (std::size_t k = 0; k < counts[p]; ++k) {
+        const auto line = all->processes_[p].read_line(deadline, cancel);
+        if (!line)
+          return Error{line.error().code,
+                       fmt::format("worker {} did not come up: {}", all->addresses_.size(), line.error().message)};
+        TIDELINE_TRY(const Address address, parse_address(std::string_view(*line).substr(line->rfind(' ') + 1)));
+        all->addresses_.push_back(address);
+      }
+    return all;
+  }
+  const std::vector<Address>& addresses() const { return addresses_; }
+
+  ~WorkerProcesses() {
+    for (Process& process : processes_) {
+      process.signal(SIGTERM);
+      process.signal(SIGCONT);
+    }
+    const SteadyTime until = deadline_in(std::chrono::seconds(3));
+    for (Process& process : processes_)
+      if (!process.wait(until)) process.end(std::chrono::milliseconds(0));
+  }
+
+ private:
+  WorkerProcesses() = default;
+  std::vector<Process> processes_;
+  std::vector<Address> addresses_;
+};
+
+std::string describe(const train::RoundRecord& round) {
+  std::string text = fmt::format("loss {:.4f}", round.loss);
+  if (round.accuracy) text += fmt::format(", accuracy {:.2f} %", 100 * *round.accuracy);
+  return text;
+}
+
+void print_run(const Context& context, const train::Job& job, const train::TrainReport& report, const std::string& json,
+               const std::string& model) {
+  if (context.output == Output::kJson) {
+    fmt::print("{}\n", json);
+    return;
+  }
+  print_table(context, train::round_table(report.rounds, is_csv(context)));
+  if (!is_prose(context)) return;
+  std::uint64_t up = 0, down = 0;
+  for (const train::RoundRecord& round : report.rounds) {
+    up += round.bytes_up;
+    down += round.bytes_down;
+  }
+  fmt::print("\n{} by {} workers over {}: {} sent, {} received\n", job.strategy.name, job.workers, to_string(job.exchange),
+             format_bytes(up), format_bytes(down));
+  for (const std::string& news : report.news) fmt::print("{}\n", news);
+  fmt::print("{}\n", model);
+}
+
+Status write_files(const std::string& folder, const train::TrainReport& report, const std::string& json) {
+  TIDELINE_CHECK_OK(write_file_atomic(folder + "/report.json", json + "\n"));
+  TIDELINE_CHECK_OK(write_file_atomic(folder + "/rounds.csv", train::round_table(report.rounds, true).csv()));
+  for (const auto& [name, svg] : train::accuracy_figures({{"this run", report.rounds}}))
+    TIDELINE_CHECK_OK(write_file_atomic(folder + "/" + name, svg));
+  return {};
+}
+
+Status run_job(Context& context, const TrainArguments& arguments) {
+  if (arguments.job.empty()) return Error{ErrorCode::kInvalidArgument, "give a job file"};
+  TIDELINE_TRY(const train::Job job, train::load_job(arguments.job));
+  if (arguments.resume && job.checkpoint_folder.empty())
+    return Error{ErrorCode::kInvalidArgument, "--resume needs `checkpoint: {folder: DIR}` in the job"};
+  TIDELINE_TRY(const std::string file, read_file(job.model, limits::kTrainModelBytesMax));
+  TIDELINE_TRY(const auto model,
+               train::NetModel::load(file, job.model, {static_cast<float>(job.mean), static_cast<float>(job.std)}));
+  if (job.starts_random) model->draw_weights(job.seed);
+  train::DataSet test;
+  if (!job.test_data.empty()) {
+    TIDELINE_TRY(test, train::read_data(job.test_data));
+  }
+  TIDELINE_CHECK_OK(make_folders(arguments.out));
+  const auto transport = make_tcp_transport({});
+  TIDELINE_TRY(const auto workers, WorkerProcesses::start(job, context.interrupted));
+
+  train::TrainOptions options{.transport = *transport,
+                              .workers = workers->addresses(),
+                              .model_file = file,
+                              .model = model->numbers(),
+                              .size = model->size(),
+                              .cancel = context.interrupted};
+  if (arguments.resume) {
+    TIDELINE_TRY(options.resume, train::load_checkpoint(job.checkpoint_folder));
+  }
+  if (test.size() > 0) options.evaluate = [&](std::span<const float> numbers) { return model->evaluate(numbers, test); };
+  Progress progress(context, "training", job.rounds);
+  if (options.resume) progress.advance_to(options.resume->round);
+  options.on_round = [&](const train::RoundRecord& round) { progress.advance_to(round.round, describe(round)); };
+  if (!context.quiet) options.on_news = [](const std::string& news) { fmt::print(stderr, "tideline: {}\n", news); };
+  TIDELINE_TRY(const train::TrainReport report, train::run_training(job, options));
+
+  TIDELINE_TRY(const std::string trained, model->file_with(report.model));
+  const std::string name = arguments.out + "/trained.onnx";
+  TIDELINE_CHECK_OK(write_file_atomic(name, trained));
+  const auto numbers = std::as_bytes(std::span(report.model));
+  const std::string json =
+      train::write_report(job, report, name, sha256({reinterpret_cast<const char*>(numbers.data()), numbers.size()}).hex());
+  TIDELINE_CHECK_OK(write_files(arguments.out, report, json));
+  print_run(context, job, report, json, name);
+  if (report.is_interrupted) context.exit_code = kExitInterrupted;
+  return {};
+}
+
+}  // namespace
+
+void add_run_training_command(CLI::App& app, Context& context) {
+  CLI::App& command = *app.add_subcommand("run", "Run a job over worker processes on this machine");
+  const auto arguments = std::make_shared<TrainArguments>();
+  add_train_options(command, *arguments, context);
+  command.footer("Example:\n  tideline-train run examples/train/fedavg.yaml --out trained");
+  on_run(command, context, [&context, arguments] { return run_job(context, *arguments); });
+}
+
+}  // namespace tideline::app

@@ -1,0 +1,109 @@
+// tideline-train worker: some workers of a run, each with a listener and a thread of its own. Prints "worker K listens on
+// ADDRESS" for each, in their order, once it can be called.
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/limits.h"
+#include "train/data/divide.h"
+#include "train/job/job.h"
+#include "train/learn/net_learner.h"
+#include "train/run/worker.h"
+#include "train_commands.h"
+
+namespace tideline::app {
+namespace {
+
+struct WorkerArguments {
+  std::string data;
+  std::string listen = "127.0.0.1";
+  std::size_t first = 0;
+  std::size_t count = 1;
+};
+
+// The data of this process: read once, whatever the number of workers, and nothing but what the command line names.
+class WorkerData {
+ public:
+  explicit WorkerData(std::string word) : word_(std::move(word)) {}
+
+  Result<std::unique_ptr<train::Learner>> learner(const train::Job& job, std::uint32_t worker, const std::string& file) {
+    TIDELINE_TRY(auto model, train::NetModel::load(file, "model", {static_cast<float>(job.mean), static_cast<float>(job.std)}));
+    train::Job own = job;
+    own.train_data = word_;
+    TIDELINE_TRY(const auto data, read(train::data_of_worker(own, worker)));
+    std::vector<std::uint32_t> rows(data->size());
+    if (train::has_own_data(own)) {
+      for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::uint32_t>(i);
+    } else {
+      TIDELINE_TRY(auto all, train::divide(data->labels, job.divide));
+      rows = std::move(all[worker]);
+    }
+    return train::make_net_learner(std::move(model), data, std::move(rows));
+  }
+
+ private:
+  Result<std::shared_ptr<const train::DataSet>> read(const std::string& word) {
+    const std::lock_guard lock(mutex_);
+    if (data_ == nullptr || read_ != word) {
+      TIDELINE_TRY(train::DataSet data, train::read_data(word));
+      data_ = std::make_shared<const train::DataSet>(std::move(data));
+      read_ = word;
+    }
+    return data_;
+  }
+
+  const std::string word_;
+  std::mutex mutex_;
+  std::string read_;
+  std::shared_ptr<const train::DataSet> data_;
+};
+
+Status run_workers(const Context& context, const WorkerArguments& arguments) {
+  const auto transport = make_tcp_transport({.connections_max = 4 * limits::kTrainWorkersMax});
+  std::vector<std::unique_ptr<Listener>> listeners;
+  for (std::size_t i = 0; i < arguments.count; ++i) {
+    TIDELINE_TRY(auto listener, transport->listen({arguments.listen, 0}));
+    fmt::print("worker {} listens on {}\n", arguments.first + i, to_string(listener->address()));
+    listeners.push_back(std::move(listener));
+  }
+  std::fflush(stdout);
+  WorkerData data(arguments.data);
+  std::vector<Status> ended(arguments.count);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < arguments.count; ++i)
+    threads.emplace_back([&, i] {
+      ended[i] = train::run_worker({.transport = *transport,
+                                    .listener = *listeners[i],
+                                    .make_learner = [&](const train::Job& job, std::uint32_t worker,
+                                                        const std::string& file) { return data.learner(job, worker, file); },
+                                    .cancel = context.interrupted});
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (const Status& status : ended) TIDELINE_CHECK_OK(status);
+  return {};
+}
+
+}  // namespace
+
+void add_worker_command(CLI::App& app, Context& context) {
+  CLI::App& command = *app.add_subcommand("worker", "Workers of one run: they wait for its coordinator, and end with it");
+  const auto arguments = std::make_shared<WorkerArguments>();
+  command
+      .add_option("--data", arguments->data,
+                  "All that these workers read: idx:PREFIX or npy:FOLDER, with {worker} for the number of each")
+      ->required()
+      ->type_name("DATA");
+  command.add_option("--listen", arguments->listen, "Address of this host to be called at")->capture_default_str();
+  command.add_option("--first", arguments->first, "Number of the first worker")->capture_default_str();
+  command.add_option("--count", arguments->count, "How many workers")
+      ->check(CLI::Range(std::size_t{1}, limits::kTrainWorkersMax))
+      ->capture_default_str();
+  command.footer("Example:\n  tideline-train worker --data npy:gateway-data --first 3");
+  on_run(command, context, [&context, arguments] { return run_workers(context, *arguments); });
+}
+
+}  // namespace tideline::app

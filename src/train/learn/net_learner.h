@@ -1,0 +1,57 @@
+// NetLearner: an ONNX model with samples as strategies train it; and NetModel, the same without samples, as a coordinator needs
+// it.
+//
+// Resources; not thread-safe, but several may be used by threads of their own.
+//
+//   TIDELINE_TRY(const auto model, NetModel::load(file, "lenet5.onnx", {.mean = 0.286F, .std = 0.353F}));
+//   TIDELINE_TRY(const Evaluated result, model->evaluate(numbers, test));
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/result.h"
+#include "train/data/data_set.h"
+#include "train/engine/net.h"
+#include "train/run/coordinator.h"
+#include "train/strategy/learner.h"
+
+namespace tideline::train {
+
+struct Normalisation {
+  float mean = 0;
+  float std = 1;
+};
+
+class NetModel {
+ public:
+  // kUnsupported for what does not train, and for more than one input.
+  static Result<std::unique_ptr<NetModel>> load(const std::string& file, const std::string& name, Normalisation bytes);
+
+  Net& net() { return *net_; }
+  ModelSize size() { return {net_->parameters().size(), net_->buffers().size()}; }
+  // Parameters, then buffers.
+  std::vector<float> numbers();
+  // Weights of two and more dimensions from N(0, 1 / n), n numbers for each of the first dimension; the others stay.
+  void draw_weights(std::uint64_t seed);
+  // The file with these numbers and nothing else changed.
+  Result<std::string> file_with(std::span<const float> numbers);
+  Result<Evaluated> evaluate(std::span<const float> numbers, const DataSet& data, const CancelToken& cancel = {});
+  // Sets the gradients to the mean over `rows`; few enough at a time to fit into memory.
+  Result<Learner::Batch> gradient(const DataSet& data, std::span<const std::uint32_t> rows, std::uint64_t seed);
+
+ private:
+  NetModel(std::unique_ptr<Net> net, SampleForm form) : net_(std::move(net)), form_(std::move(form)) {}
+  void put(std::span<const float> numbers);
+
+  std::unique_ptr<Net> net_;
+  SampleForm form_;
+};
+
+// `rows` of `data` are the learner's samples. kInvalidArgument when there is none.
+Result<std::unique_ptr<Learner>> make_net_learner(std::unique_ptr<NetModel> model, std::shared_ptr<const DataSet> data,
+                                                  std::vector<std::uint32_t> rows);
+
+}  // namespace tideline::train

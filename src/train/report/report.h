@@ -1,0 +1,33 @@
+// A training run as a file: the JSON that `tideline train -o json` prints and scripts read, its table, and figures of one or
+// several runs (docs/formats/train-report.md). Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "report/table.h"
+#include "train/job/job.h"
+#include "train/run/coordinator.h"
+
+namespace tideline::train {
+
+std::string write_report(const Job& job, const TrainReport& report, const std::string& model, const std::string& weights_sha256);
+
+// What a figure shows of a run.
+struct RunCurve {
+  std::string name;
+  std::vector<RoundRecord> rounds;
+};
+// From a text that write_report() wrote. kInvalidArgument, naming file and key.
+Result<RunCurve> parse_report(std::string_view json, const std::string& file);
+
+// One row for each round that was evaluated, and the last; csv has every round.
+report::Table round_table(const std::vector<RoundRecord>& rounds, bool every_round);
+
+// Accuracy against rounds, megabytes and seconds: names of files and SVG texts. Runs that were never evaluated have no line.
+std::vector<std::pair<std::string, std::string>> accuracy_figures(const std::vector<RunCurve>& runs);
+
+}  // namespace tideline::train

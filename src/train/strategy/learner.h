@@ -1,0 +1,31 @@
+// Learner: what a worker trains, as strategies see it: flat parameters, their gradient on some of the worker's samples, nothing
+// else. NetLearner (train/learn) is an ONNX model with data; tests have one of a few numbers.
+//
+// A resource; not thread-safe. The spans are valid as long as it is.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/result.h"
+
+namespace tideline::train {
+
+class Learner {
+ public:
+  struct Batch {
+    double loss = 0;  // mean
+    std::uint64_t correct = 0;
+  };
+
+  virtual ~Learner() = default;
+  virtual std::size_t samples() const = 0;  // at least 1
+  virtual std::span<float> parameters() = 0;
+  virtual std::span<const float> gradients() = 0;
+  // Part of the model that has no gradient (running means); moves with gradient().
+  virtual std::span<float> buffers() = 0;
+  // Sets gradients() to the mean gradient over the samples `rows`, numbers below samples(). `seed`: of dropout.
+  virtual Result<Batch> gradient(std::span<const std::uint32_t> rows, std::uint64_t seed) = 0;
+};
+
+}  // namespace tideline::train
