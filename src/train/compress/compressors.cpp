@@ -58,7 +58,7 @@ const std::array<CompressorInfo, 13>& list() {
        make_dgc},
       {"wangni",
        "kept with the optimal probability and made larger by as much (Wangni et al. 2018)",
-       {{"density", "part of each layer that is sent, expected", 1e-6, 1, 0.01},
+       {{"density", "part of all numbers that is sent, expected", 1e-6, 1, 0.01},
         {"epsilon", "instead of it: the fewest numbers for so much more variance, in parts of the squared norm; 0: by density", 0,
          1e6, 0}},
        make_wangni},

@@ -6,12 +6,13 @@
 //
 // with `epsilon`, lambda is the one at which sum g^2 / p = (1 + epsilon) sum g^2 (the paper's algorithm 2: sort, and find how
 // many have p = 1); with `density`, the one that three passes of its algorithm 3 find: lambda = density n / sum |g|, then twice
-// larger by c = (density n - n + m) / sum of the m probabilities below 1. For each layer.
+// larger by c = (density n - n + m) / sum of the m probabilities below 1. Over the whole gradient: by layers, one number of a
+// bias of ten would be sent every tenth step, at a hundred times its size.
 //
 // What is kept with p < 1 is sent as sign / lambda, all of one magnitude m = 1 / lambda (float32); p is computed as |g| / m from
 // the m that is sent.
 //
-// Body: for each layer m (float32); the positions of p = 1 and a float32 for each; the other positions and a bit for each (1:
+// Body: m (float32); the positions of p = 1 and a float32 for each; the other positions and a bit for each (1:
 // below 0), zeros up to a byte.
 #include <algorithm>
 #include <cmath>
@@ -82,29 +83,24 @@ class Wangni final : public Compressor {
 
  private:
   Status write(std::span<const float> gradient, const Step& step, std::vector<std::byte>& out) override {
+    const double wanted = epsilon_ > 0 ? magnitude_by_variance(gradient, epsilon_) : magnitude_by_density(gradient, density_);
+    const auto magnitude = static_cast<float>(std::min(wanted, static_cast<double>(std::numeric_limits<float>::max())));
     const Draws draws(key_of({step.seed, step.step, number_of(Kind::kWangni)}));
     std::vector<std::uint32_t> whole, drawn;
     std::vector<std::byte> signs;
     BitWriter bits(signs);
-    std::size_t start = 0;
-    for (const Layer& layer : layers()) {
-      const auto numbers = gradient.subspan(start, layer.length());
-      const double wanted = epsilon_ > 0 ? magnitude_by_variance(numbers, epsilon_) : magnitude_by_density(numbers, density_);
-      const auto magnitude = static_cast<float>(std::min(wanted, static_cast<double>(std::numeric_limits<float>::max())));
-      append(out, magnitude);
-      for (std::size_t i = start; i < start + numbers.size(); ++i) {
-        const float size = std::abs(gradient[i]);
-        if (size == 0) continue;
-        if (size >= magnitude) {
-          whole.push_back(static_cast<std::uint32_t>(i));
-        } else if (draws.unit(i) * static_cast<double>(magnitude) < static_cast<double>(size)) {
-          drawn.push_back(static_cast<std::uint32_t>(i));
-          bits.write(gradient[i] < 0 ? 1 : 0, 1);
-        }
+    for (std::size_t i = 0; i < gradient.size(); ++i) {
+      const float size = std::abs(gradient[i]);
+      if (size == 0) continue;
+      if (size >= magnitude) {
+        whole.push_back(static_cast<std::uint32_t>(i));
+      } else if (draws.unit(i) * static_cast<double>(magnitude) < static_cast<double>(size)) {
+        drawn.push_back(static_cast<std::uint32_t>(i));
+        bits.write(gradient[i] < 0 ? 1 : 0, 1);
       }
-      start += numbers.size();
     }
     bits.finish();
+    append(out, magnitude);
     append_sparse(out, whole, gradient);
     append_positions(out, drawn, gradient.size());
     append_all(out, std::span<const std::byte>(signs));
@@ -113,21 +109,16 @@ class Wangni final : public Compressor {
 
   Status read(std::span<const std::byte> body, std::span<float> into) const override {
     Reader reader(body);
-    const auto magnitudes = reader.take_bytes(layers().size() * sizeof(float));
-    if (!magnitudes) return corrupt("ends within its magnitudes");
+    const auto magnitude = reader.take<float>();
+    if (!magnitude || !std::isfinite(*magnitude) || std::signbit(*magnitude)) return corrupt("has a magnitude that is none");
     TIDELINE_CHECK_OK(take_sparse(reader, into));
     TIDELINE_TRY(const std::vector<std::uint32_t> positions, take_positions(reader, into.size()));
     BitReader bits(reader.left());
-    std::size_t next = 0, end = 0;
-    for (std::size_t l = 0; l < layers().size(); ++l) {
-      const auto magnitude = number_at<float>(*magnitudes, l);
-      if (!std::isfinite(magnitude) || std::signbit(magnitude)) return corrupt("has a magnitude that is none");
-      for (end += layers()[l].length(); next < positions.size() && positions[next] < end; ++next) {
-        const auto is_negative = bits.read(1);
-        if (!is_negative) return corrupt("ends within its signs");
-        if (into[positions[next]] != 0) return corrupt("has a number twice");
-        into[positions[next]] = *is_negative != 0 ? -magnitude : magnitude;
-      }
+    for (const std::uint32_t position : positions) {
+      const auto is_negative = bits.read(1);
+      if (!is_negative) return corrupt("ends within its signs");
+      if (into[position] != 0) return corrupt("has a number twice");
+      into[position] = *is_negative != 0 ? -*magnitude : *magnitude;
     }
     if (bits.finish() != reader.left().size()) return corrupt("has something behind its last sign");
     return {};
