@@ -83,7 +83,11 @@ Status run_workers(const Context& context, const WorkerArguments& arguments) {
                                     .cancel = context.interrupted});
     });
   for (std::thread& thread : threads) thread.join();
-  for (const Status& status : ended) TIDELINE_CHECK_OK(status);
+  for (const Status& status : ended) {
+    // Whoever started this process has ended it.
+    if (!status && status.error().code == ErrorCode::kCancelled) continue;
+    TIDELINE_CHECK_OK(status);
+  }
   return {};
 }
 

@@ -27,6 +27,7 @@ std::string classifier() {
   const auto add = [&](const char* name, const test::Dims& dims, std::size_t count) {
     onnx::TensorProto* weight = test::add_weight(model, name, dims);
     weight->clear_float_data();
+    weight->clear_raw_data();
     for (std::size_t i = 0; i < count; ++i) weight->add_float_data(normal(random));
   };
   add("a", {kInputs, kHidden}, kInputs * kHidden);
