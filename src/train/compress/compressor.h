@@ -77,6 +77,7 @@ class Compressor {
   // Structured updates (low-rank, random-mask): projects `update` onto what can be sent at this step, so that a sender that does
   // so after each of its own small steps sends all it has learned. The others leave it as it is.
   virtual void confine(std::span<float> update, const Step& step) const;
+  virtual bool is_structured() const { return false; }  // confine() does something
 
   // What encode() remembers, for a checkpoint. Restored into a new one with the same settings and layers: the next bytes are the
   // same. kCorrupt when it is not what state() of such a compressor gives; the memory is then as it was.

@@ -55,6 +55,7 @@ class LowRank final : public Compressor {
   LowRank(std::vector<Layer> layers, const CompressorSettings& settings)
       : Compressor(number_of(Kind::kLowRank), std::move(layers)), rank_(static_cast<std::uint32_t>(settings.count("rank"))) {}
 
+  bool is_structured() const override { return true; }
   void confine(std::span<float> update, const Step& step) const override {
     const std::uint64_t key = key_of_step(step);
     std::size_t start = 0;

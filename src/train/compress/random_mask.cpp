@@ -18,6 +18,7 @@ class RandomMask final : public Compressor {
   RandomMask(std::vector<Layer> layers, const CompressorSettings& settings)
       : Compressor(number_of(Kind::kRandomMask), std::move(layers)), fraction_(settings.number("fraction")) {}
 
+  bool is_structured() const override { return true; }
   void confine(std::span<float> update, const Step& step) const override {
     std::size_t next = 0;
     for (const std::uint32_t place : places(key_of_step(step))) {

@@ -158,27 +158,60 @@ TEST(Aggregate, ANormIsInfiniteWithANumberThatIsNot) {
   EXPECT_TRUE(std::isinf(update_norm(std::vector<float>{-std::numeric_limits<float>::infinity()})));
 }
 
-TEST(UpdateCodec, EveryCodecKeepsItsPromise) {
-  const std::vector<float> update = {0, 1, -2.5F, 1e-3F, 1e6F, -1e6F, 65504, 3.1415927F};
-  for (const UpdateCodecInfo& info : update_codecs()) {
+// A model of two layers and two buffers, the last of which is not finite: the receiver judges.
+const ModelSize kSize{.parameters = 8, .buffers = 2, .layers = {{2, 3}, {1, 2}}};
+const std::vector<float> kUpdate = {0, 1, -2.5F, 1e-3F, 1, -1, 6, 3.1415927F, 7, std::numeric_limits<float>::infinity()};
+
+std::unique_ptr<UpdateCodec> codec_of(std::string_view name, const ModelSize& size = kSize, std::uint64_t seed = 1) {
+  auto codec = make_update_codec(*compress::parse_compressor(name), size, seed);
+  EXPECT_TRUE(codec) << codec.error().message;
+  return std::move(*codec);
+}
+
+TEST(UpdateCodec, EveryCompressionCarriesParametersAndBuffers) {
+  for (const compress::CompressorInfo& info : compress::compressors()) {
     SCOPED_TRACE(info.name);
-    const auto codec = make_update_codec(info.name, update.size());
-    ASSERT_TRUE(codec);
-    const auto bytes = (*codec)->encode(update);
-    ASSERT_TRUE(bytes);
-    std::vector<float> back(update.size());
-    ASSERT_TRUE((*codec)->decode(*bytes, back));
-    for (std::size_t i = 0; i < update.size(); ++i) {
-      const float expected = info.name == "fp16" ? std::min(std::max(update[i], -65504.0F), 65504.0F) : update[i];
-      EXPECT_NEAR(back[i], expected, info.name == "fp16" ? std::abs(expected) / 1024 : 0);
-    }
-    EXPECT_EQ((*codec)->decode(std::span(*bytes).first(bytes->size() - 1), back).error().code, ErrorCode::kCorrupt);
-    EXPECT_TRUE((*codec)->restore((*codec)->memory()));
-    EXPECT_FALSE((*codec)->restore(std::vector<float>(3)));
+    const auto codec = codec_of(info.name), receiver = codec_of(info.name, kSize, 0);
+    const auto bytes = codec->encode(kUpdate, {.round = 3, .loss = 0.5});
+    ASSERT_TRUE(bytes) << bytes.error().message;
+    std::vector<float> back(kUpdate.size(), -1);
+    ASSERT_TRUE(receiver->decode(*bytes, back));
+    EXPECT_EQ(back[8], 7);
+    EXPECT_EQ(back[9], kUpdate[9]);
+    EXPECT_TRUE(info.name != "none" || back == kUpdate);
+    for (std::size_t length = 0; length < bytes->size(); ++length)
+      EXPECT_EQ(receiver->decode(std::span(*bytes).first(length), back).error().code, ErrorCode::kCorrupt);
+    const auto other = codec_of(info.name);
+    ASSERT_TRUE(other->restore(codec->memory()));
+    EXPECT_EQ(*other->encode(kUpdate, {.round = 4, .loss = 0.25}), *codec->encode(kUpdate, {.round = 4, .loss = 0.25}));
+    EXPECT_FALSE(other->restore(std::vector<std::byte>(3)));
   }
-  const auto none = make_update_codec("zip", 3);
-  ASSERT_FALSE(none);
-  EXPECT_THAT(none.error().message, testing::HasSubstr("there are none, fp16"));
+}
+
+TEST(UpdateCodec, StructuredOnesConfineStepsToWhatTheySend) {
+  const std::vector<float> start(8, 100);
+  for (const char* name : {"none", "dgc", "random-mask", "low-rank"}) {
+    SCOPED_TRACE(name);
+    const ModelSize size{.parameters = 8, .buffers = 0, .layers = {}};
+    const auto codec = codec_of(name, size);
+    std::vector<float> moved = start;
+    for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += static_cast<float>(i) + 1;
+    const auto free = moved;
+    codec->confine(5, start, moved);
+    if (std::string_view(name) != "random-mask") {
+      EXPECT_EQ(moved, free);  // the one row of low-rank is sent whole
+      continue;
+    }
+    std::vector<float> update(8), back(8);
+    for (std::size_t i = 0; i < 8; ++i) update[i] = moved[i] - start[i];
+    EXPECT_EQ(std::count(update.begin(), update.end(), 0.0F), 6);
+    ASSERT_TRUE(codec->decode(*codec->encode(update, {.round = 5}), back));
+    EXPECT_EQ(back, update);
+  }
+}
+
+TEST(UpdateCodec, LayersMustBeThoseOfTheModel) {
+  EXPECT_FALSE(make_update_codec(*compress::parse_compressor("none"), {.parameters = 9, .buffers = 0, .layers = {{2, 3}}}));
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 
 #include "base/result.h"
 #include "base/units.h"
+#include "train/compress/compressor.h"
 #include "train/data/divide.h"
 
 namespace tideline::train {
@@ -118,7 +119,7 @@ struct Job {
   std::size_t processes = 1;  // that the workers are spread over
   StrategySettings strategy;
   Exchange exchange = Exchange::kParameterServer;
-  std::string compression = "none";
+  compress::CompressorSettings compression;
   AggregationSettings aggregation;
   OptimiserSettings optimiser;
   std::size_t rounds = 1;

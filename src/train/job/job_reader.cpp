@@ -21,7 +21,6 @@ constexpr std::array<std::string_view, 4> kAggregationNames{"mean", "median", "t
 constexpr std::array<std::string_view, 4> kRuleNames{"iid", "shards", "dirichlet", "by-class"};
 constexpr std::array<std::string_view, 2> kOptimiserNames{"sgd", "adam"};
 constexpr std::array<std::string_view, 3> kScheduleNames{"constant", "cosine", "step"};
-constexpr std::array<std::string_view, 2> kCompressionNames{"none", "fp16"};
 constexpr std::array<std::string_view, 2> kStartNames{"file", "random"};
 
 Result<std::size_t> choice(const YamlNode& yaml, std::span<const std::string_view> names, std::string_view what) {
@@ -184,14 +183,27 @@ Status read_optimiser(const YamlNode& yaml, OptimiserSettings& optimiser) {
   return map.finish();
 }
 
-// A word, or a map with `name`.
-Result<std::size_t> named_choice(const YamlNode& yaml, std::span<const std::string_view> names, std::string_view what) {
-  if (auto map = yaml.map()) {
-    TIDELINE_TRY(const std::size_t index, choice(map->required("name"), names, what));
-    TIDELINE_CHECK_OK(map->finish());
-    return index;
+// A word, or a map with `name` and what the compressor takes.
+Status read_compression(const YamlNode& yaml, Job& job) {
+  std::vector<std::string_view> names;
+  for (const compress::CompressorInfo& info : compress::compressors()) names.push_back(info.name);
+  const auto fallback = [&](const compress::CompressorKey& key) {
+    // What its gradients are cut off at depends on how many there are.
+    return job.compression.name == "dgc" && key.name == "workers" ? static_cast<double>(job.workers) : key.fallback;
+  };
+  auto map = yaml.map();
+  TIDELINE_TRY(const std::size_t index, choice(map ? map->required("name") : yaml, names, "compression"));
+  const compress::CompressorInfo& info = compress::compressors()[index];
+  job.compression = {.name = std::string(info.name), .numbers = {}};
+  for (const compress::CompressorKey& key : info.keys) {
+    double& number = job.compression.numbers[std::string(key.name)];
+    number = fallback(key);
+    if (!map) continue;
+    const YamlNode given = map->optional(key.name);
+    TIDELINE_TRY(number, within(given, number, key.min, key.max));
+    if (key.is_whole && number != std::floor(number)) return given.error("expected a whole number");
   }
-  return choice(yaml, names, what);
+  return map ? map->finish() : Status{};
 }
 
 Status read_aggregation(const YamlNode& yaml, Job& job) {
@@ -240,7 +252,7 @@ Status check_combination(const Job& job, const YamlNode& exchange, const YamlNod
         fmt::format("{} exchanges over {}, not over {}", form.name, fmt::join(names, ", "), to_string(job.exchange)));
   }
   const bool is_central = job.exchange == Exchange::kParameterServer;
-  if (job.compression != "none" && !is_central)
+  if (job.compression.name != "none" && !is_central)
     return compression.error(
         fmt::format("an exchange over {} adds float32 numbers; write compression: none, or "
                     "exchange: parameter-server",
@@ -266,10 +278,7 @@ Status read_rest(YamlMap& map, Job& job) {
     TIDELINE_TRY(const std::size_t index, choice(exchange, kExchangeNames, "exchange"));
     job.exchange = static_cast<Exchange>(index);
   }
-  if (compression.present()) {
-    TIDELINE_TRY(const std::size_t index, named_choice(compression, kCompressionNames, "compression"));
-    job.compression = kCompressionNames[index];
-  }
+  if (compression.present()) TIDELINE_CHECK_OK(read_compression(compression, job));
   if (aggregation.present()) TIDELINE_CHECK_OK(read_aggregation(aggregation, job));
   if (deadlines.present()) TIDELINE_CHECK_OK(read_deadlines(deadlines, job.deadlines));
   TIDELINE_CHECK_OK(check_combination(job, exchange, compression, aggregation, deadlines));
@@ -278,6 +287,11 @@ Status read_rest(YamlMap& map, Job& job) {
   const bool has_momentum = job.optimiser.name == OptimiserSettings::Name::kSgd && job.optimiser.momentum > 0;
   if (job.strategy.name == "eamsgd" && !has_momentum)
     return optimiser.error("eamsgd is easgd with momentum; write {name: sgd, momentum: 0.9, ..}, or take easgd");
+  // What the coordinator's optimiser steps with is then the gradients alone.
+  constexpr std::array<std::string_view, 5> kOfGradients{"sync-sgd", "backup-workers", "fedsgd", "async-sgd", "dc-asgd"};
+  if (job.compression.name == "dgc" && job.compression.number("momentum") > 0 && has_momentum &&
+      std::find(kOfGradients.begin(), kOfGradients.end(), job.strategy.name) != kOfGradients.end())
+    return optimiser.error("dgc has a momentum of its own; write momentum: 0 here, or compression: {name: dgc, momentum: 0}");
   TIDELINE_TRY(job.rounds, whole(map.required("rounds"), 1, 1, limits::kTrainRoundsMax));
   TIDELINE_TRY(job.seed, whole(map.optional("seed"), 0, 0, limits::kTrainSeedMax));
   if (const YamlNode start = map.optional("start"); start.present()) {
@@ -370,6 +384,8 @@ std::string write_job(const Job& job) {
   }
   Json strategy{{"name", job.strategy.name}, {"batch", job.strategy.batch == 0 ? Json("all") : Json(job.strategy.batch)}};
   for (const auto& [key, value] : job.strategy.numbers) strategy[key] = value;
+  Json compression{{"name", job.compression.name}};
+  for (const auto& [key, value] : job.compression.numbers) compression[key] = value;
   const OptimiserSettings& o = job.optimiser;
   Json optimiser{{"name", kOptimiserNames[static_cast<std::size_t>(o.name)]},
                  {"rate", o.rate},
@@ -399,7 +415,7 @@ std::string write_job(const Job& job) {
             {"processes", job.processes},
             {"strategy", std::move(strategy)},
             {"exchange", to_string(job.exchange)},
-            {"compression", job.compression},
+            {"compression", std::move(compression)},
             {"aggregation", std::move(aggregation)},
             {"optimiser", std::move(optimiser)},
             {"rounds", job.rounds},

@@ -56,7 +56,7 @@ TEST(Job, EveryKeyIsRead) {
   EXPECT_EQ(job->strategy.batch, 10U);
   EXPECT_EQ(job->strategy.number("fraction"), 0.5);
   EXPECT_EQ(job->strategy.count("local_epochs"), 2U);
-  EXPECT_EQ(job->compression, "fp16");
+  EXPECT_EQ(job->compression.name, "fp16");
   EXPECT_EQ(job->aggregation, (AggregationSettings{Aggregation::kTrimmedMean, 2}));
   EXPECT_EQ(job->optimiser.step_rounds, 5U);
   EXPECT_EQ(job->deadlines.patience, Millis(20'000));
@@ -102,10 +102,28 @@ TEST(Job, EachWorkerMayHaveItsOwnData) {
   EXPECT_EQ(data_of_worker(*job, 11), "npy:site/11");
 }
 
+TEST(Job, ACompressionIsAWordOrAMap) {
+  const auto word = parse_job(small("{name: fedavg}", "compression: dgc\n"), "job.yaml");
+  ASSERT_TRUE(word) << word.error().message;
+  EXPECT_EQ(word->compression.number("sparsity"), 0.999);
+  EXPECT_EQ(word->compression.count("workers"), 4U);
+  const auto map = parse_job(small("{name: fedavg}", "compression: {name: dgc, sparsity: 0.9, warmup_rounds: 4}\n"), "job.yaml");
+  ASSERT_TRUE(map) << map.error().message;
+  EXPECT_EQ(map->compression.number("sparsity"), 0.9);
+  EXPECT_EQ(map->compression.count("warmup_rounds"), 4U);
+  EXPECT_EQ(parse_job(write_job(*map), "again")->compression, map->compression);
+}
+
 TEST(Job, WhatIsNotThereIsRefusedByName) {
   EXPECT_THAT(refusal(small("{name: gpipe}")), HasSubstr("this build has no strategy 'gpipe'; it has single, sync-sgd"));
   EXPECT_THAT(refusal(small("{name: fedavgg}")), HasSubstr("did you mean 'fedavg'?"));
-  EXPECT_THAT(refusal(small("{name: fedavg}", "compression: dgc\n")), HasSubstr("this build has no compression 'dgc'"));
+  EXPECT_THAT(refusal(small("{name: fedavg}", "compression: gzip\n")),
+              HasSubstr("this build has no compression 'gzip'; it has none"));
+  EXPECT_THAT(refusal(small("{name: fedavg}", "compression: qsdg\n")), HasSubstr("did you mean 'qsgd'?"));
+  EXPECT_THAT(refusal(small("{name: fedavg}", "compression: {name: qsgd, levls: 4}\n")), HasSubstr("levels"));
+  EXPECT_THAT(refusal(small("{name: fedavg}", "compression: {name: qsgd, levels: 0}\n")),
+              HasSubstr("expected 1 to 65536, found 0"));
+  EXPECT_THAT(refusal(small("{name: fedavg}", "compression: {name: qsgd, levels: 1.5}\n")), HasSubstr("whole number"));
   EXPECT_THAT(refusal(small("{name: fedavg}", "cluster: c.yaml\n")), HasSubstr("cluster"));
   EXPECT_THAT(refusal(small("{name: fedavg, mu: 1}")), HasSubstr("mu"));
   EXPECT_THAT(refusal("version: 2\nmodel: m\n"), HasSubstr("this build reads version 1, found 2"));
@@ -118,6 +136,10 @@ TEST(Job, WhatDoesNotGoTogetherIsRefusedWithTheReason) {
   EXPECT_THAT(refusal(small("{name: fedavg}", "exchange: ring\n")),
               HasSubstr("fedavg exchanges over parameter-server, not over ring"));
   EXPECT_THAT(refusal(small("{name: sync-sgd}", "exchange: ring\ncompression: fp16\n")), HasSubstr("write compression: none"));
+  EXPECT_THAT(refusal(small("{name: sync-sgd}", "compression: dgc\n")),
+              HasSubstr("dgc has a momentum of its own; write momentum: 0"));
+  EXPECT_EQ(refusal(small("{name: fedavg}", "compression: dgc\n")), "accepted");
+  EXPECT_EQ(refusal(small("{name: sync-sgd}", "compression: {name: dgc, momentum: 0}\n")), "accepted");
   EXPECT_THAT(refusal(small("{name: sync-sgd}", "exchange: tree\naggregation: median\n")), HasSubstr("write aggregation: mean"));
   EXPECT_THAT(refusal(small("{name: async-sgd}", "deadlines: {quorum: 0.5}\n")), HasSubstr("leave quorum out"));
   EXPECT_THAT(refusal(small("{name: easgd}", "aggregation: median\n")), HasSubstr("must cancel"));

@@ -46,6 +46,7 @@ class NetLearner final : public Learner {
   std::size_t samples() const override { return rows_.size(); }
   std::span<float> parameters() override { return model_->net().parameters(); }
   std::span<const float> gradients() override { return model_->net().gradients(); }
+  std::vector<compress::Layer> layers() const override { return model_->layers(); }
   std::span<float> buffers() override { return model_->net().buffers(); }
   Result<Batch> gradient(std::span<const std::uint32_t> rows, std::uint64_t seed) override {
     std::vector<std::uint32_t> of_data;
@@ -67,6 +68,16 @@ Result<std::unique_ptr<NetModel>> NetModel::load(const std::string& file, const 
   TIDELINE_TRY(std::vector<std::int64_t> shape, sample_shape(file, name));
   return std::unique_ptr<NetModel>(
       new NetModel(std::move(net), {.shape = std::move(shape), .mean = bytes.mean, .std = bytes.std}));
+}
+
+std::vector<compress::Layer> NetModel::layers() const {
+  std::vector<compress::Layer> layers;
+  for (const FlatTensor& tensor : net_->parameter_list()) {
+    if (tensor.count == 0) continue;
+    const std::size_t rows = tensor.shape.size() < 2 ? 1 : static_cast<std::size_t>(tensor.shape.front());
+    layers.push_back({.rows = rows, .columns = tensor.count / rows});
+  }
+  return layers;
 }
 
 std::vector<float> NetModel::numbers() {

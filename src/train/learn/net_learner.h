@@ -31,7 +31,9 @@ class NetModel {
   static Result<std::unique_ptr<NetModel>> load(const std::string& file, const std::string& name, Normalisation bytes);
 
   Net& net() { return *net_; }
-  ModelSize size() { return {net_->parameters().size(), net_->buffers().size()}; }
+  ModelSize size() { return {net_->parameters().size(), net_->buffers().size(), layers()}; }
+  // One for each parameter: a row for each of its first dimension, or one row where it has no other.
+  std::vector<compress::Layer> layers() const;
   // Parameters, then buffers.
   std::vector<float> numbers();
   // Weights of two and more dimensions from N(0, 1 / n), n numbers for each of the first dimension; the others stay.

@@ -64,7 +64,7 @@ Status Crew::set_up() {
   const SharedBytes model = shared(std::as_bytes(std::span(options_.model_file)));
   for (std::uint32_t worker = 0; worker < job_.workers; ++worker) {
     Place& place = places_[worker];
-    TIDELINE_TRY(auto codec, make_update_codec(job_.compression, options_.size.all()));
+    TIDELINE_TRY(auto codec, make_update_codec(job_.compression, options_.size));
     place.link->expect_updates(std::move(codec), options_.size.all());
     const SharedBytes state = shared(state_of(worker));
     TrainSetup setup{.worker = worker,

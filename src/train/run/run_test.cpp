@@ -24,6 +24,16 @@ const Named kRuns[] = {
     {"{name: single, batch: 10}", 1, ""},
     {"{name: sync-sgd, batch: 10}", 3, ""},
     {"{name: sync-sgd, batch: 10}", 3, "compression: fp16\n"},
+    {"{name: sync-sgd, batch: 10}", 3, "compression: one-bit\n"},
+    {"{name: sync-sgd, batch: 10}", 3, "compression: terngrad\n"},
+    {"{name: sync-sgd, batch: 10}", 3, "compression: {name: qsgd, levels: 4}\n"},
+    {"{name: sync-sgd, batch: 10}", 3, "compression: {name: dgc, sparsity: 0.6, momentum: 0}\n"},
+    {"{name: sync-sgd, batch: 10}", 3, "compression: {name: wangni, density: 0.5}\n"},
+    {"{name: sync-sgd, batch: 10}", 3, "compression: {name: strom, threshold: 1}\n"},
+    {"{name: sync-sgd, batch: 10}", 3, "compression: {name: top-k, sparsity: 0.6}\n"},
+    {"{name: sync-sgd, batch: 10}", 3, "compression: {name: esgd, drop: 0.2}\n"},
+    {"{name: fedavg, batch: 10}", 3, "compression: {name: random-mask, fraction: 0.4}\n"},
+    {"{name: fedavg, batch: 10}", 3, "compression: {name: sketch, fraction: 0.8, bits: 8}\n"},
     {"{name: sync-sgd, batch: 10}", 5, "exchange: ring\n"},
     {"{name: sync-sgd, batch: 10}", 5, "exchange: tree\n"},
     {"{name: fedsgd, fraction: 0.5}", 4, ""},
@@ -181,7 +191,7 @@ TEST(Run, BytesAreThoseOfTheConnections) {
     const auto report = TestRun(test_job("{name: sync-sgd, batch: 10}", 3, 4, half ? "compression: fp16\n" : "")).run();
     ASSERT_TRUE(report) << report.error().message;
     for (const RoundRecord& round : report->rounds) {
-      EXPECT_EQ(round.bytes_up, 3 * (kUpdate + (half ? 2 : 4) * kNumbers));
+      EXPECT_EQ(round.bytes_up, 3 * (kUpdate + 8 + (half ? 2 : 4) * kTestFeatures + 4));  // a head, and one buffer
       EXPECT_EQ(round.bytes_down, 3 * (kWork + 4 * kNumbers));
     }
   }

@@ -15,6 +15,7 @@
 #include "train/exchange/update_codec.h"
 #include "train/protocol/messages.h"
 #include "train/run/peers.h"
+#include "train/strategy/draw.h"
 #include "train/strategy/strategy.h"
 #include "transport/wait.h"
 
@@ -179,7 +180,8 @@ class WorkerRun {
     TIDELINE_TRY(learner_,
                  options_.make_learner(job_, worker_, std::string(reinterpret_cast<const char*>(payload.data()), model_bytes)));
     const std::size_t numbers = learner_->parameters().size() + learner_->buffers().size();
-    TIDELINE_TRY(codec_, make_update_codec(job_.compression, numbers));
+    const ModelSize size{learner_->parameters().size(), learner_->buffers().size(), learner_->layers()};
+    TIDELINE_TRY(codec_, make_update_codec(job_.compression, size, seed_of(job_.seed, DrawFor::kCompression, {worker_})));
     rule_ = make_worker_rule(job_, worker_, *learner_);
     if (setup.state_bytes > 0) TIDELINE_CHECK_OK(load(std::span(std::as_const(payload)).subspan(model_bytes)));
     if (job_.exchange != Exchange::kParameterServer) {
@@ -207,7 +209,7 @@ class WorkerRun {
       update.replica_crc32c = wire::crc32c(std::as_bytes(learner_->parameters()));
     }
     const Nanos before = thread_cpu_time();
-    auto done = rule_->work(*learner_, {.round = work.round, .model = model}, peers_.get());
+    auto done = rule_->work(*learner_, {.round = work.round, .model = model, .codec = codec_.get()}, peers_.get());
     update.compute_ns = static_cast<std::uint64_t>((thread_cpu_time() - before).count());
     if (!done) {
       if (peers_ != nullptr) peers_->abort();
@@ -222,7 +224,7 @@ class WorkerRun {
       update.peer_sent_bytes = moved.sent;
       update.peer_received_bytes = moved.received;
     } else {
-      TIDELINE_TRY(bytes, codec_->encode(done->update));
+      TIDELINE_TRY(bytes, codec_->encode(done->update, {.round = work.round, .loss = done->loss}));
     }
     return say(id, update, bytes);
   }
@@ -235,14 +237,17 @@ class WorkerRun {
       return say(id, TrainState{fetch.what}, std::as_bytes(std::span(model)));
     }
     StateWriter state;
-    state.floats(codec_->memory());
+    const std::vector<std::byte> memory = codec_->memory();
+    state.number(memory.size());
+    state.raw(memory);
     rule_->save(*learner_, state);
     return say(id, TrainState{fetch.what}, state.take());
   }
 
   Status load(std::span<const std::byte> state) {
     StateReader reader(state);
-    TIDELINE_TRY(const std::vector<float> memory, reader.floats());
+    TIDELINE_TRY(const std::uint64_t memory_bytes, reader.number());
+    TIDELINE_TRY(const std::span<const std::byte> memory, reader.raw(memory_bytes));
     TIDELINE_CHECK_OK(codec_->restore(memory));
     TIDELINE_CHECK_OK(rule_->load(*learner_, reader));
     return reader.finish();

@@ -28,6 +28,7 @@ class FederatedWorker final : public WorkerRule {
         gradient = pulled;
       }
       optimiser.step(parameters, gradient, rate);
+      if (work.codec != nullptr) work.codec->confine(work.round, work.model, parameters);
     }
     Done done = data_.counted();
     done.update = take_model(learner);

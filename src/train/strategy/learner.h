@@ -6,8 +6,10 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/result.h"
+#include "train/compress/compressor.h"
 
 namespace tideline::train {
 
@@ -22,6 +24,8 @@ class Learner {
   virtual std::size_t samples() const = 0;  // at least 1
   virtual std::span<float> parameters() = 0;
   virtual std::span<const float> gradients() = 0;
+  // What the parameters are made of, for compressors that go by layers; none: they are one.
+  virtual std::vector<compress::Layer> layers() const { return {}; }
   // Part of the model that has no gradient (running means); moves with gradient().
   virtual std::span<float> buffers() = 0;
   // Sets gradients() to the mean gradient over the samples `rows`, numbers below samples(). `seed`: of dropout.

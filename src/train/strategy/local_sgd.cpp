@@ -19,6 +19,7 @@ class LocalSgdWorker final : public WorkerRule {
     for (std::size_t step = 0; step < steps; ++step) {
       TIDELINE_CHECK_OK(data_.gradient(learner, work.round * steps + step));
       optimiser_.step(learner.parameters(), learner.gradients(), rate);
+      if (work.codec != nullptr) work.codec->confine(work.round, work.model, learner.parameters());
     }
     Done done = data_.counted();
     done.update = take_model(learner);

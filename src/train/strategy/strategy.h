@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "train/exchange/all_reduce.h"
+#include "train/exchange/update_codec.h"
 #include "train/job/job.h"
 #include "train/strategy/batches.h"
 #include "train/strategy/learner.h"
@@ -27,7 +28,8 @@ namespace tideline::train {
 // What a worker is asked.
 struct Work {
   std::uint64_t round = 0;
-  std::span<const float> model;  // the coordinator's; empty: go on from your own
+  std::span<const float> model;        // the coordinator's; empty: go on from your own
+  const UpdateCodec* codec = nullptr;  // that the update will be sent in, for those who confine their steps to it
 };
 // What it has done.
 struct Done {
@@ -78,12 +80,6 @@ class AsyncServerRule {
                      std::span<float> model) = 0;
   virtual void save(StateWriter&) const {}
   virtual Status load(StateReader&) { return {}; }
-};
-
-struct ModelSize {
-  std::size_t parameters = 0;
-  std::size_t buffers = 0;
-  std::size_t all() const { return parameters + buffers; }
 };
 
 struct Strategy {
