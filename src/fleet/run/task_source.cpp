@@ -26,6 +26,33 @@ constexpr double kCloudRoom = 1.25;
 // In the cloud requests come as their gateways let them go: a few of them may come at once.
 constexpr double kCloudBurstRequests = 10;
 
+// What a run takes at least, whatever its profile says: to wake up, to copy tensors, to look at the clock. Promises do not count it,
+// so shares have it only as far as half of what nobody has reserved goes.
+constexpr double kRunLeastS = 1e-3;
+
+// Milliseconds, as parts of each node's engine, that every task has for that, and which part of them there is room for.
+struct Spare {
+  double least = 0;
+  double reserved = 0;
+  double room() const { return least <= 0 ? 0 : std::min(1.0, 0.5 * std::max(0.0, 1 - reserved) / least); }
+};
+
+Spare spare_of(const Fleet& fleet, const FleetPlan& plan, std::size_t node) {
+  Spare spare;
+  for (std::size_t j = 0; j < plan.tasks.size(); ++j) {
+    const FleetTaskPlan& task = plan.tasks[j];
+    if (!task.admitted) continue;
+    for (std::size_t i = 0; i < task.shares.size(); ++i) {
+      const FleetSource& source = fleet.tasks[j].sources[i];
+      const bool is_gateway = task.shares[i].gateway == node;
+      const bool is_cloud = task.cloud_cores > 0 && way_of(fleet.cluster, source.node)->cloud == node;
+      if ((is_gateway && task.blocks > 0) || is_cloud) spare.least += kRunLeastS * fleet.tasks[j].rate_hz * source.share;
+      spare.reserved += is_gateway ? task.shares[i].cores : is_cloud ? kCloudRoom * task.cloud_cores * source.share : 0;
+    }
+  }
+  return spare;
+}
+
 std::uint32_t ppm_of(double part) {
   return static_cast<std::uint32_t>(std::clamp(std::floor(part * limits::kShareMax), 1.0, static_cast<double>(limits::kShareMax)));
 }
@@ -90,12 +117,15 @@ NodeShares shares_of(const Fleet& fleet, const FleetProfiles& profiles, const Fl
   const auto name_of = [&](std::size_t node) { return fleet.cluster.nodes[node].name; };
   NodeShares shares;
   wire::Share& gateway = shares[name_of(way->gateway)];
-  if (planned.blocks > 0) gateway.compute_ppm = ppm_of(reserved.cores);
+  const double least = kRunLeastS * own.rate_hz * own.sources[source].share;
+  if (planned.blocks > 0)
+    gateway.compute_ppm = ppm_of(reserved.cores + least * spare_of(fleet, plan, way->gateway).room());
   if (reserved.mbit_s > 0) share_link(gateway, 1e6 / 8 * reserved.mbit_s, fleet.cluster.links[way->uplink].bytes_per_s);
   gateway.burst_ms = burst_of(own.deadline);
   if (planned.cloud_cores > 0)
     shares[name_of(way->cloud)] = {
-        .compute_ppm = ppm_of(kCloudRoom * planned.cloud_cores * own.sources[source].share),
+        .compute_ppm = ppm_of(kCloudRoom * planned.cloud_cores * own.sources[source].share +
+                              least * spare_of(fleet, plan, way->cloud).room()),
         .burst_ms = burst_of(own.deadline + Millis(1e3 * kCloudBurstRequests / (own.rate_hz * own.sources[source].share)))};
   if (way->access == Way::kNoLink) return shares;
   double all_bytes_per_s = 0;

@@ -29,9 +29,11 @@ std::string Coordinator::status_json() {
       latency = {{"median", counters.latencies.quantile(0.5)},
                  {"p95", counters.latencies.quantile(0.95)},
                  {"p99", counters.latencies.quantile(0.99)}};
-    Json nodes = Json::array();
-    if (runs)
+    Json nodes = Json::array(), gateways = Json::array();
+    if (runs) {
       for (const std::size_t node : task.plan.nodes) nodes.push_back(setup_.fleet.cluster.nodes[node].name);
+      for (const FleetShare& share : task.plan.shares) gateways.push_back(setup_.fleet.cluster.nodes[share.gateway].name);
+    }
     const std::string failure = task.tally->last_failure();
     tasks.push_back({{"name", task.task.name},
                      {"state", to_string(task.state)},
@@ -41,6 +43,7 @@ std::string Coordinator::status_json() {
                      {"priority", task.task.priority},
                      {"submitted", !task.spec.empty()},
                      {"cut", runs ? Json(task.plan.cut) : Json(nullptr)},
+                     {"gateways", std::move(gateways)},
                      {"nodes", std::move(nodes)},
                      {"rate_hz", task.task.rate_hz},
                      {"requests", counters.requests},
