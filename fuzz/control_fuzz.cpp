@@ -19,7 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return parse_cluster(
             "version: 2\nnodes:\n  - {name: cam1, tier: device, address: 127.0.0.1:1}\n  - {name: gw1, tier: edge, address: "
             "127.0.0.1:2}\n  - {name: cloud, tier: cloud, address: 127.0.0.1:4}\nlinks:\n"
-            "  - {from: cam1, to: gw1, bandwidth: 10Mbit/s, rtt: 1ms}\n  - {from: gw1, to: cloud, bandwidth: 10Mbit/s, rtt: 1ms}\n",
+            "  - {from: cam1, to: gw1, bandwidth: 10Mbit/s, rtt: 1ms}\n  - {from: gw1, to: cloud, bandwidth: 10Mbit/s, rtt: "
+            "1ms}\n",
             "site.yaml");
       });
   if (const auto request = fleet::parse_control(text)) {

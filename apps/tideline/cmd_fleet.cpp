@@ -60,7 +60,8 @@ Status plan(Context& context, const FleetArguments& arguments) {
 }  // namespace
 
 void add_fleet_command(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("fleet", "Many tasks on one site: which of them fit, how deep each goes, and why not; and keep them up");
+  CLI::App* command =
+      app.add_subcommand("fleet", "Many tasks on one site: which of them fit, how deep each goes, and why not; and keep them up");
   command->require_subcommand(1);
   const auto arguments = std::make_shared<FleetArguments>();
   const auto add = [&](const char* name, const char* help) {

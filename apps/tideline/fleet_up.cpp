@@ -66,7 +66,8 @@ Status up(Context& context, const UpArguments& arguments) {
                                           .readmit = {.moves = arguments.moves, .evictions = arguments.evictions},
                                           .state_file = arguments.state.empty() ? arguments.file + ".state" : arguments.state},
                                          *transport, Control{.cancel = context.interrupted}));
-  fmt::print("{} of {} tasks run; control at {}\n", coordinator->running_count(), coordinator->task_count(), socket_of(arguments));
+  fmt::print("{} of {} tasks run; control at {}\n", coordinator->running_count(), coordinator->task_count(),
+             socket_of(arguments));
   std::fflush(stdout);
   while (!coordinator->is_ending() && !context.interrupted.cancelled()) {
     listener->serve(kServePeriod, [&](std::string_view line) { return coordinator->answer(line); });
@@ -79,8 +80,8 @@ Result<UpJson> ask(const UpArguments& arguments, const fleet::ControlRequest& re
   const auto answer = ask_local(socket_of(arguments), fleet::write_control(request), limits::kControlAnswerBytesMax,
                                 deadline_in(kControlTimeout));
   if (!answer && answer.error().code == ErrorCode::kDisconnected)
-    return Error{ErrorCode::kDisconnected,
-                 fmt::format("no coordinator of {0} runs here: start one with `tideline fleet up {0}`", printable(arguments.file))};
+    return Error{ErrorCode::kDisconnected, fmt::format("no coordinator of {0} runs here: start one with `tideline fleet up {0}`",
+                                                       printable(arguments.file))};
   if (!answer) return answer.error();
   TIDELINE_TRY(const std::string result, fleet::parse_answer(*answer));
   return UpJson::parse(result, nullptr, false);
@@ -138,11 +139,11 @@ void print_uses(const UpJson& status) {
     uses.push_back({link["name"], link["used_mbit_s"], link["reserved_mbit_s"], link["capacity_mbit_s"], "Mbit/s"});
   for (const UpJson& node : status["nodes"])
     uses.push_back({node["name"], node["used_cores"], node["reserved_cores"], node["capacity_cores"], "cores"});
-  std::stable_sort(uses.begin(), uses.end(),
-                   [](const Use& a, const Use& b) { return a.reserved / a.of > b.reserved / b.of; });
+  std::stable_sort(uses.begin(), uses.end(), [](const Use& a, const Use& b) { return a.reserved / a.of > b.reserved / b.of; });
   fmt::print("\n{:<32} {:>10} {:>10} {:>10}\n", "link or node", "used", "reserved", "of");
   for (std::size_t n = 0; n < std::min(uses.size(), kUsesShown); ++n)
-    fmt::print("{:<32} {:>10.3f} {:>10.3f} {:>10.3f} {}\n", uses[n].name, uses[n].used, uses[n].reserved, uses[n].of, uses[n].unit);
+    fmt::print("{:<32} {:>10.3f} {:>10.3f} {:>10.3f} {}\n", uses[n].name, uses[n].used, uses[n].reserved, uses[n].of,
+               uses[n].unit);
   if (uses.size() > kUsesShown) fmt::print("and {} more (-o json has all)\n", uses.size() - kUsesShown);
 }
 
@@ -202,12 +203,12 @@ report::Table report_table(const UpJson& status) {
 
 // Predicted beside measured, as shares of each task's deadline: whatever is above one is late.
 std::string report_figure(const UpJson& status) {
-  report::BarChart chart{.title = "Latency of each task, as a share of its deadline",
-                         .subtitle = fmt::format("{} tasks run, {} of them in time, after {:.0f} s",
-                                                 status["admitted"].get<std::size_t>(), status["on_time"].get<std::size_t>(),
-                                                 status["up_s"].get<double>()),
-                         .y = {.label = "share of the deadline", .min = 0},
-                         .values_shown = false};
+  report::BarChart chart{
+      .title = "Latency of each task, as a share of its deadline",
+      .subtitle = fmt::format("{} tasks run, {} of them in time, after {:.0f} s", status["admitted"].get<std::size_t>(),
+                              status["on_time"].get<std::size_t>(), status["up_s"].get<double>()),
+      .y = {.label = "share of the deadline", .min = 0},
+      .values_shown = false};
   chart.series = {{"predicted, alone", {}}, {"median", {}}, {"p99", {}}, {"promised", {}}};
   std::size_t left = 0;
   for (const UpJson& task : status["tasks"]) {
@@ -258,8 +259,9 @@ Status submit(Context& context, const UpArguments& arguments) {
     for (const std::string& part : split(source, ',')) {
       const std::size_t at = part.find('=');
       if (at == std::string::npos)
-        return Error{ErrorCode::kInvalidArgument,
-                     fmt::format("expected a node, or nodes with their shares such as gw1=0.6,gw2=0.4, found '{}'", printable(source))};
+        return Error{
+            ErrorCode::kInvalidArgument,
+            fmt::format("expected a node, or nodes with their shares such as gw1=0.6,gw2=0.4, found '{}'", printable(source))};
       shares[part.substr(0, at)] = part.substr(at + 1);
     }
     task["source"] = std::move(shares);
@@ -326,16 +328,19 @@ void add_fleet_up_commands(CLI::App& fleet_command, Context& context) {
   status_command->footer("Example:\n  tideline fleet status site/fleet.yaml");
   on_run(*status_command, context, [arguments, &context] { return status(context, *arguments); });
 
-  CLI::App* report_command = add("report", "Every task: predicted, measured and promised; links and nodes, used and reserved", true);
+  CLI::App* report_command =
+      add("report", "Every task: predicted, measured and promised; links and nodes, used and reserved", true);
   report_command->add_option("--svg", arguments->svg, "Also write a figure")->type_name("FILE");
   report_command->footer("Example:\n  tideline fleet report site/fleet.yaml --svg latency.svg");
   on_run(*report_command, context, [arguments, &context] { return report_of(context, *arguments); });
 
-  CLI::App* submit_command = add("submit", "Ask for one more task, or a group: it runs from now on, or is refused with the reason");
+  CLI::App* submit_command =
+      add("submit", "Ask for one more task, or a group: it runs from now on, or is refused with the reason");
   submit_command->add_option("NAME", arguments->name, "Its name")->required();
-  for (const auto& [key, help] :
-       {std::pair{"model", "One of the fleet's models"}, {"source", "A node, or NODE=SHARE,NODE=SHARE"},
-        {"rate", "Of its requests, such as 5/s"}, {"deadline", "From a request to its answer, such as 200ms"}})
+  for (const auto& [key, help] : {std::pair{"model", "One of the fleet's models"},
+                                  {"source", "A node, or NODE=SHARE,NODE=SHARE"},
+                                  {"rate", "Of its requests, such as 5/s"},
+                                  {"deadline", "From a request to its answer, such as 200ms"}})
     submit_command->add_option(std::string("--") + key, arguments->task[key], help)->required();
   submit_command->add_option("--drop", arguments->task["drop"], "Of requests that wait at the source")
       ->check(CLI::IsMember({"none", "oldest", "newest"}));
@@ -346,7 +351,8 @@ void add_fleet_up_commands(CLI::App& fleet_command, Context& context) {
       ->check(CLI::Range(0, static_cast<int>(limits::kInstanceLayersMax)));
   add_limits(*submit_command, "it");
   submit_command->footer(
-      "Example:\n  tideline fleet submit site/fleet.yaml gate --model objects --source cam3 --rate 1/s --deadline 400ms --moves 2");
+      "Example:\n  tideline fleet submit site/fleet.yaml gate --model objects --source cam3 --rate 1/s --deadline 400ms --moves "
+      "2");
   on_run(*submit_command, context, [arguments, &context] { return submit(context, *arguments); });
 
   CLI::App* remove_command = add("remove", "End a task; what it had is free");

@@ -162,10 +162,11 @@ Status run_local_fleet(Context& context, const LocalFleetArguments& arguments) {
                                                        : LinkEmulation::kAuto;
   TIDELINE_TRY(const auto local, LocalCluster::start(fleet.cluster, options, context.interrupted));
   const auto transport = make_tcp_transport({});
-  TIDELINE_TRY(const fleet::FleetRun run,
-               fleet::run_fleet(fleet, profiles, plan, models, local->cluster(), *transport,
-                                {.duration = duration, .verify = arguments.verify, .shares = !arguments.no_shares, .overdrive = overdrive},
-                                StepBar(context).control()));
+  TIDELINE_TRY(
+      const fleet::FleetRun run,
+      fleet::run_fleet(fleet, profiles, plan, models, local->cluster(), *transport,
+                       {.duration = duration, .verify = arguments.verify, .shares = !arguments.no_shares, .overdrive = overdrive},
+                       StepBar(context).control()));
   if (context.output == Output::kJson)
     fmt::print("{}\n", fleet_run_json(fleet, plan, run, arguments).dump(-1, ' ', false, FleetJson::error_handler_t::replace));
   else

@@ -52,7 +52,8 @@ bool uses_codecs(const wire::ProgramStage& stage) { return !stage.codec_in.is_ra
 std::optional<wire::Install> plain_install(std::uint64_t epoch, const std::vector<wire::ProgramStage>& stages,
                                            std::uint32_t route_stages) {
   const wire::ProgramStage& stage = stages.front();
-  if (stages.size() > 1 || stage.on_answer || uses_codecs(stage) || has_share(stage) || (stage.calls && stage.next != stage.id + 1))
+  if (stages.size() > 1 || stage.on_answer || uses_codecs(stage) || has_share(stage) ||
+      (stage.calls && stage.next != stage.id + 1))
     return std::nullopt;
   return wire::Install{.epoch = epoch,
                        .stage = stage.id,
@@ -196,8 +197,8 @@ Status ClusterClient::install(const Deployed& deployed, const CancelToken& cance
         return Error{ErrorCode::kUnsupported, fmt::format("[client] node '{}' is too old for codecs; update it, or plan without",
                                                           cluster_.nodes[part->node].name)};
       if (way.via.empty() && !target.knows_shares() && std::any_of(part->stages.begin(), part->stages.end(), has_share))
-        return Error{ErrorCode::kUnsupported, fmt::format("[client] node '{}' is too old to keep shares; update it",
-                                                          cluster_.nodes[part->node].name)};
+        return Error{ErrorCode::kUnsupported,
+                     fmt::format("[client] node '{}' is too old to keep shares; update it", cluster_.nodes[part->node].name)};
       if (target.flows()) {
         TIDELINE_CHECK_OK(
             target.install(wire::InstallProgram{deployed.epoch, part->stages}, deadline_in(kInstallTimeout), way.via));

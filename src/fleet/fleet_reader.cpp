@@ -90,7 +90,8 @@ Result<std::vector<FleetSource>> read_sources(const YamlNode& yaml, const Cluste
   }
   const auto entries = shares->entries();
   if (entries.empty() || entries.size() > limits::kFleetSourcesMax)
-    return yaml.error(fmt::format("expected 1 to {} nodes with their shares, found {}", limits::kFleetSourcesMax, entries.size()));
+    return yaml.error(
+        fmt::format("expected 1 to {} nodes with their shares, found {}", limits::kFleetSourcesMax, entries.size()));
   double total = 0;
   for (const auto& [name, value] : entries) {
     FleetSource source;
@@ -210,8 +211,8 @@ Result<double> parse_rate_hz(std::string_view text) {
   const double seconds = unit == "/s" ? 1 : unit == "/min" ? 60 : unit == "/h" ? 3600 : 0;
   if (seconds == 0) return wrong();
   if (!(value / seconds >= limits::kFleetRateMin && value / seconds <= limits::kFleetRateMax))
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("a rate is {:g}/s to {:g}/s, found '{}'", limits::kFleetRateMin, limits::kFleetRateMax, printable(text))};
+    return Error{ErrorCode::kInvalidArgument, fmt::format("a rate is {:g}/s to {:g}/s, found '{}'", limits::kFleetRateMin,
+                                                          limits::kFleetRateMax, printable(text))};
   return value / seconds;
 }
 

@@ -112,8 +112,7 @@ class Planning {
     schedule_ = std::move(*solved);
     TIDELINE_TRY(const schedule::QueueingReduction all, reduce_queueing(site_.instance, queueing()));
     schedule_.choices.resize(placement.size());
-    for (std::size_t n = 0; n < all.tasks.size(); ++n)
-      schedule_.choices[all.tasks[n]] = all.choices[all.instance.tasks[n].model];
+    for (std::size_t n = 0; n < all.tasks.size(); ++n) schedule_.choices[all.tasks[n]] = all.choices[all.instance.tasks[n].model];
     TIDELINE_TRY(FleetPlan plan, report());
     plan.upper_bound.reset();
     return std::optional(std::move(plan));
@@ -217,8 +216,7 @@ class Planning {
       if (placement[j] || std::find(open.begin(), open.end(), j) != open.end()) wanted.push_back(j);
     SiteSchedule solved;
     solved.grants.resize(placement.size());
-    solved.multipliers = {std::vector<double>(site_.instance.servers.size()),
-                          std::vector<double>(site_.instance.servers.size())};
+    solved.multipliers = {std::vector<double>(site_.instance.servers.size()), std::vector<double>(site_.instance.servers.size())};
     if (wanted.empty()) return std::optional(std::move(solved));
     Instance chosen = select_tasks(site_.instance, wanted);
     for (std::size_t n = 0; n < wanted.size(); ++n) {
@@ -615,8 +613,7 @@ std::uint32_t FleetPlan::admitted() const {
 
 Placement placement_of(const FleetPlan& plan) {
   Placement placement;
-  for (const FleetTaskPlan& task : plan.tasks)
-    placement.push_back(task.admitted ? std::optional(task.blocks) : std::nullopt);
+  for (const FleetTaskPlan& task : plan.tasks) placement.push_back(task.admitted ? std::optional(task.blocks) : std::nullopt);
   return placement;
 }
 

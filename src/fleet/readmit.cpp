@@ -108,7 +108,8 @@ class Readmitting {
     if (!placed) return std::optional<Readmission>();
     TIDELINE_TRY(auto plan, plan_as(fleet_, profiles_, *placed, options_));
     if (!plan) return std::optional<Readmission>();
-    Readmission in{.admitted = true, .placement = std::move(*placed), .plan = std::move(plan), .moved = {}, .evicted = {}, .why = ""};
+    Readmission in{
+        .admitted = true, .placement = std::move(*placed), .plan = std::move(plan), .moved = {}, .evicted = {}, .why = ""};
     for (std::size_t j = 0; j < before_.size(); ++j) {
       if (j == task_ || in.placement[j] == before_[j]) continue;
       (in.placement[j] ? in.moved : in.evicted).push_back(j);

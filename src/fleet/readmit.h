@@ -1,8 +1,10 @@
-// Tasks that come while others run: what runs keeps its cut, but for a few that may be moved, or put off for a more important one.
+// Tasks that come while others run: what runs keeps its cut, but for a few that may be moved, or put off for a more important
+// one.
 //
 // Every answer is a placement whose plan holds in the queueing model (plan_as()): nobody is let in on a guess. The search is not
 // exhaustive: first the task alone is placed, wherever it may be cut; then with others that share a gateway or a cloud with it,
-// the largest first, cut anew with it; then in place of tasks of a lower priority. So a refusal says that none of these was found.
+// the largest first, cut anew with it; then in place of tasks of a lower priority. So a refusal says that none of these was
+// found.
 //
 // Pure functions; thread-safe.
 //
@@ -32,8 +34,8 @@ struct Readmission {
   std::string why;                   // it was refused
 };
 
-// REQUIRES: `placement` fits (plan_as()), and `task` is not in it. kInfeasible and the like, as of site_instance(), for a task that
-// could not even run alone.
+// REQUIRES: `placement` fits (plan_as()), and `task` is not in it. kInfeasible and the like, as of site_instance(), for a task
+// that could not even run alone.
 Result<Readmission> readmit(const Fleet& fleet, const FleetProfiles& profiles, const Placement& placement, std::size_t task,
                             const ReadmitLimits& limits, const FleetPlanOptions& options);
 

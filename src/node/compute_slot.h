@@ -1,6 +1,6 @@
 // ComputeSlot: one engine run at a time on a node. Of those that wait, those within their share go before the others
-// (node/shares.h), then the one with the earliest deadline; of equal ones, which requests without a deadline are, the one that came
-// first. A run that has begun is not interrupted. Thread-safe.
+// (node/shares.h), then the one with the earliest deadline; of equal ones, which requests without a deadline are, the one that
+// came first. A run that has begun is not interrupted. Thread-safe.
 #pragma once
 
 #include <compare>

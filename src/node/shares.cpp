@@ -93,10 +93,11 @@ Result<std::shared_ptr<RateShare>> ShareBook::engine(const wire::SessionId& sess
   const std::lock_guard lock(mutex_);
   const double others = held(engine_, &session) / kNsPerSecond;
   if (others + part > kTotalMost)
-    return Error{ErrorCode::kOverloaded,
-                 fmt::format("[node] {:.1f} % of this node's engine are asked for and {:.1f} % are given away: ask for less, or end "
-                             "what has them",
-                             100 * part, 100 * others)};
+    return Error{
+        ErrorCode::kOverloaded,
+        fmt::format("[node] {:.1f} % of this node's engine are asked for and {:.1f} % are given away: ask for less, or end "
+                    "what has them",
+                    100 * part, 100 * others)};
   if (auto known = engine_[session].lock()) {
     known->change(part * kNsPerSecond, burst_of(share));
     return known;
@@ -115,10 +116,11 @@ Result<std::shared_ptr<LinkShare>> ShareBook::link(const wire::SessionId& sessio
   LinkEntry& entry = links_[next];
   const double others = held(entry.held, &session);
   if (others + rate > kTotalMost * total)
-    return Error{ErrorCode::kOverloaded,
-                 fmt::format("[node] {:.3f} of {:.3f} Mbit/s to '{}' are asked for and {:.3f} are given away: ask for less, or end "
-                             "what has them",
-                             8e-6 * rate, 8e-6 * total, next, 8e-6 * others)};
+    return Error{
+        ErrorCode::kOverloaded,
+        fmt::format("[node] {:.3f} of {:.3f} Mbit/s to '{}' are asked for and {:.3f} are given away: ask for less, or end "
+                    "what has them",
+                    8e-6 * rate, 8e-6 * total, next, 8e-6 * others)};
   LinkShare made{.rate = entry.held[session].lock(), .load = entry.load.lock()};
   if (made.rate)
     made.rate->change(rate, burst_of(share));

@@ -100,7 +100,7 @@ class Stage {
   std::vector<std::size_t> session_inputs_;
   std::vector<int> output_sources_;
   std::atomic<double> last_run_ns_{0};  // what the next run is taken to need
-  std::vector<bool> to_decode_;  // inputs that are computed on, or leave in another codec than they came in
+  std::vector<bool> to_decode_;         // inputs that are computed on, or leave in another codec than they came in
 };
 
 }  // namespace tideline

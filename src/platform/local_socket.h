@@ -1,5 +1,5 @@
-// LocalListener: a Unix socket that takes one line from each caller and answers it with one; for controls of a program by the user
-// who started it. The socket can be opened by that user alone. Not thread-safe.
+// LocalListener: a Unix socket that takes one line from each caller and answers it with one; for controls of a program by the
+// user who started it. The socket can be opened by that user alone. Not thread-safe.
 //
 //   TIDELINE_TRY(auto listener, LocalListener::open("fleet.sock", {.line_bytes_max = 65536, .callers_max = 16}));
 //   while (running) listener->serve(std::chrono::milliseconds(100), [](std::string_view line) { return answer(line); });

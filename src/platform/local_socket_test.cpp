@@ -1,5 +1,5 @@
-// Goal: a control socket answers its user's lines, and nothing that a caller does stops it. Method: real sockets in a folder of the
-// test's own; a server on a thread.
+// Goal: a control socket answers its user's lines, and nothing that a caller does stops it. Method: real sockets in a folder of
+// the test's own; a server on a thread.
 #include "platform/local_socket.h"
 
 #include <atomic>
@@ -46,7 +46,9 @@ class LocalSocketTest : public testing::Test {
     EXPECT_EQ(::send(socket, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
     return socket;
   }
-  Result<std::string> ask(std::string_view line) const { return ask_local(path_, line, 10'000, std::chrono::steady_clock::now() + 20s); }
+  Result<std::string> ask(std::string_view line) const {
+    return ask_local(path_, line, 10'000, std::chrono::steady_clock::now() + 20s);
+  }
 
   TempFolder folder_;
   std::string path_;

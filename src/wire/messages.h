@@ -232,9 +232,9 @@ struct Uninstalled {
 // What a session has of a node: a part of the engine's time, and of the link over which the stage calls. A node keeps to it when
 // others want the same (node/shares.h).
 struct Share {
-  std::uint32_t compute_ppm = 0;       // millionths of the engine's time, at most limits::kShareMax; 0: none
-  std::uint32_t burst_ms = 0;          // so far its requests may run ahead of the share, at most limits::kShareBurstMsMax
-  std::uint64_t link_bytes_per_s = 0;  // of a stage that calls; 0: none
+  std::uint32_t compute_ppm = 0;             // millionths of the engine's time, at most limits::kShareMax; 0: none
+  std::uint32_t burst_ms = 0;                // so far its requests may run ahead of the share, at most limits::kShareBurstMsMax
+  std::uint64_t link_bytes_per_s = 0;        // of a stage that calls; 0: none
   std::uint64_t link_total_bytes_per_s = 0;  // what that link carries for all, at least the same; 0 without a share of it
   bool operator==(const Share&) const = default;
 };

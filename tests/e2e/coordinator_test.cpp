@@ -19,7 +19,8 @@ class CoordinatorTest : public CommandLine {
   void SetUp() override {
     CommandLine::SetUp();
     ASSERT_EQ(run("zoo lenet5 -o " + path("lenet5.onnx")).exit_code, 0);
-    ASSERT_EQ(run("profile " + path("lenet5.onnx") + " --time 0.2s --codecs none --out " + path("digits.profile.json")).exit_code, 0);
+    ASSERT_EQ(run("profile " + path("lenet5.onnx") + " --time 0.2s --codecs none --out " + path("digits.profile.json")).exit_code,
+              0);
     // A millisecond for each of its thirteen blocks: ten on the gateways, which are ten times slower.
     json profile = json::parse(slurp(path("digits.profile.json")));
     ASSERT_EQ(profile["blocks"].size(), 13u);
@@ -28,16 +29,24 @@ class CoordinatorTest : public CommandLine {
     for (const char* name : {"cam1", "gw1", "gw2", "cloud"}) start_node(name, 0);
     write("site.yaml",
           "version: 2\nnodes:\n"
-          "  - {name: cam1, tier: device, address: " + address_["cam1"] + "}\n"
-          "  - {name: gw1, tier: edge, address: " + address_["gw1"] + ", slowdown: 10}\n"
-          "  - {name: gw2, tier: edge, address: " + address_["gw2"] + ", slowdown: 10}\n"
-          "  - {name: cloud, tier: cloud, address: " + address_["cloud"] + "}\n"
-          "links:\n"
-          "  - {from: cam1, to: gw1, bandwidth: 50Mbit/s, rtt: 1ms}\n"
-          "  - {from: cam1, to: gw2, bandwidth: 40Mbit/s, rtt: 1ms}\n"
-          "  - {from: gw1, to: cloud, bandwidth: 20Mbit/s, rtt: 2ms}\n"
-          "  - {from: gw2, to: cloud, bandwidth: 20Mbit/s, rtt: 2ms}\n"
-          "source: cam1\n");
+          "  - {name: cam1, tier: device, address: " +
+              address_["cam1"] +
+              "}\n"
+              "  - {name: gw1, tier: edge, address: " +
+              address_["gw1"] +
+              ", slowdown: 10}\n"
+              "  - {name: gw2, tier: edge, address: " +
+              address_["gw2"] +
+              ", slowdown: 10}\n"
+              "  - {name: cloud, tier: cloud, address: " +
+              address_["cloud"] +
+              "}\n"
+              "links:\n"
+              "  - {from: cam1, to: gw1, bandwidth: 50Mbit/s, rtt: 1ms}\n"
+              "  - {from: cam1, to: gw2, bandwidth: 40Mbit/s, rtt: 1ms}\n"
+              "  - {from: gw1, to: cloud, bandwidth: 20Mbit/s, rtt: 2ms}\n"
+              "  - {from: gw2, to: cloud, bandwidth: 20Mbit/s, rtt: 2ms}\n"
+              "source: cam1\n");
     file_ = write("fleet.yaml",
                   "version: 1\ncluster: site.yaml\nmodels:\n"
                   "  - {name: digits, file: lenet5.onnx, profiles: digits.profile.json}\n"
@@ -65,7 +74,8 @@ class CoordinatorTest : public CommandLine {
   }
   void start_node(const std::string& name, int port) {
     const std::string listen = address_.contains(name) ? address_[name] : "127.0.0.1:" + std::to_string(port);
-    std::vector<std::string> words{"node", "--name", name, "--listen", listen, "--store", path("store-" + name), "--threads", "1"};
+    std::vector<std::string> words{"node",      "--name", name, "--listen", listen, "--store", path("store-" + name),
+                                   "--threads", "1"};
     nodes_.insert_or_assign(name, start_process(words, name + ".err"));
     const std::string said = first_line(nodes_.at(name));
     address_[name] = said.substr(said.rfind(' ') + 1);
@@ -170,7 +180,8 @@ TEST_F(CoordinatorTest, AKilledCoordinatorContinuesWhereItWas) {
     EXPECT_EQ(task(after, name)["state"], "running") << name;
     EXPECT_EQ(task(after, name)["cut"], task(before, name)["cut"]) << name;
     for (const char* counter : {"requests", "late", "dropped", "failed"})
-      EXPECT_GE(task(after, name)[counter].get<std::uint64_t>(), task(before, name)[counter].get<std::uint64_t>()) << name << counter;
+      EXPECT_GE(task(after, name)[counter].get<std::uint64_t>(), task(before, name)[counter].get<std::uint64_t>())
+          << name << counter;
     EXPECT_TRUE(grows(name)) << name;
   }
 }

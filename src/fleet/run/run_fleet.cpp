@@ -96,9 +96,9 @@ class Running {
       for (std::size_t i = 0; i < task.sources.size(); ++i) {
         TIDELINE_CHECK_OK(control_.check());
         Source source{.task = j, .source = std::make_unique<TaskSource>(task, i, inputs_[task.model], transport, cluster)};
-        const Status deployed = source.source->deploy(
-            models_[task.model], plan_of(fleet_, profiles, task, task.sources[i], plan_.tasks[j].blocks),
-            settings_.shares ? shares_of(fleet_, profiles, plan_, j, i) : NodeShares{}, control_.cancel);
+        const Status deployed =
+            source.source->deploy(models_[task.model], plan_of(fleet_, profiles, task, task.sources[i], plan_.tasks[j].blocks),
+                                  settings_.shares ? shares_of(fleet_, profiles, plan_, j, i) : NodeShares{}, control_.cancel);
         if (!deployed) return with_context(deployed.error(), fmt::format("[fleet] task '{}'", task.name));
         sources_.push_back(std::move(source));
       }
@@ -155,7 +155,7 @@ class Running {
   const std::vector<LoadedModel>& models_;
   const FleetRunSettings& settings_;
   const Control& control_;
-  std::vector<ModelInputs> inputs_;  // by model
+  std::vector<ModelInputs> inputs_;             // by model
   std::vector<std::unique_ptr<TaskLog>> logs_;  // by task
   Ledger ledger_;
   std::vector<Source> sources_;

@@ -26,8 +26,8 @@ constexpr double kCloudRoom = 1.25;
 // In the cloud requests come as their gateways let them go: a few of them may come at once.
 constexpr double kCloudBurstRequests = 10;
 
-// What a run takes at least, whatever its profile says: to wake up, to copy tensors, to look at the clock. Promises do not count it,
-// so shares have it only as far as half of what nobody has reserved goes.
+// What a run takes at least, whatever its profile says: to wake up, to copy tensors, to look at the clock. Promises do not count
+// it, so shares have it only as far as half of what nobody has reserved goes.
 constexpr double kRunLeastS = 1e-3;
 
 // Milliseconds, as parts of each node's engine, that every task has for that, and which part of them there is room for.
@@ -54,7 +54,8 @@ Spare spare_of(const Fleet& fleet, const FleetPlan& plan, std::size_t node) {
 }
 
 std::uint32_t ppm_of(double part) {
-  return static_cast<std::uint32_t>(std::clamp(std::floor(part * limits::kShareMax), 1.0, static_cast<double>(limits::kShareMax)));
+  return static_cast<std::uint32_t>(
+      std::clamp(std::floor(part * limits::kShareMax), 1.0, static_cast<double>(limits::kShareMax)));
 }
 
 std::uint32_t burst_of(Millis time) {
@@ -118,8 +119,7 @@ NodeShares shares_of(const Fleet& fleet, const FleetProfiles& profiles, const Fl
   NodeShares shares;
   wire::Share& gateway = shares[name_of(way->gateway)];
   const double least = kRunLeastS * own.rate_hz * own.sources[source].share;
-  if (planned.blocks > 0)
-    gateway.compute_ppm = ppm_of(reserved.cores + least * spare_of(fleet, plan, way->gateway).room());
+  if (planned.blocks > 0) gateway.compute_ppm = ppm_of(reserved.cores + least * spare_of(fleet, plan, way->gateway).room());
   if (reserved.mbit_s > 0) share_link(gateway, 1e6 / 8 * reserved.mbit_s, fleet.cluster.links[way->uplink].bytes_per_s);
   gateway.burst_ms = burst_of(own.deadline);
   if (planned.cloud_cores > 0)

@@ -16,7 +16,8 @@ TEST(Control, EveryRequestComesBackAsItWasWritten) {
   for (const ControlRequest& request :
        {ControlRequest{.command = ControlCommand::kStatus}, ControlRequest{.command = ControlCommand::kDown},
         ControlRequest{.command = ControlCommand::kRemove, .name = "door-1"},
-        ControlRequest{.command = ControlCommand::kSubmit, .task = R"({"name":"door","rate":"5/s"})", .moves = 2, .evictions = 1}}) {
+        ControlRequest{
+            .command = ControlCommand::kSubmit, .task = R"({"name":"door","rate":"5/s"})", .moves = 2, .evictions = 1}}) {
     const std::string line = write_control(request);
     EXPECT_EQ(line.find('\n'), std::string::npos);
     const auto back = parse_control(line);

@@ -123,9 +123,10 @@ Status Coordinator::adopt_stored(StoredFleet stored) {
     add(parsed->front(), task.spec);
   }
   if (tasks_.size() > limits::kCoordinatedTasksMax)
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("[fleet] one coordinator keeps up to {} tasks up, and these are {}: give each part of the site its own",
-                             limits::kCoordinatedTasksMax, tasks_.size())};
+    return Error{
+        ErrorCode::kInvalidArgument,
+        fmt::format("[fleet] one coordinator keeps up to {} tasks up, and these are {}: give each part of the site its own",
+                    limits::kCoordinatedTasksMax, tasks_.size())};
   return {};
 }
 
@@ -135,7 +136,8 @@ void Coordinator::watch(const FleetTask& task) {
     watch_->add(source.node, source.node);
     if (cluster.nodes[source.node].tier != Tier::kDevice) continue;
     for (const Link& link : cluster.links)
-      if (static_cast<std::size_t>(link.from) == source.node && cluster.nodes[static_cast<std::size_t>(link.to)].tier == Tier::kEdge)
+      if (static_cast<std::size_t>(link.from) == source.node &&
+          cluster.nodes[static_cast<std::size_t>(link.to)].tier == Tier::kEdge)
         watch_->add(static_cast<std::size_t>(link.to), source.node);
   }
 }
@@ -214,9 +216,8 @@ void Coordinator::place_others(const Reachable& now, Placement& placement, const
   std::vector<std::size_t> others;
   for (std::size_t e = 0; e < placement.size(); ++e)
     if (!placement[e]) others.push_back(e);
-  std::stable_sort(others.begin(), others.end(), [&](std::size_t a, std::size_t b) {
-    return now.fleet.tasks[a].priority > now.fleet.tasks[b].priority;
-  });
+  std::stable_sort(others.begin(), others.end(),
+                   [&](std::size_t a, std::size_t b) { return now.fleet.tasks[a].priority > now.fleet.tasks[b].priority; });
   std::map<decltype(likeness(now.fleet.tasks[0])), std::string> refused;
   for (const std::size_t e : others) {
     Task& task = *tasks_[now.tasks[e]];
@@ -365,9 +366,10 @@ Result<std::string> Coordinator::submit(const ControlRequest& request) {
   for (const auto& task : tasks_) all.tasks.push_back(task->task);
   TIDELINE_TRY(const std::vector<FleetTask> asked, parse_tasks(request.task, "the task", all));
   if (asked.size() > limits::kControlTasksMax || tasks_.size() + asked.size() > limits::kCoordinatedTasksMax)
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("[fleet] at most {} tasks at once and {} in all: give each part of the site a coordinator of its own",
-                             limits::kControlTasksMax, limits::kCoordinatedTasksMax)};
+    return Error{
+        ErrorCode::kInvalidArgument,
+        fmt::format("[fleet] at most {} tasks at once and {} in all: give each part of the site a coordinator of its own",
+                    limits::kControlTasksMax, limits::kCoordinatedTasksMax)};
   const ReadmitLimits limits{.moves = request.moves, .evictions = request.evictions};
   std::string answers;
   std::vector<std::string> changed;
@@ -427,10 +429,11 @@ Result<std::string> Coordinator::submit(const ControlRequest& request) {
 }
 
 Result<std::string> Coordinator::remove(const std::string& name) {
-  const auto found = std::find_if(tasks_.begin(), tasks_.end(),
-                                  [&](const auto& task) { return !task->removed && task->task.name == name; });
+  const auto found =
+      std::find_if(tasks_.begin(), tasks_.end(), [&](const auto& task) { return !task->removed && task->task.name == name; });
   if (found == tasks_.end()) {
-    return Error{ErrorCode::kNotFound, fmt::format("[fleet] no task is named '{}'; `tideline fleet status -o json` lists them", name)};
+    return Error{ErrorCode::kNotFound,
+                 fmt::format("[fleet] no task is named '{}'; `tideline fleet status -o json` lists them", name)};
   }
   (*found)->runner.reset();
   if ((*found)->spec.empty()) {
@@ -478,8 +481,8 @@ Status Coordinator::save() {
 }
 
 std::size_t Coordinator::running_count() const {
-  return static_cast<std::size_t>(
-      std::count_if(tasks_.begin(), tasks_.end(), [](const auto& task) { return !task->removed && task->state == TaskState::kRunning; }));
+  return static_cast<std::size_t>(std::count_if(
+      tasks_.begin(), tasks_.end(), [](const auto& task) { return !task->removed && task->state == TaskState::kRunning; }));
 }
 
 }  // namespace tideline::fleet

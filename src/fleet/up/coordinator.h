@@ -1,11 +1,15 @@
 // Coordinator: keeps a fleet up. It plans, deploys, lets every source send at its rate, counts what becomes of the requests, and
 // keeps the promises when tasks come and go and gateways die and return.
 //
-//   - A task runs where a plan of the queueing model holds (plan_as()), or is refused with what it lacks, or is down because a node
-//     that it needs does not answer. It is let in, or back, by readmit(), and others are moved or put off for it as the limits say.
-//   - A gateway that does not answer is found within a second or two. Its tasks are down at once; those whose source has a link to
+//   - A task runs where a plan of the queueing model holds (plan_as()), or is refused with what it lacks, or is down because a
+//   node
+//     that it needs does not answer. It is let in, or back, by readmit(), and others are moved or put off for it as the limits
+//     say.
+//   - A gateway that does not answer is found within a second or two. Its tasks are down at once; those whose source has a link
+//   to
 //     another gateway are placed there when there is room; all return when it does.
-//   - What must not be forgotten is in a FleetStore, so that a coordinator that was killed continues where it was: same tasks, same
+//   - What must not be forgotten is in a FleetStore, so that a coordinator that was killed continues where it was: same tasks,
+//   same
 //     cuts, same counters.
 //
 // A resource of one thread, but for stop().
@@ -35,8 +39,8 @@ struct CoordinatorSetup {
   std::string file_sha256;  // of the fleet's file
   FleetProfiles profiles;
   std::vector<LoadedModel> models;
-  FleetPlanOptions plan;   // how the first plan is made
-  ReadmitLimits readmit;   // for tasks that come back
+  FleetPlanOptions plan;  // how the first plan is made
+  ReadmitLimits readmit;  // for tasks that come back
   std::string state_file;
 };
 
@@ -119,7 +123,7 @@ class Coordinator {
   std::vector<std::unique_ptr<Task>> tasks_;
   std::size_t next_number_ = 0;
   std::set<std::size_t> dead_;
-  FleetPlan plan_;           // of what runs now
+  FleetPlan plan_;  // of what runs now
   SteadyTime saved_{};
   SteadyTime retried_{};
   bool ending_ = false;

@@ -19,8 +19,10 @@ constexpr int kStateVersion = 1;
 constexpr const char* kSchema =
     "CREATE TABLE fleet (id INTEGER PRIMARY KEY CHECK (id = 1), file_sha256 TEXT NOT NULL, seconds REAL NOT NULL);"
     "CREATE TABLE used (name TEXT PRIMARY KEY, amount REAL NOT NULL);"
-    "CREATE TABLE tasks (name TEXT PRIMARY KEY, place INTEGER NOT NULL, spec TEXT NOT NULL, blocks INTEGER, removed INTEGER NOT NULL,"
-    " requests INTEGER NOT NULL, late INTEGER NOT NULL, dropped INTEGER NOT NULL, failed INTEGER NOT NULL, latencies TEXT NOT NULL);";
+    "CREATE TABLE tasks (name TEXT PRIMARY KEY, place INTEGER NOT NULL, spec TEXT NOT NULL, blocks INTEGER, removed INTEGER NOT "
+    "NULL,"
+    " requests INTEGER NOT NULL, late INTEGER NOT NULL, dropped INTEGER NOT NULL, failed INTEGER NOT NULL, latencies TEXT NOT "
+    "NULL);";
 
 }  // namespace
 
@@ -108,15 +110,16 @@ Result<std::unique_ptr<FleetStore>> FleetStore::open(const std::string& path) {
   ::umask(mask);
   if (opened != SQLITE_OK) return database->error(opened);
   // Exclusive: the lock is held as long as the file is open, so that there is one coordinator.
-  TIDELINE_CHECK_OK(database->run(
-      "PRAGMA trusted_schema=OFF; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; BEGIN EXCLUSIVE; "
-      "COMMIT;"));
+  TIDELINE_CHECK_OK(
+      database->run("PRAGMA trusted_schema=OFF; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+                    "BEGIN EXCLUSIVE; "
+                    "COMMIT;"));
   TIDELINE_TRY(const std::int64_t version, database->number("PRAGMA user_version"));
   TIDELINE_TRY(const std::int64_t application, database->number("PRAGMA application_id"));
   TIDELINE_TRY(const std::int64_t tables, database->number("SELECT count(*) FROM sqlite_master"));
   if (version == 0 && application == 0 && tables == 0) {
-    const std::string make =
-        fmt::format("BEGIN; {} PRAGMA application_id={}; PRAGMA user_version={}; COMMIT;", kSchema, kApplicationId, kStateVersion);
+    const std::string make = fmt::format("BEGIN; {} PRAGMA application_id={}; PRAGMA user_version={}; COMMIT;", kSchema,
+                                         kApplicationId, kStateVersion);
     TIDELINE_CHECK_OK(database->run(make.c_str()));
   } else if (application != kApplicationId || version != kStateVersion) {
     return Error{ErrorCode::kInvalidArgument,
@@ -144,8 +147,8 @@ Result<StoredFleet> FleetStore::load() {
     if (!found) break;
     fleet.used[used.text(0)] = used.real(1);
   }
-  Database::Statement rows(*database_,
-                           "SELECT name, spec, blocks, removed, requests, late, dropped, failed, latencies FROM tasks ORDER BY place");
+  Database::Statement rows(
+      *database_, "SELECT name, spec, blocks, removed, requests, late, dropped, failed, latencies FROM tasks ORDER BY place");
   while (true) {
     TIDELINE_TRY(const bool found, rows.step());
     if (!found) break;
@@ -200,8 +203,7 @@ Status FleetStore::save(const StoredFleet& fleet) {
       else
         statement.bind_null();
       statement.bind(std::int64_t{task.removed});
-      for (const std::uint64_t count :
-           {task.counters.requests, task.counters.late, task.counters.dropped, task.counters.failed})
+      for (const std::uint64_t count : {task.counters.requests, task.counters.late, task.counters.dropped, task.counters.failed})
         statement.bind(static_cast<std::int64_t>(count));
       statement.bind(task.counters.latencies.text());
       TIDELINE_TRY([[maybe_unused]] const bool row, statement.step());

@@ -1,7 +1,7 @@
 // FleetStore: what a coordinator must not forget: its tasks, where each runs, and what became of their requests. One SQLite file.
 //
-// A resource. One coordinator at a time: open() is kOverloaded while another holds the file. What a call has written is on the disk
-// when it returns, and is whole or not there at all after a crash. Not thread-safe.
+// A resource. One coordinator at a time: open() is kOverloaded while another holds the file. What a call has written is on the
+// disk when it returns, and is whole or not there at all after a crash. Not thread-safe.
 //
 //   TIDELINE_TRY(auto store, FleetStore::open("fleet.yaml.state"));
 //   TIDELINE_TRY(const StoredFleet known, store->load());
@@ -38,10 +38,10 @@ struct StoredTask {
 };
 
 struct StoredFleet {
-  std::string file_sha256;                // of the fleet's file when these were written
-  double seconds = 0;                     // that the coordinator has been up, all times together
-  std::map<std::string, double> used;     // by name of link or node: bytes, or milliseconds
-  std::vector<StoredTask> tasks;          // in the order in which they came
+  std::string file_sha256;             // of the fleet's file when these were written
+  double seconds = 0;                  // that the coordinator has been up, all times together
+  std::map<std::string, double> used;  // by name of link or node: bytes, or milliseconds
+  std::vector<StoredTask> tasks;       // in the order in which they came
   bool operator==(const StoredFleet&) const = default;
 };
 

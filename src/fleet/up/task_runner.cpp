@@ -87,16 +87,15 @@ Status TaskRunner::change(std::vector<Way> ways, const CancelToken& cancel) {
 }
 
 void TaskRunner::send(std::size_t source, SteadyTime start) {
-  const RequestSink sink{
-      .answered =
-          [this](Millis latency, const RunAnswer& answer, bool) {
-            tally_.answered(latency, task_.deadline);
-            add_use(cluster_, answer, [this](bool is_link, std::size_t index, double amount) {
-              use_.add(is_link ? link_name(cluster_, index) : cluster_.nodes[index].name, amount);
-            });
-          },
-      .failed = [this](const Error& error) { tally_.failed(error); },
-      .dropped = [this](std::uint64_t count) { tally_.dropped(count); }};
+  const RequestSink sink{.answered =
+                             [this](Millis latency, const RunAnswer& answer, bool) {
+                               tally_.answered(latency, task_.deadline);
+                               add_use(cluster_, answer, [this](bool is_link, std::size_t index, double amount) {
+                                 use_.add(is_link ? link_name(cluster_, index) : cluster_.nodes[index].name, amount);
+                               });
+                             },
+                         .failed = [this](const Error& error) { tally_.failed(error); },
+                         .dropped = [this](std::uint64_t count) { tally_.dropped(count); }};
   sources_[source]->stream(start, {.number = number_ + source}, sink, stop_);
 }
 

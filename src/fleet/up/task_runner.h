@@ -1,5 +1,6 @@
-// TaskRunner: one task that a coordinator runs: its sources, each with a thread of its own that sends at the task's rate, and what
-// becomes of the requests. A resource; its destructor ends the sources. Tallies are thread-safe, the rest is the coordinator's.
+// TaskRunner: one task that a coordinator runs: its sources, each with a thread of its own that sends at the task's rate, and
+// what becomes of the requests. A resource; its destructor ends the sources. Tallies are thread-safe, the rest is the
+// coordinator's.
 #pragma once
 
 #include <map>
