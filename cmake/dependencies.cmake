@@ -24,6 +24,11 @@ find_library(TURBOJPEG_LIBRARY turbojpeg REQUIRED)
 add_library(turbojpeg INTERFACE)
 target_link_libraries(turbojpeg INTERFACE "${TURBOJPEG_LIBRARY}")
 
+# The state of a coordinator.
+find_library(SQLITE3_LIBRARY sqlite3 REQUIRED)
+add_library(sqlite3 INTERFACE)
+target_link_libraries(sqlite3 INTERFACE "${SQLITE3_LIBRARY}")
+
 # What a codec's numbers may be followed by.
 foreach(name lz4 zstd)
   string(TOUPPER ${name} upper)

@@ -47,12 +47,19 @@ void write_frame(const std::string& folder) {
   write_message(folder + "/frame/" + std::string(to_string(Message::kType)), message);
 }
 
-// What has a codec is beside the message as version 1 wrote it, which stays as it is.
+// What has a codec or a share is beside the message as version 1 wrote it, which stays as it is.
 void write_coded_frames(const std::string& folder) {
   ProgramStage stage{.id = 3, .inputs = {"x"}, .outputs = {"x"}};
   stage.codec_in = {Scheme::kInt8PerChannel, Packing::kZstd};
   stage.codec_out = {Scheme::kFloat16, Packing::kNone};
   write_message(folder + "/frame/INSTALL_PROGRAM-codecs", InstallProgram{.epoch = 7, .stages = {stage}});
+  stage.codec_in = stage.codec_out = {};
+  stage.calls = true;
+  stage.next = 4;
+  stage.next_node = "cloud";
+  stage.next_address = "127.0.0.1:7411";
+  stage.share = {.compute_ppm = 250'000, .burst_ms = 200, .link_bytes_per_s = 125'000, .link_total_bytes_per_s = 1'000'000};
+  write_message(folder + "/frame/INSTALL_PROGRAM-share", InstallProgram{.epoch = 7, .stages = {stage}});
   const WireTensor tensor = coded_tensor(0, DType::kFloat32, std::array<std::int64_t, 3>{1, 4, 16}, 100).value();
   write_message(folder + "/frame/RUN-coded", Run{.epoch = 7, .stage = 3, .deadline_us = 1000, .tensors = {tensor}});
   RunResult result{.epoch = 7, .tensors = {tensor}};

@@ -60,7 +60,8 @@ Status plan(Context& context, const FleetArguments& arguments) {
 }  // namespace
 
 void add_fleet_command(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("fleet", "Many tasks on one site: which of them fit, how deep each goes, and why not");
+  CLI::App* command =
+      app.add_subcommand("fleet", "Many tasks on one site: which of them fit, how deep each goes, and why not; and keep them up");
   command->require_subcommand(1);
   const auto arguments = std::make_shared<FleetArguments>();
   const auto add = [&](const char* name, const char* help) {
@@ -81,6 +82,7 @@ void add_fleet_command(CLI::App& app, Context& context) {
       "Example:\n  tideline fleet instance fleet.yaml --out city.json\n  tideline schedule city.json --model queueing --arrivals "
       "periodic --cloud-gflops 1000");
   on_run(*instance_command, context, [arguments, &context] { return write_fleet_instance(context, *arguments); });
+  add_fleet_up_commands(*command, context);
 }
 
 }  // namespace tideline::app

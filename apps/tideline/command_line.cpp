@@ -147,6 +147,7 @@ int App::exit(const ParseError& error) const {
 TIDELINE_OPTION_TYPE(std::string)
 TIDELINE_OPTION_TYPE(int)
 TIDELINE_OPTION_TYPE(std::uint32_t)
+TIDELINE_OPTION_TYPE(std::int64_t)
 TIDELINE_OPTION_TYPE(std::uint64_t)
 TIDELINE_OPTION_TYPE(double)
 TIDELINE_OPTION_TYPE(std::vector<std::string>)

@@ -24,6 +24,8 @@ fleet::FleetPlanOptions plan_options(const fleet::Fleet& fleet, const FleetPlanA
 nlohmann::ordered_json fleet_plan_json(const fleet::Fleet& fleet, const fleet::FleetPlan& plan);
 void print_fleet_plan(const fleet::Fleet& fleet, const fleet::FleetPlan& plan);
 
+// `tideline fleet up`, `status`, `report`, `submit`, `remove` and `down`, below `tideline fleet`.
+void add_fleet_up_commands(CLI::App& fleet, Context& context);
 // `tideline local fleet`, below `tideline local`.
 void add_local_fleet_command(CLI::App& local, Context& context);
 

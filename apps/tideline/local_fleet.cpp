@@ -1,10 +1,13 @@
 // tideline local fleet: a whole fleet on this machine, planned and run.
+#include <charconv>
 #include <cstdio>
+#include <map>
 #include <memory>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "fleet/run/run_fleet.h"
 #include "fleet_print.h"
 #include "local/local_cluster.h"
@@ -25,6 +28,8 @@ struct LocalFleetArguments {
   std::string logs;
   double time_scale = 1;
   bool verify = false;
+  bool no_shares = false;
+  std::vector<std::string> overdrive;
   FleetPlanArguments plan;
 };
 
@@ -122,8 +127,26 @@ void print_fleet_run(const fleet::Fleet& fleet, const fleet::FleetPlan& plan, co
     }
 }
 
+// "yard-1=10": ten times as often as it has said.
+Result<std::map<std::string, double>> overdrive_of(const std::vector<std::string>& texts) {
+  std::map<std::string, double> overdrive;
+  for (const std::string& text : texts) {
+    const std::size_t at = text.rfind('=');
+    double times = 0;
+    const char* end = text.data() + text.size();
+    if (at != std::string::npos) (void)std::from_chars(text.data() + at + 1, end, times);
+    if (!(times >= 0.01 && times <= 1000))
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("expected a task and 0.01 to 1000 times its rate, such as --overdrive door=10, found '{}'",
+                               printable(text))};
+    overdrive[text.substr(0, at)] = times;
+  }
+  return overdrive;
+}
+
 Status run_local_fleet(Context& context, const LocalFleetArguments& arguments) {
   TIDELINE_TRY(const Millis duration, parse_duration(arguments.duration));
+  TIDELINE_TRY(const auto overdrive, overdrive_of(arguments.overdrive));
   TIDELINE_TRY(fleet::Fleet fleet, fleet::load_fleet(arguments.file));
   TIDELINE_TRY(const fleet::FleetProfiles profiles, fleet::load_profiles(fleet));
   fleet = fleet::stretched(std::move(fleet), arguments.time_scale);
@@ -139,9 +162,11 @@ Status run_local_fleet(Context& context, const LocalFleetArguments& arguments) {
                                                        : LinkEmulation::kAuto;
   TIDELINE_TRY(const auto local, LocalCluster::start(fleet.cluster, options, context.interrupted));
   const auto transport = make_tcp_transport({});
-  TIDELINE_TRY(const fleet::FleetRun run,
-               fleet::run_fleet(fleet, profiles, plan, models, local->cluster(), *transport,
-                                {.duration = duration, .verify = arguments.verify}, StepBar(context).control()));
+  TIDELINE_TRY(
+      const fleet::FleetRun run,
+      fleet::run_fleet(fleet, profiles, plan, models, local->cluster(), *transport,
+                       {.duration = duration, .verify = arguments.verify, .shares = !arguments.no_shares, .overdrive = overdrive},
+                       StepBar(context).control()));
   if (context.output == Output::kJson)
     fmt::print("{}\n", fleet_run_json(fleet, plan, run, arguments).dump(-1, ' ', false, FleetJson::error_handler_t::replace));
   else
@@ -174,6 +199,12 @@ void add_local_fleet_command(CLI::App& local, Context& context) {
       ->check(CLI::Range(1.0, 1e4))
       ->capture_default_str();
   command->add_flag("--verify", arguments->verify, "Hold every answer against the unsplit model");
+  command
+      ->add_option("--overdrive", arguments->overdrive,
+                   "Let this task send so many times as often as it has said, to see that the others do not suffer")
+      ->type_name("TASK=TIMES");
+  command->add_flag("--no-shares", arguments->no_shares,
+                    "Do not let the nodes keep what the plan reserves: requests go by their deadlines alone");
   command->add_option("--links", arguments->links, "How to emulate the links, as of local run")
       ->check(CLI::IsMember({"auto", "namespaces", "transport", "none"}))
       ->capture_default_str();

@@ -90,6 +90,28 @@ inline constexpr std::size_t kClusterLinksMax = 4096;
 // Places of a request (cluster/routes.h): every simple path of any seven nodes, and any tree that a file may hold.
 inline constexpr std::size_t kRoutePlacesMax = 4096;
 
+// Fleets -------------------------------------------------------------------------------------------------------------
+// As many tasks as one report names one by one; `tideline schedule` goes further.
+inline constexpr std::size_t kFleetTasksMax = 100'000;
+// Each is loaded and cut; a site has some tens.
+inline constexpr std::size_t kFleetModelsMax = 1'000;
+// Sources of one task.
+inline constexpr std::size_t kFleetSourcesMax = 64;
+// Requests per second: one a day, and more than any node answers.
+inline constexpr double kFleetRateMin = 1e-5;
+inline constexpr double kFleetRateMax = 1e5;
+// A coordinator's control: one task, or a group of them, as one line; a report of the most tasks is what an answer may hold.
+inline constexpr std::size_t kControlLineBytesMax = 65'536;
+inline constexpr std::size_t kControlAnswerBytesMax = std::size_t{256} << 20;
+// Callers at the same time: a person or two and a few scripts.
+inline constexpr std::size_t kControlCallersMax = 16;
+// Tasks of one submission; more belong in the file.
+inline constexpr std::size_t kControlTasksMax = 1'000;
+// Tasks that a coordinator runs itself: each of them has some threads and connections of its own.
+inline constexpr std::size_t kCoordinatedTasksMax = 2'000;
+// Other tasks that may be cut anew, or put off, for one that is submitted.
+inline constexpr std::uint32_t kFleetMovesMax = 16;
+
 // Scheduling instances -----------------------------------------------------------------------------------------------
 // Two million tasks on 25 servers each: above it, the generator in memory.
 inline constexpr std::uint64_t kInstanceFileBytesMax = std::uint64_t{2} << 30;
@@ -141,6 +163,13 @@ inline constexpr std::uint64_t kPingPayloadBytesMax = 16u << 20;
 inline constexpr std::size_t kWireMessageBytesMax = 512;
 // 32 kB of meta; a plan has at most kPlanHopsMax segments.
 inline constexpr std::size_t kWireHashesMax = 1024;
+// Shares of a node are in millionths of it. What all of them together may exceed it by is what rounding adds up to.
+inline constexpr std::uint32_t kShareMax = 1'000'000;
+inline constexpr std::uint32_t kSharesTotalMax = 1'010'000;
+// A task's deadline, and longer ones are no different from an hour.
+inline constexpr std::uint32_t kShareBurstMsMax = 3'600'000;
+// A petabyte per second: times of a byte stay above zero.
+inline constexpr std::uint64_t kShareLinkBytesMax = 1'000'000'000'000'000;
 // Names of tensors in INSTALL; all of them must fit into one meta.
 inline constexpr std::size_t kWireTextBytesMax = kNameBytesMax;
 

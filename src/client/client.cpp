@@ -35,13 +35,25 @@ Address address_over(const Cluster& cluster, const Link& link) {
   return link.host.empty() ? Address{to.host, to.port} : Address{link.host, link.port};
 }
 
+// What a stage does decides what of its node's share it has.
+wire::Share share_of(const NodeShares& shares, const std::string& node, const wire::ProgramStage& stage) {
+  const auto found = shares.find(node);
+  if (found == shares.end()) return {};
+  wire::Share share = found->second;
+  if (!stage.segment) share.compute_ppm = 0;
+  if (!stage.calls) share.link_bytes_per_s = share.link_total_bytes_per_s = 0;
+  return share.compute_ppm == 0 && share.link_bytes_per_s == 0 ? wire::Share{} : share;
+}
+bool has_share(const wire::ProgramStage& stage) { return stage.share != wire::Share{}; }
+
 bool uses_codecs(const wire::ProgramStage& stage) { return !stage.codec_in.is_raw() || !stage.codec_out.is_raw(); }
 
 // For a peer that knows no programs: the one stage, or nothing when one INSTALL cannot say it.
 std::optional<wire::Install> plain_install(std::uint64_t epoch, const std::vector<wire::ProgramStage>& stages,
                                            std::uint32_t route_stages) {
   const wire::ProgramStage& stage = stages.front();
-  if (stages.size() > 1 || stage.on_answer || uses_codecs(stage) || (stage.calls && stage.next != stage.id + 1))
+  if (stages.size() > 1 || stage.on_answer || uses_codecs(stage) || has_share(stage) ||
+      (stage.calls && stage.next != stage.id + 1))
     return std::nullopt;
   return wire::Install{.epoch = epoch,
                        .stage = stage.id,
@@ -185,6 +197,9 @@ Status ClusterClient::install(const Deployed& deployed, const CancelToken& cance
       if (way.via.empty() && !target.knows_codecs() && std::any_of(part->stages.begin(), part->stages.end(), uses_codecs))
         return Error{ErrorCode::kUnsupported, fmt::format("[client] node '{}' is too old for codecs; update it, or plan without",
                                                           cluster_.nodes[part->node].name)};
+      if (way.via.empty() && !target.knows_shares() && std::any_of(part->stages.begin(), part->stages.end(), has_share))
+        return Error{ErrorCode::kUnsupported,
+                     fmt::format("[client] node '{}' is too old to keep shares; update it", cluster_.nodes[part->node].name)};
       if (target.flows()) {
         TIDELINE_CHECK_OK(
             target.install(wire::InstallProgram{deployed.epoch, part->stages}, deadline_in(kInstallTimeout), way.via));
@@ -224,7 +239,7 @@ void ClusterClient::finished(const std::shared_ptr<Deployed>& deployed) {
 }
 
 Result<DeployReport> ClusterClient::deploy(const Model& model, const Chain& chain, const Plan& plan, const CancelToken& cancel,
-                                           const Progress& progress) {
+                                           const Progress& progress, const NodeShares& shares) {
   TIDELINE_TRY(const Program program, lower(plan, cluster_, chain));
   const auto next = std::make_shared<Deployed>();
   next->stages = static_cast<std::uint32_t>(program.stages.size());
@@ -276,6 +291,7 @@ Result<DeployReport> ClusterClient::deploy(const Model& model, const Chain& chai
         report.bytes_pushed += segment.bytes.size() - missing.front().have_bytes;
       }
     }
+    told.share = share_of(shares, stage.node, told);
     const auto [part, fresh] = parts.try_emplace(stage.node, next->parts.size());
     if (fresh) next->parts.push_back({at, {}});
     next->parts[part->second].stages.push_back(std::move(told));

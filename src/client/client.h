@@ -14,6 +14,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -36,6 +37,10 @@ struct DeployReport {
   Bytes bytes_pushed = 0;
 };
 
+// What the plan's requests have of a node, by its name: parts of its engine, and of the link over which it calls the next one.
+// Nodes keep to them where others have shares too; kOverloaded when together they are more than there is.
+using NodeShares = std::map<std::string, wire::Share, std::less<>>;
+
 struct RunRequest {
   Nanos timeout = limits::kRequestDeadlineDefault;
   CancelToken cancel;
@@ -52,7 +57,7 @@ class ClusterClient {
   // The plan before stays until its last request has ended, and is then forgotten by the nodes. Where both do not fit into a
   // node's memory, the old one goes first; it is put back if the new one does not fit alone either.
   Result<DeployReport> deploy(const Model& model, const Chain& chain, const Plan& plan, const CancelToken& cancel,
-                              const Progress& progress);
+                              const Progress& progress, const NodeShares& shares = {});
   // `inputs` in the order of cut 0. kInvalidArgument unless a plan is deployed and they fit it; kCorrupt when the result is not
   // what the plan ends with.
   Result<RunAnswer> run(const std::vector<TensorView>& inputs, const RunRequest& request);

@@ -89,6 +89,7 @@ Result<std::unique_ptr<Channel>> Peer::open(wire::ConnectionKind kind, SteadyTim
   if (kind == wire::ConnectionKind::kControl) {
     flows_ = (theirs.capabilities & wire::kCapFlow) != 0;
     knows_codecs_ = (theirs.capabilities & wire::kCapCodecs) != 0;
+    knows_shares_ = (theirs.capabilities & wire::kCapShares) != 0;
   }
   if (!options_.peer_name.empty() && theirs.name != options_.peer_name)
     return Error{ErrorCode::kNotFound,

@@ -74,6 +74,8 @@ class Peer {
   Result<PingReport> ping(std::uint64_t payload_bytes, std::uint64_t reply_bytes, SteadyTime deadline, const Path& via = {});
   // Whether it knows programs, credits and forwarding.
   bool flows() const { return flows_; }
+  // Whether its stages may have shares.
+  bool knows_shares() const { return knows_shares_; }
   // Whether its stages may have codecs.
   bool knows_codecs() const { return knows_codecs_; }
 
@@ -147,6 +149,7 @@ class Peer {
 
   bool flows_ = false;
   bool knows_codecs_ = false;
+  bool knows_shares_ = false;
   std::unique_ptr<Channel> control_;
   std::mutex control_send_mutex_;
   std::thread heartbeat_thread_;

@@ -27,16 +27,6 @@
 
 namespace tideline::fleet {
 
-// As many tasks as one report names one by one; `tideline schedule` goes further.
-inline constexpr std::size_t kFleetTasksMax = 100'000;
-// Each is loaded and cut; a site has some tens.
-inline constexpr std::size_t kFleetModelsMax = 1'000;
-// Sources of one task.
-inline constexpr std::size_t kFleetSourcesMax = 64;
-// Requests per second: one a day, and more than any node answers.
-inline constexpr double kFleetRateMin = 1e-5;
-inline constexpr double kFleetRateMax = 1e5;
-
 struct FleetModel {
   std::string name;     // as in base/name.h, unique
   std::string file;     // an .onnx file
@@ -85,6 +75,8 @@ using ClusterOf = std::function<Result<Cluster>(const std::string& file)>;
 // Every error names line, column and key, and says what to write: an unknown key or name, a source that is no node or reaches no
 // cloud, shares that do not add up, rates, deadlines and counts out of range, groups that give a name twice.
 Result<Fleet> parse_fleet(std::string_view yaml, std::string_view name, const ClusterOf& cluster_of);
+// Tasks that come later, as the list of the file has them: one, or a group, for a fleet that is there. Errors as above.
+Result<std::vector<FleetTask>> parse_tasks(std::string_view yaml, std::string_view name, const Fleet& fleet);
 // Relative names in the file are relative to it.
 Result<Fleet> load_fleet(const std::string& path);
 

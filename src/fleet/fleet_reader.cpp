@@ -89,8 +89,9 @@ Result<std::vector<FleetSource>> read_sources(const YamlNode& yaml, const Cluste
     return std::vector<FleetSource>{{.node = node}};
   }
   const auto entries = shares->entries();
-  if (entries.empty() || entries.size() > kFleetSourcesMax)
-    return yaml.error(fmt::format("expected 1 to {} nodes with their shares, found {}", kFleetSourcesMax, entries.size()));
+  if (entries.empty() || entries.size() > limits::kFleetSourcesMax)
+    return yaml.error(
+        fmt::format("expected 1 to {} nodes with their shares, found {}", limits::kFleetSourcesMax, entries.size()));
   double total = 0;
   for (const auto& [name, value] : entries) {
     FleetSource source;
@@ -162,28 +163,35 @@ Result<FleetTask> read_task_keys(YamlMap& map, const Fleet& fleet) {
   return task;
 }
 
+// A task, or a group of them, behind those that are there.
+Status read_entry(const YamlNode& entry, const Fleet& fleet, std::set<std::string, std::less<>>& names,
+                  std::vector<FleetTask>& tasks) {
+  TIDELINE_TRY(YamlMap map, entry.map());
+  TIDELINE_TRY(const FleetTask task, read_task_keys(map, fleet));
+  const YamlNode count = map.optional("count");
+  TIDELINE_TRY(const std::int64_t number, count.integer_or(1));
+  if (number < 1 || number > static_cast<std::int64_t>(limits::kFleetTasksMax))
+    return count.error(fmt::format("expected 1 to {} tasks, found {}", limits::kFleetTasksMax, number));
+  TIDELINE_CHECK_OK(map.finish());
+  if (names.size() + static_cast<std::size_t>(number) > limits::kFleetTasksMax)
+    return entry.error(fmt::format("at most {} tasks in one fleet", limits::kFleetTasksMax));
+  for (std::int64_t n = 1; n <= number; ++n) {
+    FleetTask each = task;
+    if (count.present()) each.name = fmt::format("{}-{}", task.name, n);
+    if (!is_name(each.name)) return entry.error(fmt::format("a name is {}, found '{}'", kNameRule, each.name));
+    if (!names.insert(each.name).second) return entry.error(fmt::format("the task '{}' appears twice", each.name));
+    tasks.push_back(std::move(each));
+  }
+  return {};
+}
+
 Status read_tasks(const YamlNode& yaml, Fleet& fleet) {
   TIDELINE_TRY(const std::vector<YamlNode> list, yaml.list());
   if (list.empty()) return yaml.error("a fleet has at least one task");
   std::set<std::string, std::less<>> names;
-  for (const YamlNode& entry : list) {
-    TIDELINE_TRY(YamlMap map, entry.map());
-    TIDELINE_TRY(const FleetTask task, read_task_keys(map, fleet));
-    const YamlNode count = map.optional("count");
-    TIDELINE_TRY(const std::int64_t number, count.integer_or(1));
-    if (number < 1 || number > static_cast<std::int64_t>(kFleetTasksMax))
-      return count.error(fmt::format("expected 1 to {} tasks, found {}", kFleetTasksMax, number));
-    TIDELINE_CHECK_OK(map.finish());
-    if (fleet.tasks.size() + static_cast<std::size_t>(number) > kFleetTasksMax)
-      return entry.error(fmt::format("at most {} tasks in one fleet", kFleetTasksMax));
-    for (std::int64_t n = 1; n <= number; ++n) {
-      FleetTask each = task;
-      if (count.present()) each.name = fmt::format("{}-{}", task.name, n);
-      if (!is_name(each.name)) return entry.error(fmt::format("a name is {}, found '{}'", kNameRule, each.name));
-      if (!names.insert(each.name).second) return entry.error(fmt::format("the task '{}' appears twice", each.name));
-      fleet.tasks.push_back(std::move(each));
-    }
-  }
+  std::vector<FleetTask> tasks;
+  for (const YamlNode& entry : list) TIDELINE_CHECK_OK(read_entry(entry, fleet, names, tasks));
+  fleet.tasks = std::move(tasks);
   return {};
 }
 
@@ -202,9 +210,9 @@ Result<double> parse_rate_hz(std::string_view text) {
   const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
   const double seconds = unit == "/s" ? 1 : unit == "/min" ? 60 : unit == "/h" ? 3600 : 0;
   if (seconds == 0) return wrong();
-  if (!(value / seconds >= kFleetRateMin && value / seconds <= kFleetRateMax))
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("a rate is {:g}/s to {:g}/s, found '{}'", kFleetRateMin, kFleetRateMax, printable(text))};
+  if (!(value / seconds >= limits::kFleetRateMin && value / seconds <= limits::kFleetRateMax))
+    return Error{ErrorCode::kInvalidArgument, fmt::format("a rate is {:g}/s to {:g}/s, found '{}'", limits::kFleetRateMin,
+                                                          limits::kFleetRateMax, printable(text))};
   return value / seconds;
 }
 
@@ -266,14 +274,23 @@ Result<Fleet> parse_fleet(std::string_view yaml, std::string_view name, const Cl
     fleet.periodic = index == 0;
   }
   TIDELINE_TRY(const std::vector<YamlNode> model_list, models.list());
-  if (model_list.empty() || model_list.size() > kFleetModelsMax)
-    return models.error(fmt::format("expected 1 to {} models, found {}", kFleetModelsMax, model_list.size()));
+  if (model_list.empty() || model_list.size() > limits::kFleetModelsMax)
+    return models.error(fmt::format("expected 1 to {} models, found {}", limits::kFleetModelsMax, model_list.size()));
   for (const YamlNode& entry : model_list) {
     TIDELINE_TRY(FleetModel model, read_model(entry, fleet.models, fleet.cluster));
     fleet.models.push_back(std::move(model));
   }
   TIDELINE_CHECK_OK(read_tasks(tasks, fleet));
   return fleet;
+}
+
+Result<std::vector<FleetTask>> parse_tasks(std::string_view yaml, std::string_view name, const Fleet& fleet) {
+  TIDELINE_TRY(const YamlNode root, parse_yaml(yaml, name));
+  std::set<std::string, std::less<>> names;
+  for (const FleetTask& task : fleet.tasks) names.insert(task.name);
+  std::vector<FleetTask> tasks;
+  TIDELINE_CHECK_OK(read_entry(root, fleet, names, tasks));
+  return tasks;
 }
 
 Result<Fleet> load_fleet(const std::string& path) {

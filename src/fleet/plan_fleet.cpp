@@ -26,6 +26,12 @@ constexpr double kCloudLoads[] = {0.1, 0.2, 0.4, 0.6, 0.8};
 constexpr double kRunParts[] = {1, 0.5, 0.25, 0.1, 0.02};
 // The loads from the first plan's times this on need not be tried.
 constexpr double kLoadMargin = 1.5;
+// Fuller than that no plan loads a cloud.
+constexpr double kCloudLoadMost = 0.8;
+// Limits on a gateway's runs that are tried for tasks that come later, times the longest that runs there.
+constexpr double kLaterRuns[] = {1, 2, 8};
+// A cut that may not be taken costs more than any limit allows.
+constexpr double kClosed = 1e9;
 // A capacity of nothing is no number of an instance.
 constexpr double kNothing = 1e-9;
 
@@ -74,6 +80,12 @@ Result<std::vector<std::uint32_t>> run_by_priority(const Instance& instance, con
 }
 
 class Planning {
+  // What tasks really do to nodes, by node: their mean load, and the longest of their runs.
+  struct NodeUse {
+    std::vector<double> load;
+    std::vector<double> longest_s;
+  };
+
  public:
   Planning(const Fleet& fleet, const FleetProfiles& profiles, const FleetPlanOptions& options)
       : fleet_(fleet), profiles_(profiles), options_(options) {}
@@ -89,7 +101,144 @@ class Planning {
     return report();
   }
 
+  // The plan of exactly these tasks with exactly these cuts.
+  Result<std::optional<FleetPlan>> plan_as(const Placement& placement) {
+    waits_ = waits_under(placement);
+    if (waits_.cloud_wait_s.empty()) return std::optional<FleetPlan>();
+    waits_.sends = running(placement, {});
+    TIDELINE_TRY(site_, site_instance(fleet_, profiles_, waits_));
+    TIDELINE_TRY(auto solved, solve(placement, {}));
+    if (!solved) return std::optional<FleetPlan>();
+    schedule_ = std::move(*solved);
+    TIDELINE_TRY(const schedule::QueueingReduction all, reduce_queueing(site_.instance, queueing()));
+    schedule_.choices.resize(placement.size());
+    for (std::size_t n = 0; n < all.tasks.size(); ++n) schedule_.choices[all.tasks[n]] = all.choices[all.instance.tasks[n].model];
+    TIDELINE_TRY(FleetPlan plan, report());
+    plan.upper_bound.reset();
+    return std::optional(std::move(plan));
+  }
+
+  // The same with the cuts of the open tasks still to be found: under limits on runs that what runs now leaves, or wider ones.
+  Result<std::optional<Placement>> place(const Placement& placement, const std::vector<std::size_t>& open) {
+    Placement closed = placement;
+    for (const std::size_t j : open) closed[j].reset();
+    const NodeUse use = use_of(closed);
+    for (const double times : kLaterRuns)
+      for (const double load : kCloudLoads) {
+        if (load < cloud_load_max(use)) continue;
+        SiteWaits waits = waits_for(use, load, times == kLaterRuns[0]);
+        for (std::size_t node = 0; node < fleet_.cluster.nodes.size(); ++node)
+          if (fleet_.cluster.nodes[node].tier == Tier::kEdge) waits.longest_run_s[node] = later_run_s(node, closed, open, times);
+        waits.sends = running(closed, open);
+        TIDELINE_TRY(site_, site_instance(fleet_, profiles_, waits));
+        TIDELINE_TRY(const auto solved, solve(closed, open));
+        if (!solved) continue;
+        Placement found = closed;
+        for (const std::size_t j : open) found[j] = site_.blocks_of(j, solved->grants[j].layers);
+        TIDELINE_TRY(const auto plan, plan_as(found));
+        if (plan) return std::optional(std::move(found));
+      }
+    return std::optional<Placement>();
+  }
+
  private:
+  static std::vector<bool> running(const Placement& placement, const std::vector<std::size_t>& open) {
+    std::vector<bool> runs;
+    for (const auto& blocks : placement) runs.push_back(blocks.has_value());
+    for (const std::size_t j : open) runs[j] = true;
+    return runs;
+  }
+
+  // What the tasks of a placement do to nodes.
+  NodeUse use_of(const Placement& placement) const {
+    NodeUse use{std::vector<double>(fleet_.cluster.nodes.size()), std::vector<double>(fleet_.cluster.nodes.size())};
+    for (std::size_t j = 0; j < placement.size(); ++j)
+      if (placement[j]) add_use(use, fleet_.tasks[j], *placement[j]);
+    return use;
+  }
+
+  // What requests may meet when clouds are loaded so, and their runs stay as they are or (not `as_now`) may be as long as any.
+  SiteWaits waits_for(const NodeUse& use, double load, bool as_now) const {
+    SiteWaits waits{use.longest_s, std::vector<double>(use.load.size()), std::vector<double>(use.load.size())};
+    const schedule::WaitTable table = schedule::WaitTable::poisson(schedule::QueueingOptions{}.late_share);
+    for (std::size_t node = 0; node < use.load.size(); ++node) {
+      if (fleet_.cluster.nodes[node].tier != Tier::kCloud) continue;
+      const double run_s = as_now && use.longest_s[node] > 0 ? use.longest_s[node] : whole_run_s(node);
+      waits.cloud_run_s[node] = std::max(kNothing, run_s);
+      waits.cloud_wait_s[node] = waits.cloud_run_s[node] * table.wait(load);
+    }
+    return waits;
+  }
+
+  // Exactly what they may meet; empty where a cloud is too full.
+  SiteWaits waits_under(const Placement& placement) const {
+    const NodeUse use = use_of(placement);
+    if (cloud_load_max(use) > kCloudLoadMost) return {};
+    SiteWaits waits = waits_for(use, 0, true);
+    const schedule::WaitTable table = schedule::WaitTable::poisson(schedule::QueueingOptions{}.late_share);
+    for (std::size_t node = 0; node < use.load.size(); ++node) {
+      const Tier tier = fleet_.cluster.nodes[node].tier;
+      // Who is alone on a gateway meets nobody.
+      if (tier == Tier::kEdge && sources_at(node, placement) <= 1) waits.longest_run_s[node] = 0;
+      if (tier != Tier::kCloud) continue;
+      waits.cloud_run_s[node] = std::max(kNothing, use.longest_s[node]);
+      waits.cloud_wait_s[node] = waits.cloud_run_s[node] * table.wait(use.load[node]);
+    }
+    return waits;
+  }
+
+  std::size_t sources_at(std::size_t gateway, const Placement& placement) const {
+    std::size_t count = 0;
+    for (std::size_t j = 0; j < placement.size(); ++j)
+      for (const FleetSource& source : fleet_.tasks[j].sources)
+        if (placement[j] && way_of(fleet_.cluster, source.node)->gateway == gateway) ++count;
+    return count;
+  }
+
+  double later_run_s(std::size_t gateway, const Placement& closed, const std::vector<std::size_t>& open, double times) const {
+    double longest_s = use_of(closed).longest_s[gateway];
+    if (longest_s > 0) return times * longest_s;
+    // Nothing runs there yet: parts of the longest that may.
+    for (const std::size_t j : open)
+      for (const FleetSource& source : fleet_.tasks[j].sources) {
+        const auto way = way_of(fleet_.cluster, source.node);
+        if (way->gateway != gateway) continue;
+        const auto count = static_cast<std::uint32_t>(profiles_.of[fleet_.tasks[j].model][gateway]->blocks.size());
+        longest_s = std::max(longest_s, run_ms(fleet_, profiles_, fleet_.tasks[j].model, gateway, 0, count) / kMsPerSecond);
+      }
+    return std::max(kNothing, times * longest_s / kLaterRuns[std::size(kLaterRuns) - 1]);
+  }
+
+  // Slices for what runs, with its cuts, and for the open tasks with any; nothing when they do not all fit. On site_.
+  Result<std::optional<SiteSchedule>> solve(const Placement& placement, const std::vector<std::size_t>& open) const {
+    std::vector<std::uint32_t> wanted;
+    for (std::uint32_t j = 0; j < placement.size(); ++j)
+      if (placement[j] || std::find(open.begin(), open.end(), j) != open.end()) wanted.push_back(j);
+    SiteSchedule solved;
+    solved.grants.resize(placement.size());
+    solved.multipliers = {std::vector<double>(site_.instance.servers.size()), std::vector<double>(site_.instance.servers.size())};
+    if (wanted.empty()) return std::optional(std::move(solved));
+    Instance chosen = select_tasks(site_.instance, wanted);
+    for (std::size_t n = 0; n < wanted.size(); ++n) {
+      const auto& cut = placement[wanted[n]];
+      if (!cut) continue;
+      schedule::TaskModel pinned = chosen.models[chosen.tasks[n].model];
+      const std::uint32_t layers = *cut == 0 ? 0 : *cut + 1 - site_.first_blocks[wanted[n]];
+      for (std::uint32_t k = 0; k < pinned.rest_gflop_per_mb.size(); ++k)
+        if (k != layers) pinned.rest_gflop_per_mb[k] = kClosed;
+      chosen.tasks[n].model = static_cast<std::uint32_t>(chosen.models.size());
+      chosen.models.push_back(std::move(pinned));
+    }
+    TIDELINE_TRY(const schedule::QueueingReduction reduction, reduce_queueing(chosen, queueing()));
+    if (reduction.tasks.size() < wanted.size()) return std::optional<SiteSchedule>();
+    TIDELINE_TRY(const std::vector<std::uint32_t> layers, run_one(reduction.instance, options_));
+    for (std::size_t n = 0; n < layers.size(); ++n) {
+      if (layers[n] == 0) return std::optional<SiteSchedule>();
+      solved.grants[wanted[n]] = reduction.choices[reduction.instance.tasks[n].model][layers[n] - 1];
+    }
+    return std::optional(std::move(solved));
+  }
+
   Result<SiteSchedule> decide(const SiteInstance& site, bool with_bound) const {
     if (is_everywhere()) return decide_everywhere(site);
     switch (options_.model) {
@@ -201,29 +350,26 @@ class Planning {
     return decided;
   }
 
-  // What the tasks of a schedule really do to nodes, by node: their mean load, and the longest of their runs.
-  struct NodeUse {
-    std::vector<double> load;
-    std::vector<double> longest_s;
-  };
   NodeUse use_of(const SiteInstance& site, const SiteSchedule& schedule) const {
     NodeUse use{std::vector<double>(fleet_.cluster.nodes.size()), std::vector<double>(fleet_.cluster.nodes.size())};
     for (std::size_t j = 0; j < fleet_.tasks.size(); ++j) {
       if (!schedule.grants[j].admitted) continue;
-      const FleetTask& task = fleet_.tasks[j];
-      const std::uint32_t blocks = site.blocks_of(j, schedule.grants[j].layers);
-      for (const FleetSource& source : task.sources) {
-        const auto way = way_of(fleet_.cluster, source.node);
-        const auto count = static_cast<std::uint32_t>(profiles_.of[task.model][way->gateway]->blocks.size());
-        const auto add = [&](std::size_t node, double run_s) {
-          use.load[node] += task.rate_hz * source.share * run_s;
-          use.longest_s[node] = std::max(use.longest_s[node], run_s);
-        };
-        add(way->gateway, run_ms(fleet_, profiles_, task.model, way->gateway, 0, blocks) / kMsPerSecond);
-        add(way->cloud, run_ms(fleet_, profiles_, task.model, way->cloud, blocks, count) / kMsPerSecond);
-      }
+      add_use(use, fleet_.tasks[j], site.blocks_of(j, schedule.grants[j].layers));
     }
     return use;
+  }
+
+  void add_use(NodeUse& use, const FleetTask& task, std::uint32_t blocks) const {
+    for (const FleetSource& source : task.sources) {
+      const auto way = way_of(fleet_.cluster, source.node);
+      const auto count = static_cast<std::uint32_t>(profiles_.of[task.model][way->gateway]->blocks.size());
+      const auto add = [&](std::size_t node, double run_s) {
+        use.load[node] += task.rate_hz * source.share * run_s;
+        use.longest_s[node] = std::max(use.longest_s[node], run_s);
+      };
+      add(way->gateway, run_ms(fleet_, profiles_, task.model, way->gateway, 0, blocks) / kMsPerSecond);
+      add(way->cloud, run_ms(fleet_, profiles_, task.model, way->cloud, blocks, count) / kMsPerSecond);
+    }
   }
 
   // Takes tasks from a schedule until no cloud is fuller than `load`: of the lowest priority first, of those the largest.
@@ -463,6 +609,22 @@ class Planning {
 
 std::uint32_t FleetPlan::admitted() const {
   return static_cast<std::uint32_t>(std::count_if(tasks.begin(), tasks.end(), [](const FleetTaskPlan& t) { return t.admitted; }));
+}
+
+Placement placement_of(const FleetPlan& plan) {
+  Placement placement;
+  for (const FleetTaskPlan& task : plan.tasks) placement.push_back(task.admitted ? std::optional(task.blocks) : std::nullopt);
+  return placement;
+}
+
+Result<std::optional<FleetPlan>> plan_as(const Fleet& fleet, const FleetProfiles& profiles, const Placement& placement,
+                                         const FleetPlanOptions& options) {
+  return Planning(fleet, profiles, options).plan_as(placement);
+}
+
+Result<std::optional<Placement>> place(const Fleet& fleet, const FleetProfiles& profiles, const Placement& placement,
+                                       const std::vector<std::size_t>& open, const FleetPlanOptions& options) {
+  return Planning(fleet, profiles, options).place(placement, open);
 }
 
 Result<FleetPlan> plan_fleet(const Fleet& fleet, const FleetProfiles& profiles, const FleetPlanOptions& options) {

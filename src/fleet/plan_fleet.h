@@ -93,6 +93,19 @@ struct FleetPlan {
 // Errors as of site_instance() and run_policy().
 Result<FleetPlan> plan_fleet(const Fleet& fleet, const FleetProfiles& profiles, const FleetPlanOptions& options);
 
+// Where each task of a fleet is: so many blocks on its gateway; nothing: it does not run.
+using Placement = std::vector<std::optional<std::uint32_t>>;
+Placement placement_of(const FleetPlan& plan);
+
+// The plan that a placement is, in the queueing model: shares, bounds and waits of exactly the tasks that run. Nothing: they do
+// not fit together. Without an upper bound; `why` of the others says what they would need. REQUIRES: one entry per task.
+Result<std::optional<FleetPlan>> plan_as(const Fleet& fleet, const FleetProfiles& profiles, const Placement& placement,
+                                         const FleetPlanOptions& options);
+// A placement in which what runs goes on as it does but for the tasks of `open`, all of which run, cut wherever there is room for
+// them. Nothing: none was found.
+Result<std::optional<Placement>> place(const Fleet& fleet, const FleetProfiles& profiles, const Placement& placement,
+                                       const std::vector<std::size_t>& open, const FleetPlanOptions& options);
+
 // What `needs` says in one sentence.
 std::string why_refused(const std::vector<FleetNeed>& needs, const std::string& cut);
 

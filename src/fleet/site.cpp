@@ -60,7 +60,7 @@ class SiteBuilder {
     placed.input_mb = static_cast<double>(placed.profile->cuts.front().bytes) / kBytesPerMb;
     placed.blocks = static_cast<std::uint32_t>(placed.profile->blocks.size());
     for (std::size_t i = 0; i < placed.ways.size(); ++i)
-      if (placed.ways[i].access != Way::kNoLink)
+      if (placed.ways[i].access != Way::kNoLink && sends(tasks_.size()))
         access_bytes_per_s_[placed.ways[i].access] += task.rate_hz * task.sources[i].share * placed.input_mb * kBytesPerMb;
     if (task.keep_on_source > placed.blocks)
       return Error{ErrorCode::kInvalidArgument,
@@ -68,6 +68,8 @@ class SiteBuilder {
                                task.name, task.keep_on_source, fleet_.models[task.model].name, placed.blocks)};
     return placed;
   }
+
+  bool sends(std::size_t task) const { return waits_.sends.empty() || waits_.sends[task]; }
 
   // What no schedule can help.
   Status check_alone(const Placed& placed) {
@@ -169,7 +171,7 @@ class SiteBuilder {
 
   // Of one source: the way from the device with the part of its link that the task's share of the data has, round trips, the way
   // of the result, and what runs on the gateway when it comes.
-  double fixed_s(const Placed& placed, std::size_t i) const {
+  double fixed_s(const Placed& placed, std::size_t i, bool is_counted) const {
     const FleetTask& task = *placed.task;
     const Way& way = placed.ways[i];
     const Link& uplink = fleet_.cluster.links[way.uplink];
@@ -177,8 +179,10 @@ class SiteBuilder {
     double seconds = uplink.rtt.count() / kMsPerSecond + result / uplink.back_bytes_per_s + at(waits_.longest_run_s, way.gateway);
     if (way.access == Way::kNoLink) return seconds;
     const Link& access = fleet_.cluster.links[way.access];
+    const double rate_hz = task.rate_hz * task.sources[i].share;
+    const double own = is_counted ? 0 : rate_hz * placed.input_mb * kBytesPerMb;
     return seconds + access.rtt.count() / kMsPerSecond + result / access.back_bytes_per_s +
-           access_bytes_per_s_[way.access] / (access.bytes_per_s * task.rate_hz * task.sources[i].share);
+           (access_bytes_per_s_[way.access] + own) / (access.bytes_per_s * rate_hz);
   }
 
   void add_task(const Placed& placed) {
@@ -190,7 +194,7 @@ class SiteBuilder {
                          .first_touch = site_.instance.touches.size(),
                          .touch_count = static_cast<std::uint32_t>(placed.ways.size())};
     for (std::size_t i = 0; i < placed.ways.size(); ++i) {
-      entry.fixed_s = std::max(entry.fixed_s, fixed_s(placed, i));
+      entry.fixed_s = std::max(entry.fixed_s, fixed_s(placed, i, sends(site_.instance.tasks.size())));
       site_.instance.touches.push_back(
           {.server = server_of_[placed.ways[i].gateway], .data_mb_s = task.rate_hz * placed.input_mb});
     }

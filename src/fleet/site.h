@@ -26,6 +26,7 @@ struct SiteWaits {
   std::vector<double> longest_run_s;  // of a gateway: of any other task's; runs that are longer are not allowed. 0: no limit
   std::vector<double> cloud_run_s;    // of the cloud: the same
   std::vector<double> cloud_wait_s;   // in the cloud, before a request's turn
+  std::vector<bool> sends;            // by task: those whose data share the links from devices; empty: all
 };
 
 struct SiteInstance {

@@ -36,6 +36,7 @@ class OutgoingCall final : public Outgoing {
         upstream_id_(request.id()),
         deadline_(request.deadline),
         cancel_(request.cancel),
+        stage_(request.stage),
         tensors_(std::move(tensors)) {}
 
   wire::Run run;
@@ -64,6 +65,7 @@ class OutgoingCall final : public Outgoing {
       return Error{ErrorCode::kDeadlineExceeded, "[node] the deadline passed before the next node was called"};
     return std::nullopt;
   }
+  SteadyTime hold_until(SteadyTime now) override { return over(now) ? now : stage_->hold_until(now, tensors_.total_bytes()); }
   std::optional<std::uint64_t> bytes_of_credit() const override { return tensors_.total_bytes(); }
 
  private:
@@ -81,6 +83,7 @@ class OutgoingCall final : public Outgoing {
   const std::uint64_t upstream_id_;
   const SteadyTime deadline_;
   const CancelToken cancel_;
+  const std::shared_ptr<Stage> stage_;  // that calls
   TensorSet tensors_;
 };
 

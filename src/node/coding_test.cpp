@@ -295,6 +295,10 @@ TEST_F(CodingTest, APeerThatKnowsNoCodecsIsAskedForNone) {
     split.segments[0].node = "old";
     split = *complete_plan(split, old);
     EXPECT_TRUE(deploy(client, split));
+    const auto unshared = client.deploy(*model_, chain_, split, CancelToken(), {}, {{"old", {.compute_ppm = 1000}}});
+    ASSERT_FALSE(unshared);
+    EXPECT_EQ(unshared.error().code, ErrorCode::kUnsupported);
+    EXPECT_NE(unshared.error().message.find("too old to keep shares"), std::string::npos) << unshared.error().message;
     split.codecs = {"fp16", "fp16", "raw", "raw"};
     const auto refused = deploy(client, split);
     ASSERT_FALSE(refused);

@@ -4,8 +4,9 @@
 
 namespace tideline {
 
-Result<ComputeSlot::Turn> ComputeSlot::acquire(SteadyTime deadline, const CancelToken& cancel, std::size_t waiting_max) {
-  std::pair<SteadyTime, std::uint64_t> place;
+Result<ComputeSlot::Turn> ComputeSlot::acquire(SteadyTime deadline, const CancelToken& cancel, std::size_t waiting_max,
+                                               bool beyond_share) {
+  Place place;
   {
     const std::lock_guard lock(shared_->mutex);
     if (!shared_->busy && shared_->waiting.empty()) {
@@ -15,7 +16,7 @@ Result<ComputeSlot::Turn> ComputeSlot::acquire(SteadyTime deadline, const Cancel
     if (shared_->waiting.size() >= waiting_max)
       return Error{ErrorCode::kOverloaded,
                    fmt::format("[node] {} requests are waiting already; send fewer at once", waiting_max)};
-    place = {deadline, shared_->next_ticket++};
+    place = {beyond_share, deadline, shared_->next_ticket++};
     shared_->waiting.insert(place);
   }
   const auto watch = cancel.watch([shared = shared_] {

@@ -1,13 +1,14 @@
-// ComputeSlot: one engine run at a time on a node, of those that wait the one with the earliest deadline first; of equal ones,
-// which requests without a deadline are, the one that came first. A run that has begun is not interrupted. Thread-safe.
+// ComputeSlot: one engine run at a time on a node. Of those that wait, those within their share go before the others
+// (node/shares.h), then the one with the earliest deadline; of equal ones, which requests without a deadline are, the one that
+// came first. A run that has begun is not interrupted. Thread-safe.
 #pragma once
 
+#include <compare>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <set>
-#include <utility>
 
 #include "base/cancel.h"
 #include "base/result.h"
@@ -30,8 +31,15 @@ class ComputeSlot {
    private:
     std::shared_ptr<Shared> shared_;
   };
+  // Where a request stands among those that wait: the least goes first.
+  struct Place {
+    bool beyond_share = false;
+    SteadyTime deadline;
+    std::uint64_t ticket = 0;
+    auto operator<=>(const Place&) const = default;
+  };
   // Waits for the turn. kDeadlineExceeded, kCancelled, or kOverloaded when `waiting_max` wait already.
-  Result<Turn> acquire(SteadyTime deadline, const CancelToken& cancel, std::size_t waiting_max);
+  Result<Turn> acquire(SteadyTime deadline, const CancelToken& cancel, std::size_t waiting_max, bool beyond_share = false);
 
  private:
   struct Shared {
@@ -39,7 +47,7 @@ class ComputeSlot {
     std::condition_variable changed;
     bool busy = false;
     std::uint64_t next_ticket = 0;
-    std::set<std::pair<SteadyTime, std::uint64_t>> waiting;  // deadline and ticket
+    std::set<Place> waiting;
   };
   // Shared with cancellation callbacks, which may fire after the slot is gone.
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();

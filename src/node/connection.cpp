@@ -433,6 +433,7 @@ Result<std::uint64_t> NodeConnection::install(std::uint64_t epoch, const std::ve
   StageOptions stage_options;
   stage_options.node_name = core_.options.name;
   stage_options.slowdown = core_.options.slowdown;
+  stage_options.shares = &core_.shares;
   std::map<std::uint32_t, std::shared_ptr<Stage>> made;
   for (const wire::ProgramStage& program : stages) {
     for (const Codec& codec : {program.codec_in, program.codec_out})
@@ -449,6 +450,14 @@ Result<std::uint64_t> NodeConnection::install(std::uint64_t epoch, const std::ve
     if (program.calls) {
       TIDELINE_TRY(next, next_node(program.next_node, program.next_address));
       TIDELINE_CHECK_OK(next->prepare(deadline_in(limits::kConnectTimeout)));
+    }
+    stage_options.engine_share = nullptr;
+    stage_options.link_share = nullptr;
+    if (segment && program.share.compute_ppm > 0) {
+      TIDELINE_TRY(stage_options.engine_share, core_.shares.engine(caller_->session(), program.share));
+    }
+    if (next && program.share.link_bytes_per_s > 0) {
+      TIDELINE_TRY(stage_options.link_share, core_.shares.link(caller_->session(), next->name(), program.share));
     }
     TIDELINE_TRY(auto stage, Stage::make(program, std::move(segment), std::move(next), core_.slot, stage_options));
     if (program.on_answer) {

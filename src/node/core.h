@@ -15,6 +15,7 @@
 #include "node/options.h"
 #include "node/segment_store.h"
 #include "node/segments.h"
+#include "node/shares.h"
 #include "node/slow_engine.h"
 #include "transport/transport.h"
 
@@ -36,6 +37,7 @@ struct NodeCore {
   const std::unique_ptr<SegmentStore> store;
   LoadedSegments segments;
   ComputeSlot slot;
+  ShareBook shares;
   BufferPool buffers;
   NextNodes next_nodes;
   Callers callers;

@@ -63,7 +63,7 @@ TEST(ComputeSlotTest, FirstComeFirstServedWithinLimits) {
   waiting.join();
 }
 
-TEST(ComputeSlotTest, TheEarliestDeadlineGoesFirstAndOfEqualOnesTheFirst) {
+TEST(ComputeSlotTest, TheEarliestDeadlineWithinItsShareGoesFirstAndOfEqualOnesTheFirst) {
   ComputeSlot slot;
   const CancelToken never;
   std::optional<Result<ComputeSlot::Turn>> turn = slot.acquire(kNoDeadline, never, 10);
@@ -72,9 +72,9 @@ TEST(ComputeSlotTest, TheEarliestDeadlineGoesFirstAndOfEqualOnesTheFirst) {
   std::vector<int> order;
   std::vector<std::thread> waiting;
   const SteadyTime now = std::chrono::steady_clock::now();
-  const auto wait = [&](int name, SteadyTime deadline) {
-    waiting.emplace_back([&, name, deadline] {
-      const auto mine = slot.acquire(deadline, never, 10);
+  const auto wait = [&](int name, SteadyTime deadline, bool beyond_share = false) {
+    waiting.emplace_back([&, name, deadline, beyond_share] {
+      const auto mine = slot.acquire(deadline, never, 10, beyond_share);
       ASSERT_TRUE(mine);
       const std::lock_guard lock(mutex);
       order.push_back(name);
@@ -88,6 +88,7 @@ TEST(ComputeSlotTest, TheEarliestDeadlineGoesFirstAndOfEqualOnesTheFirst) {
       std::this_thread::yield();
     }
   };
+  wait(6, now + std::chrono::minutes(1), true);
   wait(1, kNoDeadline);
   wait(2, kNoDeadline);
   wait(3, now + std::chrono::hours(2));
@@ -95,7 +96,7 @@ TEST(ComputeSlotTest, TheEarliestDeadlineGoesFirstAndOfEqualOnesTheFirst) {
   wait(5, now + std::chrono::hours(2));
   turn.reset();
   for (std::thread& thread : waiting) thread.join();
-  EXPECT_EQ(order, (std::vector<int>{4, 3, 5, 1, 2}));
+  EXPECT_EQ(order, (std::vector<int>{4, 3, 5, 1, 2, 6}));
 }
 
 TEST_F(NodesTest, ManyCallersAtOnceGetTheSameAnswer) {

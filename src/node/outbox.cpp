@@ -8,6 +8,8 @@
 namespace tideline {
 namespace {
 
+bool is_due(Outgoing& message, SteadyTime now) { return message.hold_until(now) <= now; }
+
 const Error kGone{ErrorCode::kDisconnected, "[node] the connection has ended"};
 
 }  // namespace
@@ -29,7 +31,7 @@ void Outbox::take_credit(const Outgoing& message) {
 
 void Outbox::post(std::unique_ptr<Outgoing> message) {
   std::unique_lock lock(mutex_);
-  if (!closed_ && !sending_ && queue_.empty() && may_send(*message)) {
+  if (!closed_ && !sending_ && queue_.empty() && may_send(*message) && is_due(*message, std::chrono::steady_clock::now())) {
     take_credit(*message);
     sending_ = true;
     lock.unlock();
@@ -66,6 +68,11 @@ void Outbox::run() {
   while (true) {
     queued_.wait(lock, [&] { return closed_ || (!sending_ && !queue_.empty() && may_send(*queue_.front())); });
     if (closed_) return;
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (const SteadyTime until = queue_.front()->hold_until(now); until > now) {
+      changed_.wait_until(lock, until);
+      continue;
+    }
     std::unique_ptr<Outgoing> message = std::move(queue_.front());
     queue_.pop_front();
     take_credit(*message);

@@ -31,6 +31,8 @@ class Outgoing {
   virtual void dropped(const Error& error) = 0;
   // Nobody waits for it any more: cancelled, or past its deadline. Only asked of what waits.
   virtual std::optional<Error> over(SteadyTime) const { return std::nullopt; }
+  // `now` when it may go, which it then counts as having done; otherwise when to ask again.
+  virtual SteadyTime hold_until(SteadyTime now) { return now; }
   // Counted against what the other end has granted; nullopt: needs no room there.
   virtual std::optional<std::uint64_t> bytes_of_credit() const { return std::nullopt; }
 };

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "node/coding.h"
+#include "node/next_node.h"
 #include "node/slow_engine.h"
 
 namespace tideline {
@@ -89,6 +90,41 @@ Status Stage::timed(Code code, std::uint64_t& ns, SteadyTime deadline, const Can
   return {};
 }
 
+SteadyTime Stage::hold_until(SteadyTime now, std::uint64_t bytes) const {
+  if (options_.link_share) return options_.link_share->hold_until(now, static_cast<double>(bytes));
+  // Who has no share of a link that others have shares of goes when it is free.
+  const auto load = options_.shares && next_ ? options_.shares->load_of(next_->name()) : nullptr;
+  if (!load || load->add_if_free(now, static_cast<double>(bytes))) return now;
+  return std::max(now + Nanos(1), load->free_at());
+}
+
+Status Stage::run_in_turn(Session& session, const std::vector<TensorView>& inputs, std::vector<RunOutput>& outputs,
+                          wire::StageTiming& timing, SteadyTime deadline, const CancelToken& cancel) {
+  const SteadyTime asked = Clock::now();
+  const std::shared_ptr<RateShare> share = options_.engine_share ? options_.engine_share
+                                           : options_.shares     ? options_.shares->rest_of_engine()
+                                                                 : nullptr;
+  const double expected = last_run_ns_.load(std::memory_order_relaxed);
+  const bool is_within = !share || share->take(asked, expected);
+  Status ran;
+  double took = 0;
+  {
+    const auto turn = slot_.acquire(deadline, cancel, options_.waiting_max, !is_within);
+    if (!turn) {
+      if (share && is_within) share->correct(-expected);
+      return turn.error();
+    }
+    const SteadyTime started = Clock::now();
+    ran = session.run(inputs, outputs, {.deadline = deadline, .cancel = &cancel});
+    timing.queue_ns = nanoseconds(started - asked);
+    timing.compute_ns = nanoseconds(Clock::now() - started);
+    took = static_cast<double>(timing.compute_ns);
+  }
+  if (share && is_within) share->correct(took - expected);
+  last_run_ns_.store(took, std::memory_order_relaxed);
+  return ran;
+}
+
 Result<TensorSet> Stage::compute(TensorSet& inputs, wire::StageTiming& timing, BufferPool& buffers, SteadyTime deadline,
                                  const CancelToken& cancel) {
   if (!program_.codec_in.is_raw() && std::find(to_decode_.begin(), to_decode_.end(), true) != to_decode_.end())
@@ -111,17 +147,7 @@ Result<TensorSet> Stage::compute(TensorSet& inputs, wire::StageTiming& timing, B
       made[i].buffer = lent.bytes;
       loans[i] = std::move(lent.owner);
     }
-    const SteadyTime asked = Clock::now();
-    SteadyTime started;
-    Status ran;
-    {
-      TIDELINE_TRY(const auto turn, slot_.acquire(deadline, cancel, options_.waiting_max));
-      started = Clock::now();
-      ran = session.run(views, made, {.deadline = deadline, .cancel = &cancel});
-    }
-    timing.queue_ns = nanoseconds(started - asked);
-    timing.compute_ns = nanoseconds(Clock::now() - started);
-    if (!ran) return std::move(ran).error();
+    TIDELINE_CHECK_OK(run_in_turn(session, views, made, timing, deadline, cancel));
   }
   TensorSet outputs;
   for (const int source : output_sources_) {

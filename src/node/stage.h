@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "node/buffer_pool.h"
 #include "node/compute_slot.h"
 #include "node/segments.h"
+#include "node/shares.h"
 #include "wire/messages.h"
 
 namespace tideline {
@@ -39,6 +41,10 @@ struct StageOptions {
   std::string node_name;
   std::size_t waiting_max = 64;
   double slowdown = 1;  // of coding; the engine has its own
+  // What the stage's session has of the node; null: none. `shares` says what it has then, and outlives the stage.
+  std::shared_ptr<RateShare> engine_share;
+  std::shared_ptr<LinkShare> link_share;
+  ShareBook* shares = nullptr;
 };
 
 class Stage {
@@ -53,6 +59,8 @@ class Stage {
   std::uint32_t next_stage() const { return program_.next; }
   NextNode* next() const { return next_.get(); }
   bool computes() const { return segment_ != nullptr; }
+  // `now` when a call of so many bytes may leave; otherwise when to ask again.
+  SteadyTime hold_until(SteadyTime now, std::uint64_t bytes) const;
   // The stage here that goes on with the answer to this one's call; null: the answer is handed on as it is.
   const std::shared_ptr<Stage>& on_answer() const { return on_answer_; }
   // Before anybody runs it.
@@ -75,6 +83,9 @@ class Stage {
       : program_(program), segment_(std::move(segment)), next_(std::move(next)), slot_(slot), options_(std::move(options)) {}
 
   // Runs it, as slowly as the node is, and adds its time.
+  // An engine run in its turn.
+  Status run_in_turn(Session& session, const std::vector<TensorView>& inputs, std::vector<RunOutput>& outputs,
+                     wire::StageTiming& timing, SteadyTime deadline, const CancelToken& cancel);
   template <class Code>
   Status timed(Code code, std::uint64_t& ns, SteadyTime deadline, const CancelToken& cancel) const;
 
@@ -88,7 +99,8 @@ class Stage {
   // or an input that passes by (-1 - index).
   std::vector<std::size_t> session_inputs_;
   std::vector<int> output_sources_;
-  std::vector<bool> to_decode_;  // inputs that are computed on, or leave in another codec than they came in
+  std::atomic<double> last_run_ns_{0};  // what the next run is taken to need
+  std::vector<bool> to_decode_;         // inputs that are computed on, or leave in another codec than they came in
 };
 
 }  // namespace tideline

@@ -118,6 +118,20 @@ void visit_names(Codec& codec, Ref<Codec, std::vector<std::string>> names) {
 }
 
 template <class Codec>
+void visit_share(Codec& codec, Ref<Codec, Share> share, bool calls) {
+  codec.number(share.compute_ppm);
+  codec.number(share.burst_ms);
+  codec.number(share.link_bytes_per_s);
+  codec.number(share.link_total_bytes_per_s);
+  codec.require(share.compute_ppm <= limits::kShareMax && share.burst_ms <= limits::kShareBurstMsMax, "has too large a share");
+  codec.require(share.compute_ppm > 0 || share.link_bytes_per_s > 0, "says that it has a share, and has none");
+  codec.require(share.link_bytes_per_s == 0 ? share.link_total_bytes_per_s == 0
+                                            : calls && share.link_bytes_per_s <= share.link_total_bytes_per_s,
+                "has a share of no link, or more than there is");
+  codec.require(share.link_total_bytes_per_s <= limits::kShareLinkBytesMax, "has a link of no real speed");
+}
+
+template <class Codec>
 void visit(Codec& codec, Ref<Codec, InstallProgram> message) {
   codec.number(message.epoch);
   int previous = -1;
@@ -137,11 +151,12 @@ void visit(Codec& codec, Ref<Codec, InstallProgram> message) {
     c.flag(stage.on_answer);
     c.number(stage.after);
     c.require(stage.on_answer ? stage.after < stage.id : stage.after == 0, "has a stage that fires before what it waits for");
-    // Bit 1: codecs follow, which raw ones need not.
+    // Bit 1: codecs follow, which raw ones need not. Bit 2: a share does, unless there is none.
     constexpr tideline::Codec kNone;
-    auto flags = static_cast<std::uint8_t>((stage.calls ? 1 : 0) | (stage.codec_in != kNone || stage.codec_out != kNone ? 2 : 0));
+    auto flags = static_cast<std::uint8_t>((stage.calls ? 1 : 0) | (stage.codec_in != kNone || stage.codec_out != kNone ? 2 : 0) |
+                                           (stage.share != Share{} ? 4 : 0));
     c.number(flags);
-    c.require(flags <= 3, "has a stage with unknown flags");
+    c.require(flags <= 7, "has a stage with unknown flags");
     if constexpr (Codec::kReading) stage.calls = (flags & 1) != 0;
     c.require(!stage.outputs.empty() || !stage.calls, "has a stage that calls without tensors");
     c.number(stage.next);
@@ -158,6 +173,7 @@ void visit(Codec& codec, Ref<Codec, InstallProgram> message) {
       }
       c.require(stage.codec_in != kNone || stage.codec_out != kNone, "says that it has codecs, and has none");
     }
+    if ((flags & 4) != 0) visit_share<Codec>(c, stage.share, stage.calls);
   });
   codec.require(!message.stages.empty(), "has no stage");
 }

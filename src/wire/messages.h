@@ -41,6 +41,7 @@ enum Capability : std::uint64_t {
   kCapPayloadChecksum = 1u << 0,  // understands kFlagPayloadChecksum
   kCapFlow = 1u << 1,             // CREDIT, several RUNs at a time on one connection, INSTALL_PROGRAM, FORWARD
   kCapCodecs = 1u << 2,           // stages with codecs, tensors in Encoding::kCoded
+  kCapShares = 1u << 3,           // stages with shares
 };
 
 // Random, made by whoever calls; ties the connections of one caller together along the whole chain.
@@ -58,7 +59,7 @@ struct Hello {
   ConnectionKind kind = ConnectionKind::kData;
   // 0 in a caller's HELLO and in a reply that accepts; else the ErrorCode of the refusal, with `message`.
   std::uint16_t status = 0;
-  std::uint64_t capabilities = kCapPayloadChecksum | kCapFlow | kCapCodecs;
+  std::uint64_t capabilities = kCapPayloadChecksum | kCapFlow | kCapCodecs | kCapShares;
   SessionId session;
   std::string name;     // [A-Za-z0-9._-]{1,63}
   std::string message;  // printable ASCII, at most 147 bytes; encode cuts and cleans it
@@ -236,6 +237,16 @@ struct Uninstalled {
   bool operator==(const Uninstalled&) const = default;
 };
 
+// What a session has of a node: a part of the engine's time, and of the link over which the stage calls. A node keeps to it when
+// others want the same (node/shares.h).
+struct Share {
+  std::uint32_t compute_ppm = 0;             // millionths of the engine's time, at most limits::kShareMax; 0: none
+  std::uint32_t burst_ms = 0;                // so far its requests may run ahead of the share, at most limits::kShareBurstMsMax
+  std::uint64_t link_bytes_per_s = 0;        // of a stage that calls; 0: none
+  std::uint64_t link_total_bytes_per_s = 0;  // what that link carries for all, at least the same; 0 without a share of it
+  bool operator==(const Share&) const = default;
+};
+
 // One stage of a program, as its node needs it. Its id is its position in the plan's route.
 struct ProgramStage {
   std::uint32_t id = 0;           // below limits::kPlanStagesMax; unique and ascending in its message
@@ -253,6 +264,7 @@ struct ProgramStage {
   // How its inputs arrive, and how its outputs leave. Any number that a byte holds: who installs it says whether it knows them.
   Codec codec_in;
   Codec codec_out;
+  Share share;
   bool operator==(const ProgramStage&) const = default;
 };
 // A node's part of a program, whole: all stages of one epoch at once. Answered by PROGRAM_INSTALLED.

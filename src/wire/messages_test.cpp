@@ -206,6 +206,40 @@ TEST(InstallProgram, CodecsTravelOnlyWhereThereAreAny) {
   EXPECT_FALSE(decode<InstallProgram>(says_none, 0));
 }
 
+TEST(InstallProgram, SharesTravelOnlyWhereThereAreAny) {
+  const ProgramStage none{
+      .id = 0, .inputs = {"x"}, .outputs = {"y"}, .calls = true, .next = 1, .next_node = "cloud", .next_address = "127.0.0.1:1"};
+  ProgramStage shared = none;
+  shared.share = {.compute_ppm = 250'000, .burst_ms = 200, .link_bytes_per_s = 5, .link_total_bytes_per_s = 9};
+  const auto without = encoded(InstallProgram{.epoch = 1, .stages = {none}});
+  const auto with = encoded(InstallProgram{.epoch = 1, .stages = {shared}});
+  EXPECT_EQ(with.size(), without.size() + 24);
+  const auto back = decode<InstallProgram>(with, 0);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->stages[0], shared);
+  for (std::size_t size = 0; size < with.size(); ++size) EXPECT_FALSE(decode<InstallProgram>(std::span(with).first(size), 0));
+  auto says_none = with;
+  std::fill(says_none.end() - 24, says_none.end(), std::byte{0});
+  EXPECT_FALSE(decode<InstallProgram>(says_none, 0));
+  const auto refused = [&](const Share& share, bool calls) {
+    ProgramStage wrong = shared;
+    wrong.share = share;
+    if (!calls) {
+      wrong.calls = false;
+      wrong.next = 0;
+      wrong.next_node = wrong.next_address = "";
+    }
+    std::vector<std::byte> meta;
+    return !encode(InstallProgram{.epoch = 1, .stages = {wrong}}, meta);
+  };
+  EXPECT_FALSE(refused({.compute_ppm = limits::kShareMax}, false));
+  EXPECT_TRUE(refused({.compute_ppm = limits::kShareMax + 1}, true));
+  EXPECT_TRUE(refused({.compute_ppm = 1, .burst_ms = limits::kShareBurstMsMax + 1}, true));
+  EXPECT_TRUE(refused({.link_bytes_per_s = 2, .link_total_bytes_per_s = 1}, true));
+  EXPECT_TRUE(refused({.link_bytes_per_s = 1, .link_total_bytes_per_s = 1}, false));
+  EXPECT_TRUE(refused({.burst_ms = 1}, true));
+}
+
 TEST(RunResult, TimesOfCodingComeBehindTheRestAndOnlyWhereThereAreAny) {
   Samples samples(3);
   RunResult result{.epoch = 1, .tensors = samples.tensors()};

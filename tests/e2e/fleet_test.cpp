@@ -134,10 +134,29 @@ TEST_F(FleetCommand, ALocalFleetRunsWhatWasPlanned) {
   }
 }
 
+// What is beyond a task's share is answered all the same.
+TEST_F(FleetCommand, ATaskMaySendMoreThanItHasSaid) {
+  const std::string file = fleet(kTasks);
+  for (const std::string more : {"", " --no-shares"}) {
+    const Outcome ran = run("local fleet " + file + " --links transport --duration 2s --overdrive door=4 --verify -o json" + more);
+    ASSERT_EQ(ran.exit_code, 0) << ran.err;
+    const auto json = ran.json();
+    EXPECT_EQ(json["admitted"], 3);
+    EXPECT_GT(json["tasks"][0]["requests"].get<int>(), 20);
+    EXPECT_LE(json["tasks"][1]["requests"].get<int>(), 5);
+    for (const auto& task : json["tasks"]) {
+      EXPECT_EQ(task["failed"], 0) << task.dump();
+      EXPECT_EQ(task["verified"], true) << task.dump();
+    }
+  }
+}
+
 TEST_F(FleetCommand, ALocalFleetRefusesWhatItCannotRun) {
   const std::string file = fleet(kTasks);
   EXPECT_EQ(run("local fleet " + file + " --duration 0 --links none").exit_code, 3);
   EXPECT_EQ(run("local fleet " + file + " --time-scale 0.5").exit_code, 2);
+  EXPECT_EQ(run("local fleet " + file + " --duration 1s --links none --overdrive nobody=2").exit_code, 3);
+  EXPECT_EQ(run("local fleet " + file + " --duration 1s --links none --overdrive door").exit_code, 3);
   // Another model than the one that was measured.
   ASSERT_EQ(run("zoo lenet5 --seed 2 -o " + path("lenet5.onnx")).exit_code, 0);
   const Outcome other = run("local fleet " + file + " --duration 1s --links none");

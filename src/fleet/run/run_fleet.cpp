@@ -1,68 +1,24 @@
 #include "fleet/run/run_fleet.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <mutex>
 #include <thread>
 
 #include <fmt/format.h>
 
-#include "base/limits.h"
-#include "session/compare.h"
-#include "session/inputs.h"
-#include "session/stream.h"
-#include "session/verdict.h"
+#include "fleet/run/task_source.h"
 
 namespace tideline::fleet {
 namespace {
 
-// A late answer is worth counting; the same for all tasks, so that nodes order requests by their deadlines.
-constexpr Nanos kGrace = std::chrono::seconds(5);
-// Requests of one source under way at once: those of two deadlines, so that a source that must be answered in time never waits.
-constexpr double kDeadlinesInFlight = 2;
-constexpr std::uint32_t kFleetInFlightMax = 16;
-// Multiples of it, modulo one, are spread evenly: the phases of the sources.
-constexpr double kGoldenRatio = 0.6180339887498949;
 // A moment for every source to be ready.
 constexpr Millis kStartDelay{200};
-// Answers that must arrive before sources start: connections are made and engines warm.
-constexpr int kWarmUps = 2;
-
-// What one model's sources send, in turn, and what must come back.
-struct Inputs {
-  std::vector<std::vector<Tensor>> values;
-  std::vector<std::vector<Tensor>> references;
-};
-
-Result<Inputs> read_inputs(const FleetModel& model, const LoadedModel& loaded, bool verify, const Control& control) {
-  Inputs inputs;
-  std::vector<std::string> files{""};
-  if (!model.input.empty()) {
-    TIDELINE_TRY(files, input_files(loaded, model.input));
-  }
-  for (const std::string& file : files) {
-    std::vector<Tensor>& values = inputs.values.emplace_back();
-    if (file.empty()) {
-      for (const Tensor& tensor : loaded.sample) values.push_back({tensor.spec, Buffer::copy_of(tensor.data.span())});
-    } else {
-      TIDELINE_TRY(values, read_input(loaded, file));
-    }
-  }
-  if (!verify) return inputs;
-  TIDELINE_TRY(Unsplit unsplit, Unsplit::load(loaded));
-  for (const std::vector<Tensor>& values : inputs.values) {
-    TIDELINE_TRY(std::vector<Tensor> reference, unsplit.run(values, control.cancel));
-    inputs.references.push_back(std::move(reference));
-  }
-  return inputs;
-}
 
 // One source of one admitted task.
 struct Source {
   std::size_t task = 0;
-  double rate_hz = 0;
-  std::unique_ptr<ClusterClient> client;
+  std::unique_ptr<TaskSource> source;
 };
 
 // Everything that requests of all sources add to.
@@ -76,17 +32,7 @@ class Ledger {
     TaskState& state = tasks_[task];
     ++state.answers;
     if (!is_right) ++state.wrong;
-    for (std::size_t i = 0; i < answer.stages.size(); ++i) {
-      const StageReport& stage = answer.stages[i];
-      const std::size_t node = node_index(fleet_.cluster, stage.node);
-      add_to(false, node, (stage.compute + stage.decode + stage.encode).count());
-      if (i + 1 == answer.stages.size()) continue;
-      const std::size_t next = node_index(fleet_.cluster, answer.stages[i + 1].node);
-      for (std::size_t link = 0; link < fleet_.cluster.links.size(); ++link)
-        if (static_cast<std::size_t>(fleet_.cluster.links[link].from) == node &&
-            static_cast<std::size_t>(fleet_.cluster.links[link].to) == next)
-          add_to(true, link, static_cast<double>(stage.bytes));
-    }
+    add_use(fleet_.cluster, answer, [this](bool is_link, std::size_t index, double amount) { add_to(is_link, index, amount); });
   }
 
   void failed(std::size_t task, const Error& error) {
@@ -128,13 +74,6 @@ class Ledger {
   std::vector<TaskState> tasks_;
 };
 
-bool equals(const std::vector<Tensor>& reference, const std::vector<Tensor>& outputs, DType narrowest) {
-  if (reference.size() != outputs.size()) return false;
-  for (std::size_t i = 0; i < reference.size(); ++i)
-    if (!compare(reference[i], outputs[i], narrowest).is_within_tolerance) return false;
-  return true;
-}
-
 class Running {
  public:
   Running(const Fleet& fleet, const FleetPlan& plan, const std::vector<LoadedModel>& models, const FleetRunSettings& settings,
@@ -144,29 +83,23 @@ class Running {
   }
 
   Status deploy(const FleetProfiles& profiles, const Cluster& cluster, Transport& transport) {
+    inputs_.reserve(fleet_.models.size());
     for (const FleetModel& model : fleet_.models) {
       const LoadedModel& loaded = models_[inputs_.size()];
-      TIDELINE_TRY(Inputs inputs, read_inputs(model, loaded, settings_.verify, control_));
+      TIDELINE_TRY(ModelInputs inputs, read_inputs(model, loaded, settings_.verify, control_));
       inputs_.push_back(std::move(inputs));
-      narrowest_.push_back(narrowest_float(loaded.model.graph()));
     }
     for (std::size_t j = 0; j < fleet_.tasks.size(); ++j) {
       if (!plan_.tasks[j].admitted) continue;
       control_.report({"Deploying", j, fleet_.tasks.size(), fleet_.tasks[j].name});
-      for (const FleetSource& from : fleet_.tasks[j].sources) {
+      const FleetTask& task = fleet_.tasks[j];
+      for (std::size_t i = 0; i < task.sources.size(); ++i) {
         TIDELINE_CHECK_OK(control_.check());
-        const FleetTask& task = fleet_.tasks[j];
-        Cluster seen = cluster;
-        seen.source = static_cast<NodeId>(from.node);
-        Source source{
-            .task = j, .rate_hz = task.rate_hz * from.share, .client = std::make_unique<ClusterClient>(transport, seen)};
-        const auto deployed =
-            source.client->deploy(models_[task.model].model, models_[task.model].chain,
-                                  plan_of(fleet_, profiles, task, from, plan_.tasks[j].blocks), control_.cancel, {});
+        Source source{.task = j, .source = std::make_unique<TaskSource>(task, i, inputs_[task.model], transport, cluster)};
+        const Status deployed =
+            source.source->deploy(models_[task.model], plan_of(fleet_, profiles, task, task.sources[i], plan_.tasks[j].blocks),
+                                  settings_.shares ? shares_of(fleet_, profiles, plan_, j, i) : NodeShares{}, control_.cancel);
         if (!deployed) return with_context(deployed.error(), fmt::format("[fleet] task '{}'", task.name));
-        for (int n = 0; n < kWarmUps; ++n)
-          if (const auto answer = ask(source, 0, control_.cancel); !answer)
-            return with_context(answer.error(), fmt::format("[fleet] task '{}'", task.name));
         sources_.push_back(std::move(source));
       }
     }
@@ -195,48 +128,26 @@ class Running {
   }
 
  private:
-  Result<RunAnswer> ask(const Source& source, std::uint64_t number, const CancelToken& cancel) {
-    const FleetTask& task = fleet_.tasks[source.task];
-    const auto& values = inputs_[task.model].values;
-    return source.client->run(views_of(values[number % values.size()]),
-                              {.timeout = std::chrono::duration_cast<Nanos>(task.deadline) + kGrace, .cancel = cancel});
-  }
-
   void stream(std::size_t n, SteadyTime start) {
-    const Source& source = sources_[n];
-    const FleetTask& task = fleet_.tasks[source.task];
-    double ignored = 0;
-    const double phase = std::modf(static_cast<double>(n + 1) * kGoldenRatio, &ignored) / source.rate_hz;
-    const double late_start_ms = std::min(1e3 * phase, settings_.duration.count() / 2);
-    const SteadyTime begin = start + std::chrono::duration_cast<Nanos>(Millis(late_start_ms));
-    if (control_.cancel.wait_for(std::max(Nanos(0), begin - std::chrono::steady_clock::now()))) return;
-    const double in_flight = std::ceil(kDeadlinesInFlight * source.rate_hz * task.deadline.count() / 1e3) + 1;
-    const auto rule = drop_rule_from(task.drop);
-    const SourceOptions options{.rate_per_s = source.rate_hz,
-                                .drop = rule ? *rule : DropRule::kNone,
-                                .duration = std::chrono::duration_cast<Nanos>(settings_.duration - Millis(late_start_ms))};
-    TaskLog& log = *logs_[source.task];
-    const StreamEnd end = run_stream(
-        options, static_cast<std::uint32_t>(std::min<double>(in_flight, kFleetInFlightMax)),
-        [&](const StreamFrame& frame, const CancelToken& cancel) -> Result<RunAnswer> {
-          auto answer = ask(source, frame.number, cancel);
-          if (answer || cancel.cancelled()) return answer;
-          // One request that fails is late; the next may be answered.
-          ledger_.failed(source.task, answer.error());
-          log.failed();
-          return RunAnswer{.outputs = {}, .stages = {}, .latency = Millis(-1)};
-        },
-        [&](StreamAnswer&& answer) -> Status {
-          if (answer.answer.latency < Millis(0)) return {};
-          log.answered(Millis(answer.answered - answer.frame.arrived));
-          const Inputs& inputs = inputs_[task.model];
-          const bool is_right = !settings_.verify || equals(inputs.references[answer.frame.number % inputs.references.size()],
-                                                            answer.answer.outputs, narrowest_[task.model]);
-          ledger_.add(source.task, answer.answer, is_right);
-          return {};
-        },
-        control_.cancel);
-    log.dropped(end.dropped);
+    const std::size_t j = sources_[n].task;
+    TaskLog& log = *logs_[j];
+    const RequestSink sink{.answered =
+                               [&](Millis latency, const RunAnswer& answer, bool is_right) {
+                                 log.answered(latency);
+                                 ledger_.add(j, answer, is_right);
+                               },
+                           .failed =
+                               [&](const Error& error) {
+                                 ledger_.failed(j, error);
+                                 log.failed();
+                               },
+                           .dropped = [&](std::uint64_t count) { log.dropped(count); }};
+    const auto times = settings_.overdrive.find(fleet_.tasks[j].name);
+    sources_[n].source->stream(start,
+                               {.number = n,
+                                .duration = std::chrono::duration_cast<Nanos>(settings_.duration),
+                                .times_rate = times == settings_.overdrive.end() ? 1 : times->second},
+                               sink, control_.cancel);
   }
 
   const Fleet& fleet_;
@@ -244,8 +155,7 @@ class Running {
   const std::vector<LoadedModel>& models_;
   const FleetRunSettings& settings_;
   const Control& control_;
-  std::vector<Inputs> inputs_;  // by model
-  std::vector<DType> narrowest_;
+  std::vector<ModelInputs> inputs_;             // by model
   std::vector<std::unique_ptr<TaskLog>> logs_;  // by task
   Ledger ledger_;
   std::vector<Source> sources_;
@@ -288,6 +198,9 @@ Result<std::vector<LoadedModel>> load_models(const Fleet& fleet, const FleetProf
 Result<FleetRun> run_fleet(const Fleet& fleet, const FleetProfiles& profiles, const FleetPlan& plan,
                            const std::vector<LoadedModel>& models, const Cluster& cluster, Transport& transport,
                            const FleetRunSettings& settings, const Control& control) {
+  for (const auto& [name, times] : settings.overdrive)
+    if (std::none_of(fleet.tasks.begin(), fleet.tasks.end(), [&](const FleetTask& task) { return task.name == name; }))
+      return Error{ErrorCode::kInvalidArgument, fmt::format("[fleet] no task is named '{}' (--overdrive)", name)};
   if (settings.duration.count() <= 0) return Error{ErrorCode::kInvalidArgument, "[fleet] --duration must be above 0"};
   Running running(fleet, plan, models, settings, control);
   TIDELINE_CHECK_OK(running.deploy(profiles, cluster, transport));

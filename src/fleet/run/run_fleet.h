@@ -9,6 +9,7 @@
 //   control));
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,6 +32,8 @@ Fleet stretched(Fleet fleet, double factor);
 struct FleetRunSettings {
   Millis duration{60'000};  // of the sources, by the clock
   bool verify = false;      // hold every answer against the unsplit model, run in this process
+  bool shares = true;       // nodes keep what the plan reserves, in the queueing model; otherwise all go by their deadlines
+  std::map<std::string, double> overdrive;  // tasks that send so many times as often as they have said
 };
 
 struct FleetTaskRun {
