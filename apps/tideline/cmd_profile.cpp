@@ -16,6 +16,7 @@
 #include "model_options.h"
 #include "platform/files.h"
 #include "report/table.h"
+#include "session/source.h"
 
 namespace tideline::app {
 namespace {
@@ -23,6 +24,10 @@ namespace {
 constexpr std::uint32_t kCheckSegments = 30;
 // Above this median error a plan made from the profile may be the wrong one.
 constexpr double kErrorMax = 0.05;
+// The same of a predicted one.
+constexpr double kPredictedErrorMax = 0.1;
+// More of the time than this in kernels that the calibration does not know, and people are told.
+constexpr double kUnknownShare = 0.02;
 // A clock this far ahead of the processor says that others want it too.
 constexpr double kBusy = 1.1;
 
@@ -33,6 +38,8 @@ struct ProfileArguments {
   std::uint64_t seed = 1;
   bool check = false;
   std::vector<std::string> codecs;  // of --codecs; empty: kCodecsDefault, as far as the time goes
+  std::string predict;              // the calibration; empty: measure
+  std::string predictor = "kernels";
 };
 
 // What is measured unless --codecs says otherwise: half, a quarter, and a quarter squeezed.
@@ -120,7 +127,22 @@ void print_codecs(const Context& context, const Profile& profile, bool chosen) {
                fmt::join(kCodecsDefault, ","));
 }
 
+// What a predicted profile stands on.
+void print_prediction(const Profile& profile) {
+  const Prediction& prediction = *profile.prediction;
+  fmt::print("\n{} on {} ({} {}, {}): {} for the whole model, {} in memory, {} blocks\n", printable(profile.model_name),
+             printable(profile.host), profile.threads, profile.threads == 1 ? "thread" : "threads", printable(profile.engine),
+             format_millis(profile.whole), format_bytes(profile.whole_memory_bytes), profile.blocks.size());
+  fmt::print("predicted, not measured: by {} from the calibration of {}; of networks it had not seen, half were within {:.1f} % and "
+             "nine of ten within {:.1f} %\n",
+             prediction.by, printable(prediction.calibrated), 100 * prediction.expected_error, 100 * prediction.expected_error_p90);
+  if (prediction.unknown_share > kUnknownShare)
+    fmt::print("{:.0f} % of the time are kernels of kinds that the calibration does not have: taken for elementwise ones\n",
+               100 * prediction.unknown_share);
+}
+
 void print_summary(const Profile& profile) {
+  if (profile.prediction) return print_prediction(profile);
   fmt::print("\n{} on {} ({} {}, {}): {} +- {} for the whole model, {} in memory, {} blocks\n", printable(profile.model_name),
              printable(profile.host), profile.threads, profile.threads == 1 ? "thread" : "threads", profile.engine,
              format_millis(profile.whole), format_millis(profile.whole_spread), format_bytes(profile.whole_memory_bytes),
@@ -143,6 +165,7 @@ nlohmann::json check_json(const ProfileCheck& check) {
   return {{"median_error", check.median_error},
           {"median_error_without_drift", check.median_error_without_drift},
           {"drift", check.drift},
+          {"whole_measured_ms", check.whole.count()},
           {"segments", std::move(segments)}};
 }
 
@@ -170,12 +193,40 @@ MeasureOptions measure_options(Context& context, const ProfileArguments& argumen
           }};
 }
 
+Result<Profile> predicted_profile(Context& context, const ProfileArguments& arguments, const LoadedModel& loaded, Millis time,
+                                  const Calibration& calibration) {
+  Progress progress(context, "Predicting", 100);
+  progress.advance_to(0, "regressions");
+  TIDELINE_TRY(const std::unique_ptr<Predictor> predictor, make_predictor(calibration, arguments.predictor));
+  return predict_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample, calibration, *predictor,
+                         predictor_error(*predictor, calibration), measure_options(context, arguments, time, progress));
+}
+
+Result<Calibration> read_calibration(const ProfileArguments& arguments) {
+  TIDELINE_TRY(const std::string text, read_source(arguments.predict, limits::kConfigFileBytesMax));
+  TIDELINE_TRY(Calibration calibration, parse_calibration(text, source_name(arguments.predict)));
+  if (arguments.model.threads != 1 && arguments.model.threads != calibration.threads)
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("--threads {}: {} is of {} threads; calibrate that host with --threads {}", arguments.model.threads,
+                             printable(arguments.predict, 400), calibration.threads, arguments.model.threads)};
+  return calibration;
+}
+
 Status profile(Context& context, const ProfileArguments& arguments) {
   TIDELINE_TRY(const Millis time, parse_duration(arguments.time));
   TIDELINE_TRY(const std::vector<std::string> codecs, codecs_of(arguments));
+  std::optional<Calibration> calibration;
+  if (!arguments.predict.empty()) {
+    TIDELINE_TRY(calibration, read_calibration(arguments));
+  }
   TIDELINE_TRY(const LoadedModel loaded, load_model(arguments.model, StepBar(context).control()));
   Profile result;
-  {
+  if (calibration) {
+    TIDELINE_TRY(result, predicted_profile(context, arguments, loaded, time, *calibration));
+    if (calibration->engine != loaded.engine->version() && !context.quiet)
+      fmt::print(stderr, "note: calibrated with {}, and {} said what it fuses: other versions may fuse otherwise\n",
+                 printable(calibration->engine), loaded.engine->version());
+  } else {
     Progress progress(context, "Measuring", 100);
     TIDELINE_TRY(result, measure_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample,
                                          measure_options(context, arguments, time, progress, codecs)));
@@ -205,7 +256,12 @@ Status profile(Context& context, const ProfileArguments& arguments) {
     } else {
       print_check(*check);
     }
-    if (check->median_error > kErrorMax) {
+    // Of a prediction, how slow the host is as a whole is part of what was predicted.
+    if (result.prediction && check->median_error_without_drift > kPredictedErrorMax) {
+      context.exit_code = kExitThresholdMissed;
+      fmt::print(stderr, "tideline: the median error is over {:.0f} %: calibrate for longer (--time), or measure the model\n",
+                 100 * kPredictedErrorMax);
+    } else if (!result.prediction && check->median_error > kErrorMax) {
       context.exit_code = kExitThresholdMissed;
       fmt::print(stderr, "tideline: the median error is over {:.0f} %: give --time more, or a quieter machine\n",
                  100 * kErrorMax);
@@ -237,10 +293,23 @@ void add_profile_command(CLI::App& app, Context& context) {
       "--check", arguments->check,
       fmt::format("Measure {} random segments afterwards and compare; exit code {} when the median error is over {:.0f} %",
                   kCheckSegments, kExitThresholdMissed, 100 * kErrorMax));
+  auto* predict = command->add_option("--predict", arguments->predict,
+                                      "Do not measure: predict the times on the host of this calibration (tideline calibrate), "
+                                      "which needs never have run the model; --check then compares with this host")
+                      ->type_name("FILE");
+  std::vector<std::string> predictors;
+  for (const std::string_view name : predictor_names()) predictors.emplace_back(name);
+  command
+      ->add_option("--predictor", arguments->predictor,
+                   "What predicts: kernels, or the regressions of the Neurosurgeon paper to compare with")
+      ->check(CLI::IsMember(predictors))
+      ->needs(predict)
+      ->capture_default_str();
   add_output_option(*command, context, true);
   command->footer(
       "Examples:\n"
       "  tideline profile resnet50.onnx --out pi.profile.json\n"
+      "  tideline profile resnet50.onnx --predict pi.calibration.json --out pi.profile.json\n"
       "  tideline profile det.onnx --shape x=1,3,640,640 --threads 2 --check\n"
       "  tideline profile det.onnx --shape x=1,3,640,640 --codecs fp16,int8,int8c --out pi.profile.json\n"
       "  tideline profile cls.onnx --config model.yaml --input photo.jpg -o json");

@@ -47,6 +47,20 @@ Result<CutProfile> read_cut(const nlohmann::json& json, const std::string& file,
   return CutProfile{.bytes = static_cast<Bytes>(bytes), .start = Millis(start), .end = Millis(end)};
 }
 
+Result<Prediction> read_prediction(const nlohmann::json& json, const std::string& file, const std::string& path) {
+  constexpr NumberRange kError{.min = 0, .max = 1e6};
+  JsonMap map(json, file, path);
+  Prediction prediction;
+  TIDELINE_TRY(prediction.by, map.text("by"));
+  TIDELINE_TRY(prediction.calibrated, map.text("calibrated"));
+  TIDELINE_TRY(prediction.fused_on, map.text("fused_on"));
+  TIDELINE_TRY(prediction.expected_error, map.number("expected_error", kError));
+  TIDELINE_TRY(prediction.expected_error_p90, map.number("expected_error_p90", kError));
+  TIDELINE_TRY(prediction.unknown_share, map.number("unknown_share", {.min = 0, .max = 1}));
+  TIDELINE_CHECK_OK(map.finish());
+  return prediction;
+}
+
 Result<Sha256> read_hash(JsonMap& map, std::string_view key) {
   TIDELINE_TRY(const std::string hex, map.text(key));
   const auto hash = parse_sha256(hex);
@@ -201,6 +215,13 @@ std::string write_profile(const Profile& profile) {
   if (profile.structure_sha256 != Sha256{}) json["structure_sha256"] = profile.structure_sha256.hex();
   if (profile.whole_wall > Millis(0)) json["whole_wall_ms"] = profile.whole_wall.count();
   if (!profile.made_up_inputs.empty()) json["made_up_inputs"] = profile.made_up_inputs;
+  if (profile.prediction)
+    json["predicted"] = {{"by", profile.prediction->by},
+                         {"calibrated", profile.prediction->calibrated},
+                         {"fused_on", profile.prediction->fused_on},
+                         {"expected_error", profile.prediction->expected_error},
+                         {"expected_error_p90", profile.prediction->expected_error_p90},
+                         {"unknown_share", profile.prediction->unknown_share}};
   for (const CodecProfile& codec : profile.codecs) {
     nlohmann::ordered_json entry{{"name", codec.name},
                                  {"bytes", codec.bytes},
@@ -249,6 +270,10 @@ Result<Profile> parse_profile(std::string_view text, std::string_view name) {
         return map.error("made_up_inputs", "must be names of inputs");
       profile.made_up_inputs.push_back(input.get<std::string>());
     }
+  }
+  if (map.has("predicted")) {
+    TIDELINE_TRY(const nlohmann::json* predicted, map.object("predicted"));
+    TIDELINE_TRY(profile.prediction, read_prediction(*predicted, map.file(), map.path_of("predicted")));
   }
   TIDELINE_CHECK_OK(read_list(map, "blocks", profile.blocks, read_block));
   TIDELINE_CHECK_OK(read_list(map, "cuts", profile.cuts, read_cut));

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,19 @@ struct CodecProfile {
   bool operator==(const CodecProfile&) const = default;
 };
 
+// Of a profile whose times were not measured: what they come from.
+struct Prediction {
+  std::string by;          // the predictor: "kernels", "neurosurgeon"
+  std::string calibrated;  // when the host was calibrated: ISO 8601, UTC
+  std::string fused_on;    // the host whose engine said what it fuses
+  // |predicted / measured - 1| of networks that the calibration had measured and the predictor had not seen: half of them are
+  // nearer than the first, nine of ten nearer than the second.
+  double expected_error = 0;
+  double expected_error_p90 = 0;
+  double unknown_share = 0;  // of the whole's time, kernels of kinds that were not calibrated
+  bool operator==(const Prediction&) const = default;
+};
+
 struct Profile {
   std::string model_name;
   Sha256 model_sha256;
@@ -79,6 +93,7 @@ struct Profile {
   // activations.
   Bytes whole_memory_bytes = 0;
   std::vector<CodecProfile> codecs;  // those that were measured; may be none
+  std::optional<Prediction> prediction;
   bool operator==(const Profile&) const = default;
 };
 

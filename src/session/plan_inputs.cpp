@@ -161,6 +161,16 @@ Status measure_missing(const Cluster& cluster, const PlanInputArguments& argumen
   return {};
 }
 
+// Times that nobody measured are called so, with what is to be expected of them.
+void note_prediction(PlanInputs& inputs, const Profile& profile, const std::string& file) {
+  if (!profile.prediction) return;
+  inputs.notes.push_back(fmt::format("{}: the times of {} on {} are predicted ({}), not measured: half of such are within {:.0f} %, nine of "
+                                     "ten within {:.0f} %",
+                                     printable(file, 400), printable(profile.model_name), printable(profile.host),
+                                     printable(profile.prediction->by), 100 * profile.prediction->expected_error,
+                                     100 * profile.prediction->expected_error_p90));
+}
+
 Result<PlanInputs> load_inputs(const Cluster& cluster, const PlanInputArguments& arguments, const LoadedModel* model,
                                const Control& control) {
   TIDELINE_TRY(const std::vector<std::string> files, profile_files(cluster, arguments.profiles));
@@ -173,6 +183,7 @@ Result<PlanInputs> load_inputs(const Cluster& cluster, const PlanInputArguments&
         TIDELINE_TRY(Profile read, load_profile(files[node]));
         inputs.profiles.push_back(std::make_unique<Profile>(std::move(read)));
         loaded[files[node]] = inputs.profiles.back().get();
+        note_prediction(inputs, *loaded[files[node]], files[node]);
       }
       profile = loaded[files[node]];
       if (profile->threads != cluster.nodes[node].threads)
