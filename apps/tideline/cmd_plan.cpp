@@ -61,8 +61,9 @@ Status plan_front_of(Context& context, const Options& options, const PlanRequest
 Status plan_model(Context& context, const Options& options) {
   if (options.cluster.empty())
     return Error{ErrorCode::kInvalidArgument, "say where the model can run: --cluster FILE (docs/formats/cluster.md)"};
-  TIDELINE_TRY(const Cluster cluster, cluster_of(options));
+  TIDELINE_TRY(Cluster cluster, cluster_of(options));
   TIDELINE_TRY(PlanInputs inputs, load_plan_inputs(cluster, options.inputs, StepBar(context).control()));
+  use_measured_power(cluster, inputs);
   if (!options.result_to.empty()) {
     TIDELINE_TRY(inputs.result_to, result_to_from(options.result_to));
   }

@@ -13,8 +13,10 @@
 #include "codec/codec.h"
 #include "commands.h"
 #include "measure/measure.h"
+#include "measure/power_bench.h"
 #include "model_options.h"
 #include "platform/files.h"
+#include "platform/power.h"
 #include "report/table.h"
 #include "session/source.h"
 
@@ -193,6 +195,35 @@ MeasureOptions measure_options(Context& context, const ProfileArguments& argumen
           }};
 }
 
+// Of the time, what idling and computing take while power is measured, and their bounds.
+constexpr double kPowerShare = 0.1;
+constexpr Millis kPowerTimeMin{200};
+constexpr Millis kPowerTimeMax{5000};
+
+// Power at idle and under load, where the host measures it; where not, one line says so.
+Status add_power(Context& context, const LoadedModel& loaded, Millis time, Profile& profile) {
+  const auto meter = PowerMeter::find("/sys");
+  if (!meter) {
+    if (!context.quiet) fmt::print(stderr, "note: no power in the profile: {}\n", meter.error().message);
+    return {};
+  }
+  TIDELINE_TRY(Unsplit whole, Unsplit::load(loaded));
+  const auto load = [&]() -> Status {
+    TIDELINE_TRY([[maybe_unused]] const std::vector<Tensor> answer, whole.run(loaded.sample, context.interrupted));
+    return {};
+  };
+  TIDELINE_TRY(profile.power, measure_power(*meter, load,
+                                            {.time = std::clamp(time * kPowerShare, kPowerTimeMin, kPowerTimeMax),
+                                             .cancel = &context.interrupted}));
+  return {};
+}
+
+void print_power(const Profile& profile) {
+  if (!profile.power) return;
+  fmt::print("power by {}: {:.2f} W idle, {:.2f} W while it computes\n", printable(profile.power->method), profile.power->idle_w,
+             profile.power->compute_w);
+}
+
 Result<Profile> predicted_profile(Context& context, const ProfileArguments& arguments, const LoadedModel& loaded, Millis time,
                                   const Calibration& calibration) {
   Progress progress(context, "Predicting", 100);
@@ -230,6 +261,7 @@ Status profile(Context& context, const ProfileArguments& arguments) {
     Progress progress(context, "Measuring", 100);
     TIDELINE_TRY(result, measure_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample,
                                          measure_options(context, arguments, time, progress, codecs)));
+    TIDELINE_CHECK_OK(add_power(context, loaded, time, result));
   }
   result.made_up_inputs = loaded.made_up_inputs;
   note_made_up(context, loaded.made_up_inputs);
@@ -240,6 +272,7 @@ Status profile(Context& context, const ProfileArguments& arguments) {
     if (is_prose(context)) {
       print_codecs(context, result, !arguments.codecs.empty());
       print_summary(result);
+      print_power(result);
     }
     if (!arguments.out.empty() && !context.quiet) fmt::print(stderr, "wrote {}\n", printable(arguments.out, 400));
   }

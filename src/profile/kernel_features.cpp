@@ -147,13 +147,13 @@ std::optional<KernelFeatures> features_of(const SampleKernel& kernel) {
   } else if (is_pool(kernel)) {
     const double out = product_of(kernel.outputs[0]);
     const double window = product_of(kernel.kernel);
-    features = {kernel.type, out * window, moved(kernel),
+    features = {"window." + kernel.type, out * window, moved(kernel),
                 {log2_of(dim_of(kernel.outputs[0], 1)), log2_of(out / dim_of(kernel.outputs[0], 1)), log2_of(window),
                  log2_of(stride_of(kernel, 0))}};
   } else if (is_global_pool(kernel)) {
     const double channels = dim_of(kernel.inputs[0], 1);
     const double in = product_of(kernel.inputs[0]);
-    features = {kernel.type, in, moved(kernel), {log2_of(channels), log2_of(in / channels)}};
+    features = {"plane." + kernel.type, in, moved(kernel), {log2_of(channels), log2_of(in / channels)}};
   } else if (is_any<4>(kernel.type, {"Softmax", "LogSoftmax", "LayerNormalization", "ReduceMean"})) {
     features = row_features(kernel);
   } else if (is_any<8>(kernel.type, {"Transpose", "Concat", "Slice", "Split", "Gather", "ReorderInput", "ReorderOutput", "Resize"})) {
@@ -162,6 +162,10 @@ std::optional<KernelFeatures> features_of(const SampleKernel& kernel) {
     features = other_features(kernel);
   }
   if (kernel.blocked) features.family = "blocked." + features.family;
+  // Shapes are a file's: without elements, or with more than there can be, there is nothing to compare by.
+  bool is_finite = std::isfinite(features.flops) && std::isfinite(features.bytes);
+  for (const double coordinate : features.place) is_finite = is_finite && std::isfinite(coordinate);
+  if (!is_finite) return std::nullopt;
   return features;
 }
 

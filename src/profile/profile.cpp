@@ -47,6 +47,20 @@ Result<CutProfile> read_cut(const nlohmann::json& json, const std::string& file,
   return CutProfile{.bytes = static_cast<Bytes>(bytes), .start = Millis(start), .end = Millis(end)};
 }
 
+Result<PowerProfile> read_power(const nlohmann::json& json, const std::string& file, const std::string& path) {
+  // A megawatt is more than a machine takes.
+  constexpr NumberRange kWatts{.min = 0, .max = 1e6};
+  JsonMap map(json, file, path);
+  PowerProfile power;
+  TIDELINE_TRY(power.method, map.text("method"));
+  TIDELINE_TRY(power.idle_w, map.number("idle_w", kWatts));
+  TIDELINE_TRY(power.compute_w, map.number("compute_w", kWatts));
+  TIDELINE_TRY(const double time, map.number("time_ms", {.min = 0, .max = kMillisMax}));
+  TIDELINE_CHECK_OK(map.finish());
+  power.time = Millis(time);
+  return power;
+}
+
 Result<Prediction> read_prediction(const nlohmann::json& json, const std::string& file, const std::string& path) {
   constexpr NumberRange kError{.min = 0, .max = 1e6};
   JsonMap map(json, file, path);
@@ -215,6 +229,11 @@ std::string write_profile(const Profile& profile) {
   if (profile.structure_sha256 != Sha256{}) json["structure_sha256"] = profile.structure_sha256.hex();
   if (profile.whole_wall > Millis(0)) json["whole_wall_ms"] = profile.whole_wall.count();
   if (!profile.made_up_inputs.empty()) json["made_up_inputs"] = profile.made_up_inputs;
+  if (profile.power)
+    json["power"] = {{"method", profile.power->method},
+                     {"idle_w", profile.power->idle_w},
+                     {"compute_w", profile.power->compute_w},
+                     {"time_ms", profile.power->time.count()}};
   if (profile.prediction)
     json["predicted"] = {{"by", profile.prediction->by},
                          {"calibrated", profile.prediction->calibrated},
@@ -270,6 +289,10 @@ Result<Profile> parse_profile(std::string_view text, std::string_view name) {
         return map.error("made_up_inputs", "must be names of inputs");
       profile.made_up_inputs.push_back(input.get<std::string>());
     }
+  }
+  if (map.has("power")) {
+    TIDELINE_TRY(const nlohmann::json* power, map.object("power"));
+    TIDELINE_TRY(profile.power, read_power(*power, map.file(), map.path_of("power")));
   }
   if (map.has("predicted")) {
     TIDELINE_TRY(const nlohmann::json* predicted, map.object("predicted"));

@@ -56,6 +56,15 @@ struct CodecProfile {
   bool operator==(const CodecProfile&) const = default;
 };
 
+// What the host takes, measured; all of it that its method sees.
+struct PowerProfile {
+  std::string method;    // "RAPL (package-0, dram)"
+  double idle_w = 0;     // left alone
+  double compute_w = 0;  // running the model again and again
+  Millis time{0};        // of each of the two measurements
+  bool operator==(const PowerProfile&) const = default;
+};
+
 // Of a profile whose times were not measured: what they come from.
 struct Prediction {
   std::string by;          // the predictor: "kernels", "neurosurgeon"
@@ -93,6 +102,7 @@ struct Profile {
   // activations.
   Bytes whole_memory_bytes = 0;
   std::vector<CodecProfile> codecs;  // those that were measured; may be none
+  std::optional<PowerProfile> power;  // none: the host does not say, or nobody asked
   std::optional<Prediction> prediction;
   bool operator==(const Profile&) const = default;
 };

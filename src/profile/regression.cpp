@@ -92,6 +92,11 @@ void Regression::fit_roofline() {
         if (j != i) left -= gram[i][j] * roof_[j];
       roof_[i] = std::max(0.0, left / gram[i][i]);
     }
+  // Work beyond all bounds is damage: then all of them take what the first one does.
+  if (!std::isfinite(roof_[0] + roof_[1] + roof_[2])) {
+    roof_[0] = points_[0].ms;
+    roof_[1] = roof_[2] = 0;
+  }
 }
 
 double Regression::residual(const RegressionPoint& at, std::size_t without, std::size_t count) const {

@@ -220,4 +220,20 @@ Result<PlanInputs> load_plan_inputs(const Cluster& cluster, const PlanInputArgum
   return load_inputs(cluster, arguments, &loaded, control);
 }
 
+void use_measured_power(Cluster& cluster, PlanInputs& inputs) {
+  for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
+    Node& node = cluster.nodes[i];
+    const auto& measured = inputs.by_node[i]->power;
+    if (node.power || !measured) continue;
+    // Of links nothing was measured: sending and receiving count as idling.
+    node.power = Power{.compute_w = std::max(measured->compute_w, measured->idle_w),
+                       .transmit_w = measured->idle_w,
+                       .receive_w = measured->idle_w,
+                       .idle_w = measured->idle_w};
+    inputs.notes.push_back(fmt::format("power of {} is the profile's, measured by {}: {:.2f} W computing, {:.2f} W idle and on links; "
+                                       "give it `power` in the cluster file to say otherwise",
+                                       node.name, printable(measured->method), node.power->compute_w, measured->idle_w));
+  }
+}
+
 }  // namespace tideline
