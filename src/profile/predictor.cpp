@@ -55,39 +55,43 @@ class KernelPredictor : public Predictor {
 
   Millis kernel_time(const SampleKernel& kernel, std::size_t without) const override {
     const auto features = features_of(kernel);
-    if (!features) return overhead_.kernel;
     // A host whose engine has no blocks changes no layouts either.
     if (!has_blocks_ && is_reorder(kernel)) return Millis(0);
-    RegressionPoint point = point_of(*features);
-    const Regression* regression = find(features->family);
-    if (regression == nullptr) {
-      regression = fallback();
+    if (!features) return overhead_.kernel;
+    Asked asked = ask(kernel, *features);
+    if (asked.regression == nullptr) {
       // An elementwise kernel that moves as many bytes.
-      const double elements = std::log2(std::max(features->bytes / 8, 1.0));
-      point.place = {elements, 0, 0};
-      point.flops = features->bytes / 8;
+      asked.regression = fallback();
+      const double elements = std::max(features->bytes / 8, 1.0);
+      asked.point = {.flops = elements, .bytes = features->bytes, .place = {std::log2(elements), 0, 0}};
     }
-    if (regression == nullptr) return overhead_.kernel;
-    return overhead_.kernel + Millis(regression->predict(point, without == kNoSample ? Regression::kNoGroup : without));
+    if (asked.regression == nullptr) return overhead_.kernel;
+    const std::size_t group = without == kNoSample ? Regression::kNoGroup : without;
+    return overhead_.kernel + Millis(asked.regression->predict(asked.point, group));
   }
 
   bool knows(const SampleKernel& kernel) const override {
+    if (is_view(kernel.type) || (!has_blocks_ && is_reorder(kernel))) return true;
     const auto features = features_of(kernel);
-    return is_view(kernel.type) || (features && find(features->family) != nullptr) || (!has_blocks_ && is_reorder(kernel));
+    return features && ask(kernel, *features).regression != nullptr;
   }
 
  private:
+  struct Asked {
+    const Regression* regression = nullptr;
+    RegressionPoint point;
+  };
   static bool is_reorder(const SampleKernel& kernel) { return kernel.type.starts_with("Reorder"); }
 
-  // The family, or the same kernel in the other memory layout.
-  const Regression* find(const std::string& family) const {
-    if (const auto found = families_.find(family); found != families_.end()) return &found->second;
-    const bool is_blocked = family.starts_with(kBlockedFamily);
-    const std::string other = is_blocked ? family.substr(kBlockedFamily.size()) : std::string(kBlockedFamily) + family;
-    if (const auto found = families_.find(other); found != families_.end()) return &found->second;
-    // Only blocks have a first convolution of their own.
-    if (family == "blocked.conv.first") return nullptr;
-    return nullptr;
+  // Its family's regression, or that of the same kernel in the other memory layout.
+  Asked ask(const SampleKernel& kernel, const KernelFeatures& features) const {
+    if (const auto found = families_.find(features.family); found != families_.end()) return {&found->second, point_of(features)};
+    SampleKernel other = kernel;
+    other.blocked = !kernel.blocked;
+    const auto otherwise = features_of(other);
+    const auto found = families_.find(otherwise->family);
+    if (found == families_.end()) return {};
+    return {&found->second, point_of(*otherwise)};
   }
   const Regression* fallback() const {
     for (const char* family : {"Relu", "Sqrt", "Clip", "Tanh", "Sigmoid"})

@@ -30,7 +30,7 @@ double matern(double distance2) {
 }
 
 // Solves (K + diag) w = y in place: Cholesky of a small symmetric positive definite matrix, row by row.
-void solve(std::vector<double>& k, std::vector<double>& y) {
+void solve_positive(std::vector<double>& k, std::vector<double>& y) {
   const std::size_t n = y.size();
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j <= i; ++j) {
@@ -132,7 +132,7 @@ double Regression::residual(const RegressionPoint& at, std::size_t without, std:
     const double step = kStepMs / point.ms;
     k[i * n + i] = 1 + noise_ + step * step;
   }
-  solve(k, weights);
+  solve_positive(k, weights);
   double sum = 0;
   for (std::size_t i = 0; i < n; ++i) sum += matern(near[i].distance2) * weights[i];
   return sum;
