@@ -41,7 +41,7 @@ struct ProfileArguments {
   bool check = false;
   std::vector<std::string> codecs;  // of --codecs; empty: kCodecsDefault, as far as the time goes
   std::string predict;              // the calibration; empty: measure
-  std::string predictor = "kernels";
+  std::string predictor;            // empty: kernels
 };
 
 // What is measured unless --codecs says otherwise: half, a quarter, and a quarter squeezed.
@@ -228,7 +228,8 @@ Result<Profile> predicted_profile(Context& context, const ProfileArguments& argu
                                   const Calibration& calibration) {
   Progress progress(context, "Predicting", 100);
   progress.advance_to(0, "regressions");
-  TIDELINE_TRY(const std::unique_ptr<Predictor> predictor, make_predictor(calibration, arguments.predictor));
+  TIDELINE_TRY(const std::unique_ptr<Predictor> predictor, make_predictor(calibration, arguments.predictor.empty() ? predictor_names().front()
+                                                                                                            : arguments.predictor));
   return predict_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample, calibration, *predictor,
                          predictor_error(*predictor, calibration), measure_options(context, arguments, time, progress));
 }
@@ -246,6 +247,8 @@ Result<Calibration> read_calibration(const ProfileArguments& arguments) {
 Status profile(Context& context, const ProfileArguments& arguments) {
   TIDELINE_TRY(const Millis time, parse_duration(arguments.time));
   TIDELINE_TRY(const std::vector<std::string> codecs, codecs_of(arguments));
+  if (arguments.predict.empty() && !arguments.predictor.empty())
+    return Error{ErrorCode::kInvalidArgument, "--predictor says what predicts: give it the host's calibration with --predict FILE"};
   std::optional<Calibration> calibration;
   if (!arguments.predict.empty()) {
     TIDELINE_TRY(calibration, read_calibration(arguments));
@@ -326,18 +329,18 @@ void add_profile_command(CLI::App& app, Context& context) {
       "--check", arguments->check,
       fmt::format("Measure {} random segments afterwards and compare; exit code {} when the median error is over {:.0f} %",
                   kCheckSegments, kExitThresholdMissed, 100 * kErrorMax));
-  auto* predict = command->add_option("--predict", arguments->predict,
-                                      "Do not measure: predict the times on the host of this calibration (tideline calibrate), "
-                                      "which needs never have run the model; --check then compares with this host")
-                      ->type_name("FILE");
+  command
+      ->add_option("--predict", arguments->predict,
+                   "Do not measure: predict the times on the host of this calibration (tideline calibrate), which need never have "
+                   "run the model; without codecs and power; --check then compares with this host")
+      ->type_name("FILE")
+      ->excludes("--codecs");
   std::vector<std::string> predictors;
   for (const std::string_view name : predictor_names()) predictors.emplace_back(name);
   command
       ->add_option("--predictor", arguments->predictor,
-                   "What predicts: kernels, or the regressions of the Neurosurgeon paper to compare with")
-      ->check(CLI::IsMember(predictors))
-      ->needs(predict)
-      ->capture_default_str();
+                   "What predicts: kernels (unless said otherwise), or the regressions of the Neurosurgeon paper to compare with")
+      ->check(CLI::IsMember(predictors));
   add_output_option(*command, context, true);
   command->footer(
       "Examples:\n"

@@ -51,7 +51,7 @@ class NetworkWriter {
   Value write(NetworkStyle style) {
     const std::int64_t side = dice_.size(5, 160);
     const std::int64_t most = std::max<std::int64_t>(8, std::min<std::int64_t>(768, kNetworkElementsMax / (side * side)));
-    const bool is_image = style == NetworkStyle::kPlain && dice_.chance(0.25);
+    const bool is_image = style == NetworkStyle::kPlain && dice_.chance(0.4);
     const std::int64_t channels = is_image ? 3 : dice_.channels(8, most);
     Value x = onnx_.unary("Neg", "warm.x", onnx_.input("x", {1, channels, side, side}));
     const std::int64_t layers = style == NetworkStyle::kPlain ? dice_.size(3, 7) : dice_.size(1, 3);

@@ -319,7 +319,7 @@ constexpr std::array kKinds{
     Kind{"conv-3x3-leaky", 3, conv_3x3_leaky},
     Kind{"conv-wide", 2, conv_wide},
     Kind{"conv-flat", 3, conv_flat},
-    Kind{"conv-first", 2, conv_first},
+    Kind{"conv-first", 1, conv_first},
     Kind{"conv-depthwise", 1, depthwise},
     Kind{"conv-grouped", 2, conv_grouped},
     Kind{"conv-add", 2, conv_add},

@@ -59,7 +59,8 @@ TEST(Predict, AProfileFollowsFromKernelsAlone) {
   const auto predictor = std::move(make_predictor(*calibration, "kernels").value());
   const auto sum = [&](SegmentRange range) {
     Millis time = predictor->run_overhead();
-    for (const KernelTime& kernel : bench.kernel_times(range, 1).value()) time += predictor->kernel_time(sample_kernel(kernel));
+    const std::vector<KernelTime> kernels = std::move(bench.kernel_times(range, 1).value());
+    for (const KernelTime& kernel : kernels) time += predictor->kernel_time(sample_kernel(kernel));
     return time;
   };
   const std::uint32_t last = chain->block_count() - 1;
