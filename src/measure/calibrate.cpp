@@ -32,6 +32,9 @@ constexpr std::size_t kTurnsMax = 25;
 constexpr double kTurnError = 0.01;
 // Of the time, what one batch may take once it has kTurnsMin.
 constexpr double kBatchPart = 0.02;
+constexpr double kShortMs = 0.2;
+constexpr Bytes kFewWeights = Bytes{16} << 10;
+constexpr int kShortRepeats = 4;
 constexpr std::uint64_t kInputSeed = 1;
 
 using Moment = std::chrono::steady_clock::time_point;
@@ -135,6 +138,12 @@ Status run_both(const Engine& engine, const CalibrateOptions& options, LoadedCas
   return turn % 2 == 0 ? Status() : run_profiled(options, loaded);
 }
 
+// How often in a turn: a short run with hardly any weights finds everything warm, as between other kernels.
+int repeats_of(const LoadedCase& loaded) {
+  const bool is_short = !loaded.times.empty() && loaded.times.back() < kShortMs;
+  return loaded.profiled != nullptr && is_short && loaded.sample.weight_bytes <= kFewWeights ? kShortRepeats : 1;
+}
+
 // Runs all of them in turn, so that what slows the host down slows all of them down, and each finds its weights as far out of the
 // caches as between two requests.
 Status take_turns(const Engine& engine, const CalibrateOptions& options, const std::vector<LoadedCase*>& cases, Millis time_max) {
@@ -142,7 +151,9 @@ Status take_turns(const Engine& engine, const CalibrateOptions& options, const s
     for (LoadedCase* loaded : cases) TIDELINE_CHECK_OK(run_both(engine, options, *loaded, i, false));
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t turn = 1; turn <= kTurnsMax; ++turn) {
-    for (LoadedCase* loaded : cases) TIDELINE_CHECK_OK(run_both(engine, options, *loaded, turn, true));
+    for (LoadedCase* loaded : cases)
+      for (int i = 0, end = repeats_of(*loaded); i < end; ++i)
+        TIDELINE_CHECK_OK(run_both(engine, options, *loaded, turn + static_cast<std::size_t>(i), true));
     if (turn < kTurnsMin) continue;
     if (std::chrono::steady_clock::now() - start > time_max) break;
     if (std::all_of(cases.begin(), cases.end(), [](const LoadedCase* l) { return relative_error(l->times) < kTurnError; })) break;

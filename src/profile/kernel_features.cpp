@@ -71,6 +71,7 @@ KernelFeatures conv_features(const SampleKernel& kernel) {
     features.family = "conv.pointwise";
     features.place.push_back(log2_of(in));
   } else {
+    if (groups > 1) features.family = "conv.grouped";
     features.place.insert(features.place.end(), {log2_of(in), log2_of(high * wide), log2_of(high / wide), log2_of(groups)});
   }
   return features;

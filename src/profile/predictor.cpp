@@ -23,6 +23,11 @@ constexpr std::string_view kBlockedFamily = "blocked.";
 constexpr std::string_view kNetworks = "network-";
 // Of a run, what its kernels take at the least when the overhead would leave nothing.
 constexpr double kKernelsShareMin = 0.1;
+// Of what the profiler says of a kernel, what is its own at the least.
+constexpr double kKernelShareMin = 0.05;
+// Runs of this length whose kernels' clock and processor's time differ by more than this factor were disturbed.
+constexpr Millis kClockMin{0.05};
+constexpr double kClockFactorMax = 1.3;
 // A run's kernels are never exactly nothing.
 constexpr double kKernelMsMin = 1e-5;
 
@@ -130,6 +135,7 @@ EngineOverhead engine_overhead(const Calibration& calibration) {
   double a22 = 0;
   double b1 = 0;
   double b2 = 0;
+  std::vector<double> profiled_times;
   for (const OperatorSample& sample : calibration.operators) {
     if (sample.kind != kEmptyKernelsKind || sample.time <= Millis(0)) continue;
     const double run = 1 / sample.time.count();
@@ -139,24 +145,33 @@ EngineOverhead engine_overhead(const Calibration& calibration) {
     a22 += kernels * kernels;
     b1 += run;
     b2 += kernels;
+    Millis clock(0);
+    for (const SampleKernel& kernel : sample.kernels) clock += kernel.time;
+    if (!sample.kernels.empty()) profiled_times.push_back(clock.count() / static_cast<double>(sample.kernels.size()));
   }
+  const Millis profiled(profiled_times.empty() ? 0 : quantile_of(profiled_times, 0.5));
   const double determinant = a11 * a22 - a12 * a12;
   // One length of chain says nothing of both: it all is the run's.
-  if (determinant <= 1e-9 * a11 * a22) return {Millis(a11 > 0 ? b1 / a11 : 0), Millis(0)};
-  EngineOverhead overhead{Millis((b1 * a22 - b2 * a12) / determinant), Millis((a11 * b2 - a12 * b1) / determinant)};
-  if (overhead.run < Millis(0)) return {Millis(0), Millis(b2 / a22)};
-  if (overhead.kernel < Millis(0)) return {Millis(b1 / a11), Millis(0)};
+  if (determinant <= 1e-9 * a11 * a22) return {Millis(a11 > 0 ? b1 / a11 : 0), Millis(0), profiled};
+  EngineOverhead overhead{Millis((b1 * a22 - b2 * a12) / determinant), Millis((a11 * b2 - a12 * b1) / determinant), profiled};
+  if (overhead.run < Millis(0)) return {Millis(0), Millis(b2 / a22), profiled};
+  if (overhead.kernel < Millis(0)) return {Millis(b1 / a11), Millis(0), profiled};
   return overhead;
 }
 
 std::vector<SampleKernel> settled_kernels(const OperatorSample& sample, const EngineOverhead& overhead) {
+  std::vector<SampleKernel> kernels = sample.kernels;
   Millis all(0);
-  for (const SampleKernel& kernel : sample.kernels) all += kernel.time;
+  for (SampleKernel& kernel : kernels) {
+    kernel.time = std::max(kernel.time - overhead.profiled, kernel.time * kKernelShareMin);
+    all += kernel.time;
+  }
   if (all <= Millis(0)) return {};
   const Millis left = std::max(sample.time - overhead.run - overhead.kernel * static_cast<double>(sample.kernels.size()),
                                sample.time * kKernelsShareMin);
-  std::vector<SampleKernel> kernels = sample.kernels;
-  for (SampleKernel& kernel : kernels) kernel.time *= left / all;
+  const double factor = left / all;
+  if (all > kClockMin && (factor < 1 / kClockFactorMax || factor > kClockFactorMax)) return {};
+  for (SampleKernel& kernel : kernels) kernel.time *= factor;
   return kernels;
 }
 

@@ -45,15 +45,16 @@ Result<std::unique_ptr<Predictor>> make_predictor(const Calibration& calibration
 PredictorError predictor_error(const Predictor& predictor, const Calibration& calibration);
 
 // What the engine takes to begin and end, and for each kernel more: a line through the samples of kEmptyKernelsKind, by least
-// squares of relative errors, both not negative.
+// squares of relative errors, both not negative. And what its profiler says of a kernel that has nothing to do.
 struct EngineOverhead {
   Millis run{0};
   Millis kernel{0};
+  Millis profiled{0};
 };
 EngineOverhead engine_overhead(const Calibration& calibration);
 
 // Each kernel's time such that, with the engine's overhead, all of them add up to the run of the sample: its clock only says how
-// the run divides.
+// the run divides. None when the two are so far apart that the clock counted others' work.
 std::vector<SampleKernel> settled_kernels(const OperatorSample& sample, const EngineOverhead& overhead);
 
 // Neurosurgeon's regressions as the baseline; see neurosurgeon.cpp. REQUIRES: what make_predictor checks.
