@@ -6,6 +6,7 @@
 #include "plan/plan.h"
 #include "planner/table.h"
 #include "profile/calibration.h"
+#include "profile/predictor.h"
 #include "profile/profile.h"
 
 using namespace tideline;
@@ -23,6 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto calibration = parse_calibration(text, "c.json")) {
     const auto again = parse_calibration(write_calibration(*calibration), "again");
     if (!again || *again != *calibration) std::abort();
+    for (const std::string_view name : tideline::predictor_names())
+      if (const auto predictor = tideline::make_predictor(*calibration, name)) tideline::predictor_error(**predictor, *calibration);
   }
   (void)parse_table(text, "t.json");
   return 0;

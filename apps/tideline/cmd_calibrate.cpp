@@ -65,8 +65,9 @@ report::Table kind_table(const Calibration& calibration) {
     const auto [found, is_new] = kinds.try_emplace(sample.kind);
     if (is_new) order.push_back(sample.kind);
     KindSummary& kind = found->second;
-    const double seconds = std::max(sample.time.count(), 1e-6) / 1000;
-    kind.times.push_back(sample.time.count());
+    const double time = operator_time(sample).count();
+    const double seconds = std::max(time, 1e-6) / 1000;
+    kind.times.push_back(time);
     kind.gflop_per_s.push_back(static_cast<double>(sample.flops) / seconds / 1e9);
     kind.gbyte_per_s.push_back(moved_bytes(sample) / seconds / 1e9);
     ++kind.kernels[kernel_names(sample)];
@@ -79,7 +80,7 @@ report::Table kind_table(const Calibration& calibration) {
                        {"GFLOP/s", "gflop_per_s"},
                        {"GB/s", "gbyte_per_s"},
                        {"kernels of the engine", "kernels", report::Table::kLeft}});
-  const auto time = [](double ms) { return report::Table::Cell(format_millis(Millis(ms)), ms); };
+  const auto cell = [](double ms) { return report::Table::Cell(format_millis(Millis(ms)), ms); };
   for (const std::string& name : order) {
     const KindSummary& kind = kinds.at(name);
     const auto [shortest, longest] = std::minmax_element(kind.times.begin(), kind.times.end());
@@ -89,9 +90,9 @@ report::Table kind_table(const Calibration& calibration) {
                                         [](const auto& a, const auto& b) { return a.second < b.second; });
     table.add({{printable(name), name},
                kind.times.size(),
-               time(*shortest),
-               time(middle(kind.times)),
-               time(*longest),
+               cell(*shortest),
+               cell(middle(kind.times)),
+               cell(*longest),
                {flops > 0 ? fmt::format("{:.3g}", flops) : "-", flops},
                {fmt::format("{:.3g}", bytes), bytes},
                {printable(usual->first, 60), usual->first}});

@@ -87,10 +87,11 @@ Status draw(const Context& context, const Options& options, const PlanAnswer& an
 Status plan_model(Context& context, const Options& options) {
   if (options.cluster.empty())
     return Error{ErrorCode::kInvalidArgument, "say where the model can run: --cluster FILE (docs/formats/cluster.md)"};
-  TIDELINE_TRY(const Cluster idle, read_cluster(options.cluster));
+  TIDELINE_TRY(Cluster idle, read_cluster(options.cluster));
   TIDELINE_TRY(const std::vector<double> loads, loads_on(options, idle));
+  TIDELINE_TRY(PlanInputs inputs, load_plan_inputs(idle, options.inputs, StepBar(context).control()));
+  use_measured_power(idle, inputs);
   const Cluster cluster = with_loads(idle, loads);
-  TIDELINE_TRY(PlanInputs inputs, load_plan_inputs(cluster, options.inputs, StepBar(context).control()));
   if (!options.result_to.empty()) {
     TIDELINE_TRY(inputs.result_to, result_to_from(options.result_to));
   }

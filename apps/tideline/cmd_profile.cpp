@@ -13,10 +13,13 @@
 #include "codec/codec.h"
 #include "commands.h"
 #include "measure/measure.h"
+#include "measure/power_bench.h"
 #include "model_options.h"
 #include "platform/files.h"
+#include "platform/power.h"
 #include "report/table.h"
 #include "session/measure_model.h"
+#include "session/source.h"
 
 namespace tideline::app {
 namespace {
@@ -24,6 +27,10 @@ namespace {
 constexpr std::uint32_t kCheckSegments = 30;
 // Above this median error a plan made from the profile may be the wrong one.
 constexpr double kErrorMax = 0.05;
+// The same of a predicted one.
+constexpr double kPredictedErrorMax = 0.1;
+// More of the time than this in kernels that the calibration does not know, and people are told.
+constexpr double kUnknownShare = 0.02;
 // A clock this far ahead of the processor says that others want it too.
 constexpr double kBusy = 1.1;
 
@@ -34,6 +41,8 @@ struct ProfileArguments {
   std::uint64_t seed = 1;
   bool check = false;
   std::vector<std::string> codecs;  // of --codecs; empty: kCodecsDefault, as far as the time goes
+  std::string predict;              // the calibration; empty: measure
+  std::string predictor;            // empty: kernels
 };
 
 // What is measured unless --codecs says otherwise: half, a quarter, and a quarter squeezed.
@@ -148,7 +157,22 @@ void print_exits(const Context& context, const Profile& profile) {
   print_table(context, exit_table(profile));
 }
 
+// What a predicted profile stands on.
+void print_prediction(const Profile& profile) {
+  const Prediction& prediction = *profile.prediction;
+  fmt::print("\n{} on {} ({} {}, {}): {} for the whole model, {} in memory, {} blocks\n", printable(profile.model_name),
+             printable(profile.host), profile.threads, profile.threads == 1 ? "thread" : "threads", printable(profile.engine),
+             format_millis(profile.whole), format_bytes(profile.whole_memory_bytes), profile.blocks.size());
+  fmt::print("predicted, not measured: by {} from the calibration of {}; of networks it had not seen, half were within {:.1f} % and "
+             "nine of ten within {:.1f} %\n",
+             prediction.by, printable(prediction.calibrated), 100 * prediction.expected_error, 100 * prediction.expected_error_p90);
+  if (prediction.unknown_share > kUnknownShare)
+    fmt::print("{:.0f} % of the time are kernels of kinds that the calibration does not have: taken for elementwise ones\n",
+               100 * prediction.unknown_share);
+}
+
 void print_summary(const Profile& profile) {
+  if (profile.prediction) return print_prediction(profile);
   fmt::print("\n{} on {} ({} {}, {}): {} +- {} for the whole model, {} in memory, {} blocks\n", printable(profile.model_name),
              printable(profile.host), profile.threads, profile.threads == 1 ? "thread" : "threads", profile.engine,
              format_millis(profile.whole), format_millis(profile.whole_spread), format_bytes(profile.whole_memory_bytes),
@@ -171,6 +195,7 @@ nlohmann::json check_json(const ProfileCheck& check) {
   return {{"median_error", check.median_error},
           {"median_error_without_drift", check.median_error_without_drift},
           {"drift", check.drift},
+          {"whole_measured_ms", check.whole.count()},
           {"segments", std::move(segments)}};
 }
 
@@ -218,14 +243,76 @@ MeasureOptions measure_options(Context& context, const ProfileArguments& argumen
           }};
 }
 
+// Of the time, what idling and computing take while power is measured, and their bounds.
+constexpr double kPowerShare = 0.1;
+constexpr Millis kPowerTimeMin{200};
+constexpr Millis kPowerTimeMax{5000};
+
+// Power at idle and under load, where the host measures it; where not, one line says so.
+Status add_power(Context& context, const LoadedModel& loaded, Millis time, Profile& profile) {
+  const auto meter = PowerMeter::find("/sys");
+  if (!meter) {
+    if (!context.quiet) fmt::print(stderr, "note: no power in the profile: {}\n", meter.error().message);
+    return {};
+  }
+  TIDELINE_TRY(Unsplit whole, Unsplit::load(loaded));
+  const auto load = [&]() -> Status {
+    TIDELINE_TRY([[maybe_unused]] const std::vector<Tensor> answer, whole.run(loaded.sample, context.interrupted));
+    return {};
+  };
+  TIDELINE_TRY(profile.power, measure_power(*meter, load,
+                                            {.time = std::clamp(time * kPowerShare, kPowerTimeMin, kPowerTimeMax),
+                                             .cancel = &context.interrupted}));
+  return {};
+}
+
+void print_power(const Profile& profile) {
+  if (!profile.power) return;
+  fmt::print("power by {}: {:.2f} W idle, {:.2f} W while it computes\n", printable(profile.power->method), profile.power->idle_w,
+             profile.power->compute_w);
+}
+
+Result<Profile> predicted_profile(Context& context, const ProfileArguments& arguments, const LoadedModel& loaded, Millis time,
+                                  const Calibration& calibration) {
+  Progress progress(context, "Predicting", 100);
+  progress.advance_to(0, "regressions");
+  TIDELINE_TRY(const std::unique_ptr<Predictor> predictor, make_predictor(calibration, arguments.predictor.empty() ? predictor_names().front()
+                                                                                                            : arguments.predictor));
+  return predict_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample, calibration, *predictor,
+                         predictor_error(*predictor, calibration), measure_options(context, arguments, time, progress));
+}
+
+Result<Calibration> read_calibration(const ProfileArguments& arguments) {
+  TIDELINE_TRY(const std::string text, read_source(arguments.predict, limits::kConfigFileBytesMax));
+  TIDELINE_TRY(Calibration calibration, parse_calibration(text, source_name(arguments.predict)));
+  if (arguments.model.threads != 1 && arguments.model.threads != calibration.threads)
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("--threads {}: {} is of {} threads; calibrate that host with --threads {}", arguments.model.threads,
+                             printable(arguments.predict, 400), calibration.threads, arguments.model.threads)};
+  return calibration;
+}
+
 Status profile(Context& context, const ProfileArguments& arguments) {
   TIDELINE_TRY(const Millis time, parse_duration(arguments.time));
   TIDELINE_TRY(const std::vector<std::string> codecs, codecs_of(arguments));
+  if (arguments.predict.empty() && !arguments.predictor.empty())
+    return Error{ErrorCode::kInvalidArgument, "--predictor says what predicts: give it the host's calibration with --predict FILE"};
+  std::optional<Calibration> calibration;
+  if (!arguments.predict.empty()) {
+    TIDELINE_TRY(calibration, read_calibration(arguments));
+  }
   TIDELINE_TRY(const LoadedModel loaded, load_model(arguments.model, StepBar(context).control()));
   Profile result;
-  {
+  if (calibration) {
+    TIDELINE_TRY(result, predicted_profile(context, arguments, loaded, time, *calibration));
+    result.made_up_inputs = loaded.made_up_inputs;
+    if (calibration->engine != loaded.engine->version() && !context.quiet)
+      fmt::print(stderr, "note: calibrated with {}, and {} said what it fuses: other versions may fuse otherwise\n",
+                 printable(calibration->engine), loaded.engine->version());
+  } else {
     Progress progress(context, "Measuring", 100);
     TIDELINE_TRY(result, measure_model(*loaded.engine, loaded, measure_options(context, arguments, time, progress, codecs)));
+    TIDELINE_CHECK_OK(add_power(context, loaded, time, result));
   }
   note_made_up(context, loaded.made_up_inputs);
   if (!arguments.out.empty()) TIDELINE_CHECK_OK(write_file_atomic(arguments.out, write_profile(result)));
@@ -236,6 +323,7 @@ Status profile(Context& context, const ProfileArguments& arguments) {
       print_exits(context, result);
       print_codecs(context, result, !arguments.codecs.empty());
       print_summary(result);
+      print_power(result);
     }
     if (!arguments.out.empty() && !context.quiet) fmt::print(stderr, "wrote {}\n", printable(arguments.out, 400));
   }
@@ -265,7 +353,12 @@ Status profile(Context& context, const ProfileArguments& arguments) {
     }
     double worst = check->median_error;
     for (const ExitCheck& exit : *exits) worst = std::max(worst, exit.check.median_error);
-    if (worst > kErrorMax) {
+    // Of a prediction, how slow the host is as a whole is part of what was predicted.
+    if (result.prediction && check->median_error_without_drift > kPredictedErrorMax) {
+      context.exit_code = kExitThresholdMissed;
+      fmt::print(stderr, "tideline: the median error is over {:.0f} %: calibrate for longer (--time), or measure the model\n",
+                 100 * kPredictedErrorMax);
+    } else if (!result.prediction && worst > kErrorMax) {
       context.exit_code = kExitThresholdMissed;
       fmt::print(stderr, "tideline: the median error is over {:.0f} %: give --time more, or a quieter machine\n",
                  100 * kErrorMax);
@@ -297,10 +390,23 @@ void add_profile_command(CLI::App& app, Context& context) {
       "--check", arguments->check,
       fmt::format("Measure {} random segments afterwards and compare; exit code {} when the median error is over {:.0f} %",
                   kCheckSegments, kExitThresholdMissed, 100 * kErrorMax));
+  command
+      ->add_option("--predict", arguments->predict,
+                   "Do not measure: predict the times on the host of this calibration (tideline calibrate), which need never have "
+                   "run the model; without codecs and power; --check then compares with this host")
+      ->type_name("FILE")
+      ->excludes("--codecs");
+  std::vector<std::string> predictors;
+  for (const std::string_view name : predictor_names()) predictors.emplace_back(name);
+  command
+      ->add_option("--predictor", arguments->predictor,
+                   "What predicts: kernels (unless said otherwise), or the regressions of the Neurosurgeon paper to compare with")
+      ->check(CLI::IsMember(predictors));
   add_output_option(*command, context, true);
   command->footer(
       "Examples:\n"
       "  tideline profile resnet50.onnx --out pi.profile.json\n"
+      "  tideline profile resnet50.onnx --predict pi.calibration.json --out pi.profile.json\n"
       "  tideline profile det.onnx --shape x=1,3,640,640 --threads 2 --check\n"
       "  tideline profile det.onnx --shape x=1,3,640,640 --codecs fp16,int8,int8c --out pi.profile.json\n"
       "  tideline profile cls.onnx --config model.yaml --input photo.jpg -o json");

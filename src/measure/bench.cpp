@@ -183,11 +183,11 @@ Result<std::vector<Tensor>> SegmentBench::Tail::run(const std::vector<Tensor>& v
   return made;
 }
 
-Result<std::vector<KernelTime>> SegmentBench::kernel_times(std::uint32_t runs) {
-  std::uint32_t first = 0;
-  while (first < chain_.block_count() && chain_.blocks[first].step) ++first;
-  if (first == chain_.output_cut()) return std::vector<KernelTime>{};
-  TIDELINE_TRY(Loaded loaded, load({first, chain_.output_cut() - 1}, {.kernel_profile = true}));
+Result<std::vector<KernelTime>> SegmentBench::kernel_times(SegmentRange range, std::uint32_t runs) {
+  while (range.first <= range.last && chain_.blocks[range.first].is_step()) ++range.first;
+  if (range.first > range.last) return std::vector<KernelTime>{};
+  while (chain_.blocks[range.last].is_step()) --range.last;
+  TIDELINE_TRY(Loaded loaded, load(range, {.kernel_profile = true}));
   for (std::uint32_t i = 0; i < runs; ++i) {
     TIDELINE_CHECK_OK(check_cancelled());
     TIDELINE_TRY([[maybe_unused]] const Times times, run(loaded));

@@ -71,8 +71,8 @@ class SegmentBench {
   class Tail;
   Result<Tail> load_tail(std::uint32_t cut) const;
 
-  // The engine's kernel times of all ops as one segment.
-  Result<std::vector<KernelTime>> kernel_times(std::uint32_t runs);
+  // The engine's kernel times of the ops among these blocks as one segment; none when all of them are steps. REQUIRES: fill_cuts.
+  Result<std::vector<KernelTime>> kernel_times(SegmentRange range, std::uint32_t runs);
 
  private:
   struct Loaded {

@@ -26,13 +26,15 @@ constexpr Millis kMemoryTimeMax{5000};
 constexpr std::size_t kTurnCases = 24;
 constexpr Bytes kTurnBytes = Bytes{256} << 20;
 constexpr std::uint32_t kTurnWarmups = 2;
-constexpr std::size_t kTurnsMin = 5;
+constexpr std::size_t kTurnsMin = 6;
 constexpr std::size_t kTurnsMax = 25;
 // Turns end when every case is known to this relative standard error.
 constexpr double kTurnError = 0.01;
 // Of the time, what one batch may take once it has kTurnsMin.
 constexpr double kBatchPart = 0.02;
-constexpr std::uint32_t kKernelProfileRuns = 5;
+constexpr double kShortMs = 0.2;
+constexpr Bytes kFewWeights = Bytes{16} << 10;
+constexpr int kShortRepeats = 4;
 constexpr std::uint64_t kInputSeed = 1;
 
 using Moment = std::chrono::steady_clock::time_point;
@@ -45,9 +47,11 @@ bool is_cancelled(const CalibrateOptions& options) { return options.cancel != nu
 struct LoadedCase {
   OperatorSample sample;
   std::unique_ptr<Session> session;
+  std::unique_ptr<Session> profiled;  // the same under the engine's profiler, which takes time from every kernel; may be none
   std::vector<Tensor> values;
   std::vector<TensorView> inputs;
   std::vector<RunOutput> outputs;
+  std::vector<std::int64_t> output;  // the shape of the first
   std::vector<double> times;
   std::vector<double> walls;
   Bytes bytes = 0;  // of weights and inputs
@@ -61,23 +65,27 @@ Status run_case(const Engine& engine, const CalibrateOptions& options, LoadedCas
   TIDELINE_CHECK_OK(loaded.session->run(loaded.inputs, loaded.outputs, {.cancel = options.cancel}));
   const Millis wall = std::chrono::steady_clock::now() - start;
   const Millis time = alone ? Millis(thread_cpu_time() - cpu_start) : wall;
+  if (!loaded.outputs.empty()) loaded.output = loaded.outputs.front().spec.shape;
   if (!is_counted) return {};
   loaded.times.push_back(time.count());
   loaded.walls.push_back(wall.count());
   return {};
 }
 
-// What the engine made of the case's ops, in a session of its own: its profiler takes time from every kernel.
-Result<std::vector<SampleKernel>> kernels_of(Engine& engine, const CalibrateOptions& options, const OperatorCase& made,
-                                             LoadedCase& loaded) {
-  TIDELINE_TRY(const auto session, engine.load_onnx(made.onnx, {.kernel_profile = true, .cancel = options.cancel}));
-  for (std::uint32_t i = 0; i < kKernelProfileRuns; ++i)
-    TIDELINE_CHECK_OK(session->run(loaded.inputs, loaded.outputs, {.cancel = options.cancel}));
-  TIDELINE_TRY(const std::vector<KernelTime> times, session->kernel_times());
+Status run_profiled(const CalibrateOptions& options, LoadedCase& loaded) {
+  if (loaded.profiled == nullptr) return {};
+  const Status run = loaded.profiled->run(loaded.inputs, loaded.outputs, {.cancel = options.cancel});
   for (RunOutput& output : loaded.outputs) output = {};  // they are that session's
-  std::vector<SampleKernel> kernels;
-  for (const KernelTime& kernel : times) kernels.push_back({kernel.op_type, kernel.time});
-  return kernels;
+  return run;
+}
+
+// What the engine made of the case's ops. Ends profiling.
+Status read_kernels(LoadedCase& loaded) {
+  if (loaded.profiled == nullptr) return {};
+  TIDELINE_TRY(const std::vector<KernelTime> times, loaded.profiled->kernel_times());
+  loaded.profiled.reset();
+  for (const KernelTime& kernel : times) loaded.sample.kernels.push_back(sample_kernel(kernel));
+  return {};
 }
 
 // Shapes and FLOPs come from the model, read and run as any other, so that they are counted as everybody's are.
@@ -91,7 +99,7 @@ Status describe(Engine& engine, const CalibrateOptions& options, const OperatorC
   sample.stride = made.stride;
   sample.groups = made.groups;
   for (const Op& op : model.graph().ops) {
-    if (op.is_constant) continue;
+    if (op.is_constant || op.name.starts_with(kWarmName)) continue;
     sample.ops.push_back(op.type);
     sample.flops += op.flops;
   }
@@ -116,19 +124,36 @@ Result<LoadedCase> load_case(Engine& engine, const CalibrateOptions& options, co
   }
   loaded.outputs.resize(loaded.session->outputs().size());
   if (with_kernels) {
-    TIDELINE_TRY(loaded.sample.kernels, kernels_of(engine, options, made, loaded));
+    TIDELINE_TRY(loaded.profiled, engine.load_onnx(made.onnx, {.kernel_profile = true, .cancel = options.cancel}));
   }
   return loaded;
 }
 
-// Runs all of them in turn, so that what slows the host down slows all of them down, and each finds its weights and inputs as far
-// out of the caches as between two requests.
+// Once without and once with the profiler. Their weights are apart: the second finds the engine's code where the first has left it,
+// as a kernel in a network does, and its weights as far away as they were. They take turns in being second, and the lower quartile
+// speaks for those.
+Status run_both(const Engine& engine, const CalibrateOptions& options, LoadedCase& loaded, std::size_t turn, bool is_counted) {
+  if (turn % 2 == 0) TIDELINE_CHECK_OK(run_profiled(options, loaded));
+  TIDELINE_CHECK_OK(run_case(engine, options, loaded, is_counted));
+  return turn % 2 == 0 ? Status() : run_profiled(options, loaded);
+}
+
+// How often in a turn: a short run with hardly any weights finds everything warm, as between other kernels.
+int repeats_of(const LoadedCase& loaded) {
+  const bool is_short = !loaded.times.empty() && loaded.times.back() < kShortMs;
+  return loaded.profiled != nullptr && is_short && loaded.sample.weight_bytes <= kFewWeights ? kShortRepeats : 1;
+}
+
+// Runs all of them in turn, so that what slows the host down slows all of them down, and each finds its weights as far out of the
+// caches as between two requests.
 Status take_turns(const Engine& engine, const CalibrateOptions& options, const std::vector<LoadedCase*>& cases, Millis time_max) {
   for (std::uint32_t i = 0; i < kTurnWarmups; ++i)
-    for (LoadedCase* loaded : cases) TIDELINE_CHECK_OK(run_case(engine, options, *loaded, false));
+    for (LoadedCase* loaded : cases) TIDELINE_CHECK_OK(run_both(engine, options, *loaded, i, false));
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t turn = 1; turn <= kTurnsMax; ++turn) {
-    for (LoadedCase* loaded : cases) TIDELINE_CHECK_OK(run_case(engine, options, *loaded, true));
+    for (LoadedCase* loaded : cases)
+      for (int i = 0, end = repeats_of(*loaded); i < end; ++i)
+        TIDELINE_CHECK_OK(run_both(engine, options, *loaded, turn + static_cast<std::size_t>(i), true));
     if (turn < kTurnsMin) continue;
     if (std::chrono::steady_clock::now() - start > time_max) break;
     if (std::all_of(cases.begin(), cases.end(), [](const LoadedCase* l) { return relative_error(l->times) < kTurnError; })) break;
@@ -136,12 +161,13 @@ Status take_turns(const Engine& engine, const CalibrateOptions& options, const s
   return {};
 }
 
-void finish_sample(LoadedCase& loaded) {
+Status finish_sample(LoadedCase& loaded) {
   OperatorSample& sample = loaded.sample;
   sample.time = Millis(typical(loaded.times));
   sample.spread = Millis(half_quartiles(loaded.times));
   sample.wall = Millis(typical(loaded.walls));
-  if (!loaded.outputs.empty()) sample.output = loaded.outputs.front().spec.shape;
+  sample.output = loaded.output;
+  return read_kernels(loaded);
 }
 
 // Samples of one batch with what their reference took.
@@ -215,7 +241,7 @@ class OperatorBench {
     TIDELINE_CHECK_OK(take_turns(engine_, options_, cases, std::min<Millis>(options_.time * kBatchPart, Millis(2000))));
     Batch batch{.reference = typical(reference_->times), .reference_error = relative_error(reference_->times)};
     for (LoadedCase& loaded : waiting_) {
-      finish_sample(loaded);
+      TIDELINE_CHECK_OK(finish_sample(loaded));
       batch.samples.push_back(std::move(loaded.sample));
     }
     samples_ += waiting_.size();
@@ -263,6 +289,25 @@ Result<std::vector<ThreadPoint>> measure_scaling(const CalibrateOptions& options
 }
 
 }  // namespace
+
+SampleKernel sample_kernel(const KernelTime& kernel) {
+  return {.type = kernel.op_type,
+          .time = kernel.time,
+          .blocked = kernel.blocked,
+          .inputs = kernel.input_shapes,
+          .outputs = kernel.output_shapes,
+          .kernel = kernel.kernel,
+          .stride = kernel.stride,
+          .groups = kernel.groups};
+}
+
+Result<Millis> measure_reference(Engine& engine, const CancelToken* cancel) {
+  const CalibrateOptions options{.cancel = cancel};
+  TIDELINE_TRY(const OperatorCase made, reference_case());
+  TIDELINE_TRY(LoadedCase loaded, load_case(engine, options, made, false));
+  TIDELINE_CHECK_OK(take_turns(engine, options, {&loaded}, Millis(200)));
+  return Millis(typical(loaded.times));
+}
 
 Result<Calibration> calibrate(Engine& engine, const CalibrateOptions& options) {
   const auto report = [&](double done, std::string_view what) {

@@ -28,4 +28,10 @@ struct CalibrateOptions {
 // Errors of the engine pass through.
 Result<Calibration> calibrate(Engine& engine, const CalibrateOptions& options);
 
+// The kernel as calibrations keep it.
+SampleKernel sample_kernel(const KernelTime& kernel);
+
+// What the calibrations' reference takes on this host now: how this host compares with another one.
+Result<Millis> measure_reference(Engine& engine, const CancelToken* cancel);
+
 }  // namespace tideline

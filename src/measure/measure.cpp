@@ -1,12 +1,14 @@
 #include "measure/measure.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <random>
 #include <set>
 #include <string>
 
 #include "measure/attribute.h"
+#include "measure/calibrate.h"
 #include "measure/codecs.h"
 #include "measure/samples.h"
 #include "platform/host.h"
@@ -283,9 +285,76 @@ Profile to_profile(const Engine& engine, const Chain& chain, const Timings& timi
 }
 
 Result<std::vector<Millis>> kernel_priors(SegmentBench& bench, const Model& model, const Chain& chain, Millis whole) {
-  TIDELINE_TRY(const std::vector<KernelTime> kernels, bench.kernel_times(whole > Millis(500) ? kKernelRuns / 3 : kKernelRuns));
+  TIDELINE_TRY(const std::vector<KernelTime> kernels, bench.kernel_times({0, chain.block_count() - 1}, whole > Millis(500) ? kKernelRuns / 3 : kKernelRuns));
   return attribute_kernels(model.graph(), chain, kernels);
 }
+
+// Windows of these many blocks around every cut say what beginning and stopping there costs.
+constexpr std::array<std::uint32_t, 3> kWindows{1, 3, 6};
+// Segments that are asked of the engine however short the time.
+constexpr std::size_t kAskedMin = 24;
+
+// What is asked of the engine, the most telling first: windows of all lengths, evenly spread, then what is measured too.
+std::vector<SegmentRange> ranges_to_ask(const Chooser& chooser, std::uint32_t blocks, const MeasureOptions& options) {
+  std::vector<SegmentRange> ranges;
+  std::set<SegmentRange> chosen{{0, blocks - 1}};
+  const auto add = [&](SegmentRange range) {
+    if (chosen.insert(range).second) ranges.push_back(range);
+  };
+  std::vector<std::uint32_t> positions = spread_positions(blocks);
+  positions.insert(positions.begin(), 0);
+  for (const std::uint32_t position : positions)
+    for (const std::uint32_t length : kWindows) add({position, std::min(position + length, blocks) - 1});
+  for (const SegmentRange range : chooser.choose(options.time, options.seed)) add(range);
+  return ranges;
+}
+
+// Predicted times of segments: the engine of this host says which kernels they are, the predictor how long those take.
+class SegmentOracle {
+ public:
+  SegmentOracle(SegmentBench& bench, const Chain& chain, const Predictor& predictor)
+      : bench_(bench), predictor_(predictor), steps_(chain.blocks.size()) {}
+
+  // Steps have no kernels, and no calibration has them: measured here, and as much slower or faster as the calibration's reference.
+  Status measure_steps(Engine& engine, const Chain& chain, const Calibration& calibration, const CancelToken* cancel) {
+    std::vector<SegmentRange> steps;
+    for (std::uint32_t k = 0; k < chain.block_count(); ++k)
+      if (chain.blocks[k].is_step()) steps.push_back({k, k});
+    if (steps.empty()) return {};
+    TIDELINE_TRY(const Millis here, measure_reference(engine, cancel));
+    TIDELINE_TRY([[maybe_unused]] const SegmentBench::Reference whole, bench_.load_reference());
+    TIDELINE_TRY(const std::vector<SegmentTiming> timings, bench_.measure(steps, {}));
+    for (const SegmentTiming& timing : timings)
+      if (timing.range.first == timing.range.last && chain.blocks[timing.range.first].is_step())
+        steps_[timing.range.first] = timing.time * (calibration.reference / std::max(here, Millis(1e-9)));
+    return {};
+  }
+
+  // The kernels with their predicted times.
+  Result<std::vector<KernelTime>> kernels(SegmentRange range) {
+    TIDELINE_TRY(std::vector<KernelTime> kernels, bench_.kernel_times(range, 1));
+    for (KernelTime& kernel : kernels) kernel.time = predictor_.kernel_time(sample_kernel(kernel));
+    return kernels;
+  }
+  Millis time(SegmentRange range, const std::vector<KernelTime>& kernels) const {
+    Millis time = kernels.empty() ? Millis(0) : predictor_.run_overhead();
+    for (const KernelTime& kernel : kernels) time += kernel.time;
+    for (std::uint32_t k = range.first; k <= range.last; ++k) time += steps_[k];
+    return time;
+  }
+  double unknown_share(const std::vector<KernelTime>& kernels, Millis whole) const {
+    Millis unknown(0);
+    for (const KernelTime& kernel : kernels)
+      if (!predictor_.knows(sample_kernel(kernel))) unknown += kernel.time;
+    return std::min(1.0, unknown / std::max(whole, Millis(1e-9)));
+  }
+  const std::vector<Millis>& steps() const { return steps_; }
+
+ private:
+  SegmentBench& bench_;
+  const Predictor& predictor_;
+  std::vector<Millis> steps_;  // of each block; 0 for those that are none
+};
 
 Error wrong_chain() {
   return Error{ErrorCode::kInvalidArgument,
@@ -331,6 +400,54 @@ Result<Profile> measure_profile(Engine& engine, const Model& model, const Chain&
   return profile;
 }
 
+Result<Profile> predict_profile(Engine& engine, const Model& model, const Chain& chain, const std::vector<Tensor>& sample,
+                                const Calibration& calibration, const Predictor& predictor, const PredictorError& error,
+                                const MeasureOptions& options) {
+  const auto start = Clock::now();
+  const auto end = start + std::chrono::duration_cast<Clock::duration>(options.time);
+  const std::uint32_t blocks = chain.block_count();
+  const SegmentRange all{0, blocks - 1};
+  SegmentBench bench(engine, model, chain, options.cancel);
+  report(options, 0, "inputs of every block");
+  TIDELINE_CHECK_OK(bench.fill_cuts(sample));
+  report(options, kProgressCuts, "kernels");
+  SegmentOracle oracle(bench, chain, predictor);
+  TIDELINE_CHECK_OK(oracle.measure_steps(engine, chain, calibration, options.cancel));
+  const auto asked = Clock::now();
+  TIDELINE_TRY(const std::vector<KernelTime> kernels, oracle.kernels(all));
+  Timings timings;
+  timings.whole = {.range = all, .time = oracle.time(all, kernels)};
+  timings.whole.spread = timings.whole.time * error.median;
+  std::vector<Millis> priors = attribute_kernels(model.graph(), chain, kernels);
+  for (std::uint32_t k = 0; k < blocks; ++k)
+    if (chain.blocks[k].is_step()) priors[k] = oracle.steps()[k];
+  std::vector<SegmentSample> samples{{0, blocks - 1, std::max(timings.whole.time, Millis(1e-9)), weight_of(all, blocks)}};
+  const Chooser chooser(chain, priors, {.load = Clock::now() - asked, .time = timings.whole.time});
+  const std::vector<SegmentRange> ranges = ranges_to_ask(chooser, blocks, options);
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    if (i >= kAskedMin && Clock::now() >= end) break;
+    report(options, kProgressKernels + (1 - kProgressKernels) * static_cast<double>(i) / static_cast<double>(ranges.size()),
+           "segments");
+    TIDELINE_TRY(const std::vector<KernelTime> own, oracle.kernels(ranges[i]));
+    const auto [first, last] = ranges[i];
+    samples.push_back({first, last, std::max(oracle.time(ranges[i], own), Millis(1e-9)), weight_of(ranges[i], blocks)});
+  }
+  report(options, 1, "");
+  priors = scaled_priors(std::move(priors), timings.whole.time);
+  const SegmentFit fit = fit_segments(priors, samples, {.ridge = choose_ridge(priors, samples)});
+  Profile profile = to_profile(engine, chain, timings, fit, 0);
+  profile.host = calibration.host;
+  profile.threads = calibration.threads;
+  profile.engine = calibration.engine;
+  profile.prediction = Prediction{.by = std::string(predictor.name()),
+                                  .calibrated = calibration.date,
+                                  .fused_on = host_name(),
+                                  .expected_error = error.median,
+                                  .expected_error_p90 = error.p90,
+                                  .unknown_share = oracle.unknown_share(kernels, timings.whole.time)};
+  return profile;
+}
+
 Result<ProfileCheck> check_profile(Engine& engine, const Model& model, const Chain& chain, const std::vector<Tensor>& sample,
                                    const Profile& profile, std::uint32_t count, const MeasureOptions& options) {
   if (profile.chain_sha256 != chain.sha256 || profile.blocks.size() != chain.blocks.size()) return wrong_chain();
@@ -350,7 +467,7 @@ Result<ProfileCheck> check_profile(Engine& engine, const Model& model, const Cha
   TIDELINE_TRY(const Timings timings, measure_batches(bench, chooser, {ranges.begin(), ranges.end()}, blocks, options,
                                                       Clock::time_point::max(), kProgressCuts));
 
-  ProfileCheck check;
+  ProfileCheck check{.whole = timings.whole.time};
   check.drift = real_drift(timings.whole.time / std::max(profile.whole, Millis(1e-9)), timings.whole.reference_error);
   std::vector<double> errors;
   std::vector<double> raw_errors;

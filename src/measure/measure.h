@@ -12,6 +12,8 @@
 #include "measure/bench.h"
 #include "model/chain.h"
 #include "model/model.h"
+#include "profile/calibration.h"
+#include "profile/predictor.h"
 #include "profile/profile.h"
 
 namespace tideline {
@@ -35,6 +37,13 @@ struct MeasureOptions {
 Result<Profile> measure_profile(Engine& engine, const Model& model, const Chain& chain, const std::vector<Tensor>& sample,
                                 const MeasureOptions& options);
 
+// The profile of a host that has a calibration and has never run the model. This host's engine is asked what it makes of the model
+// and of many of its segments (one run each, whose times do not matter); `predictor`, made from `calibration`, says how long those
+// kernels take there. Without codecs: no calibration has them. `error`: predictor_error of both.
+Result<Profile> predict_profile(Engine& engine, const Model& model, const Chain& chain, const std::vector<Tensor>& sample,
+                                const Calibration& calibration, const Predictor& predictor, const PredictorError& error,
+                                const MeasureOptions& options);
+
 struct SegmentCheck {
   SegmentRange range;
   Millis predicted{0};
@@ -43,6 +52,7 @@ struct SegmentCheck {
 };
 
 struct ProfileCheck {
+  Millis whole{0};  // the whole model now
   std::vector<SegmentCheck> segments;
   // The whole model's time now over its time in the profile: what the machine became slower by, which no profile can know.
   double drift = 1;

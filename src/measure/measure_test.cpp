@@ -120,7 +120,7 @@ TEST_F(MeasureTest, OutputStepsAreBlocksLikeOthers) {
   EXPECT_EQ(profile->cuts.back().bytes, 2U * (4 + 8));
   SegmentBench bench(*engine_, *model_, *chain, nullptr);
   ASSERT_TRUE(bench.fill_cuts(sample_));
-  const auto kernels = bench.kernel_times(2);
+  const auto kernels = bench.kernel_times({0, chain_.block_count() - 1}, 2);
   ASSERT_TRUE(kernels) << kernels.error().message;
   const std::vector<Millis> blocks = attribute_kernels(model_->graph(), *chain, *kernels);
   EXPECT_EQ(blocks[chain->output_cut()], Millis(0));
@@ -130,7 +130,7 @@ TEST_F(MeasureTest, OutputStepsAreBlocksLikeOthers) {
 TEST_F(MeasureTest, KernelTimesAreAttributedWithoutLoss) {
   SegmentBench bench(*engine_, *model_, chain_, nullptr);
   ASSERT_TRUE(bench.fill_cuts(sample_));
-  const auto kernels = bench.kernel_times(3);
+  const auto kernels = bench.kernel_times({0, chain_.block_count() - 1}, 3);
   ASSERT_TRUE(kernels) << kernels.error().message;
   Millis kernel_sum(0);
   for (const KernelTime& kernel : *kernels) kernel_sum += kernel.time;

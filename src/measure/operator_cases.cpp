@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "measure/network_cases.h"
 #include "zoo/onnx_builder.h"
 
 namespace tideline {
@@ -24,6 +25,7 @@ constexpr std::uint64_t kWeightSeed = 1;
 class Draw {
  public:
   explicit Draw(std::uint32_t index) : index_(index + 1) {}
+  std::uint32_t index() const { return index_; }
 
   // Spread evenly between the logarithms of both ends.
   std::int64_t size(std::int64_t low, std::int64_t high) {
@@ -71,9 +73,11 @@ struct CaseBuilder {
   OnnxBuilder onnx{"operator"};
   OperatorCase result;
 
-  Value plane(std::int64_t channels, std::int64_t side, const char* name = "x") {
-    return onnx.input(name, {1, channels, side, side});
+  // An activation: the op before has just written it, as in the middle of a network.
+  Value warm(const std::string& name, std::vector<std::int64_t> shape) {
+    return onnx.unary("Neg", std::string(kWarmName) + name, onnx.input(name, std::move(shape)));
   }
+  Value plane(std::int64_t channels, std::int64_t side, const char* name = "x") { return warm(name, {1, channels, side, side}); }
   Value conv(const Value& x, const zoo::ConvOptions& options) {
     result.kernel = {options.kernel[0], options.kernel[1]};
     result.stride = {options.stride[0], options.stride[1]};
@@ -128,7 +132,7 @@ Value conv_first(CaseBuilder& c, Draw& d) {
   const std::int64_t side = side_within(d.size(32, 416), std::max<std::int64_t>(3, out / (stride * stride)),
                                         3 * out * kernel * kernel / (stride * stride));
   return c.onnx.relu(
-      "act", c.conv(c.plane(3, std::max(side, kernel)),
+      "act", c.conv(c.onnx.input("x", {1, 3, std::max(side, kernel), std::max(side, kernel)}),
                     {.channels = out, .kernel = {kernel, kernel}, .stride = {stride, stride}, .pad = {kernel / 2, kernel / 2}}));
 }
 Value depthwise(CaseBuilder& c, Draw& d) {
@@ -174,13 +178,13 @@ Value transposed(CaseBuilder& c, Draw& d) {
 Value gemm(CaseBuilder& c, Draw& d) {
   const std::int64_t in = d.size(64, 16'384);
   const std::int64_t out = std::min(d.size(8, 4096), kWeightsMax / in);
-  return c.onnx.relu("act", c.onnx.fully_connected("fc", c.onnx.input("x", {1, in}), std::max<std::int64_t>(1, out)));
+  return c.onnx.relu("act", c.onnx.fully_connected("fc", c.warm("x", {1, in}), std::max<std::int64_t>(1, out)));
 }
 Value matmul(CaseBuilder& c, Draw& d) {
   const std::int64_t rows = d.size(1, 512);
   const std::int64_t in = d.channels(32, 2048);
   const std::int64_t out = d.channels(32, 4096);
-  return c.onnx.matmul("matmul", c.onnx.input("x", {1, std::min(rows, kMacsMax / (in * out)), in}), out);
+  return c.onnx.matmul("matmul", c.warm("x", {1, std::min(rows, kMacsMax / (in * out)), in}), out);
 }
 Value max_pool(CaseBuilder& c, Draw& d) {
   const std::int64_t kernel = d.one_of<2>({2, 3});
@@ -211,7 +215,7 @@ Value hard_sigmoid(CaseBuilder& c, Draw& d) { return c.onnx.unary("HardSigmoid",
 Value erf_op(CaseBuilder& c, Draw& d) { return c.onnx.unary("Erf", "act", any_plane(c, d)); }
 Value binary(CaseBuilder& c, Draw& d, const char* type) {
   const Value a = any_plane(c, d);
-  return c.onnx.binary(type, "out", a, c.onnx.input("y", a.shape));
+  return c.onnx.binary(type, "out", a, c.warm("y", a.shape));
 }
 Value add(CaseBuilder& c, Draw& d) { return binary(c, d, "Add"); }
 Value mul(CaseBuilder& c, Draw& d) { return binary(c, d, "Mul"); }
@@ -219,7 +223,7 @@ Value div_op(CaseBuilder& c, Draw& d) { return binary(c, d, "Div"); }
 // One factor for each channel, as in squeeze and excitation.
 Value mul_channels(CaseBuilder& c, Draw& d) {
   const Value a = any_plane(c, d);
-  return c.onnx.binary("Mul", "out", a, c.onnx.input("y", {1, a.channels(), 1, 1}));
+  return c.onnx.binary("Mul", "out", a, c.warm("y", {1, a.channels(), 1, 1}));
 }
 Value concat(CaseBuilder& c, Draw& d) {
   const std::int64_t side = d.size(2, 100);
@@ -230,7 +234,7 @@ Value concat(CaseBuilder& c, Draw& d) {
     values.push_back(c.plane(channels, side, std::array{"a", "b", "c", "d"}[static_cast<std::size_t>(i)]));
   return c.onnx.concat("out", values);
 }
-Value softmax(CaseBuilder& c, Draw& d) { return c.onnx.softmax("out", c.onnx.input("x", {1, d.size(10, 100'000)})); }
+Value softmax(CaseBuilder& c, Draw& d) { return c.onnx.softmax("out", c.warm("x", {1, d.size(10, 100'000)})); }
 Value lrn(CaseBuilder& c, Draw& d) {
   const std::int64_t channels = d.channels(16, 256);
   return c.onnx.local_response_norm("out", c.plane(channels, side_within(d.size(6, 60), channels, 0)), 5, 1e-4f, 0.75f, 1);
@@ -256,7 +260,48 @@ Value resize(CaseBuilder& c, Draw& d) {
   return c.onnx.resize_nearest("out", c.plane(channels, side_within(d.size(4, 160), channels * factor * factor, 0)), factor);
 }
 Value reduce_mean(CaseBuilder& c, Draw& d) {
-  return c.onnx.reduce_mean("out", c.onnx.input("x", {1, d.size(1, 1024), d.channels(32, 1024)}));
+  return c.onnx.reduce_mean("out", c.warm("x", {1, d.size(1, 1024), d.channels(32, 1024)}));
+}
+// Rows of tokens, as attention has them.
+Value tokens(CaseBuilder& c, Draw& d, const char* name = "x") {
+  const std::int64_t rows = d.size(1, 1024);
+  return c.warm(name, {1, rows, d.channels(32, 1024)});
+}
+Value layer_norm(CaseBuilder& c, Draw& d) { return c.onnx.layer_norm("out", tokens(c, d)); }
+Value softmax_rows(CaseBuilder& c, Draw& d) {
+  const std::int64_t heads = d.one_of<3>({1, 8, 12});
+  const std::int64_t rows = d.size(16, 256);
+  return c.onnx.softmax("out", c.warm("x", {1, heads, rows, d.size(16, 256)}), 3);
+}
+// Of two activations.
+Value matmul_two(CaseBuilder& c, Draw& d) {
+  const std::int64_t heads = d.one_of<3>({1, 8, 12});
+  const std::int64_t rows = d.size(16, 256);
+  const std::int64_t inner = d.size(16, 256);
+  return c.onnx.matmul("matmul", c.warm("x", {1, heads, rows, inner}), c.warm("y", {1, heads, inner, d.size(16, 256)}));
+}
+Value transpose_heads(CaseBuilder& c, Draw& d) {
+  const std::int64_t heads = d.one_of<3>({4, 8, 12});
+  const std::int64_t rows = d.size(16, 512);
+  return c.onnx.transpose("out", c.warm("x", {1, rows, heads, d.size(8, 64)}), {0, 2, 1, 3});
+}
+Value slice(CaseBuilder& c, Draw& d) {
+  const Value x = any_plane(c, d);
+  return c.onnx.slice_channels("out", x, x.channels() / 4, x.channels() / 4 + std::max<std::int64_t>(1, x.channels() / 2));
+}
+Value sub(CaseBuilder& c, Draw& d) { return binary(c, d, "Sub"); }
+Value exp_op(CaseBuilder& c, Draw& d) { return c.onnx.unary("Exp", "act", any_plane(c, d)); }
+Value sqrt_op(CaseBuilder& c, Draw& d) { return c.onnx.unary("Sqrt", "act", c.onnx.unary("Abs", "abs", any_plane(c, d))); }
+Value network_plain(CaseBuilder& c, Draw& d) { return build_network(c.onnx, NetworkStyle::kPlain, d.index()); }
+Value network_residual(CaseBuilder& c, Draw& d) { return build_network(c.onnx, NetworkStyle::kResidual, d.index()); }
+Value network_separable(CaseBuilder& c, Draw& d) { return build_network(c.onnx, NetworkStyle::kSeparable, d.index()); }
+Value network_branches(CaseBuilder& c, Draw& d) { return build_network(c.onnx, NetworkStyle::kBranches, d.index()); }
+// So little work that what remains is what the engine takes to run one kernel more.
+Value empty_kernels(CaseBuilder& c, Draw& d) {
+  const std::int64_t count = d.size(2, 48);
+  Value x = c.onnx.input("x", {1, 8});
+  for (std::int64_t i = 0; i < count; ++i) x = c.onnx.unary("Neg", "neg" + std::to_string(i), x);
+  return x;
 }
 
 struct Kind {
@@ -274,13 +319,13 @@ constexpr std::array kKinds{
     Kind{"conv-3x3-leaky", 3, conv_3x3_leaky},
     Kind{"conv-wide", 2, conv_wide},
     Kind{"conv-flat", 3, conv_flat},
-    Kind{"conv-first", 2, conv_first},
+    Kind{"conv-first", 1, conv_first},
     Kind{"conv-depthwise", 1, depthwise},
-    Kind{"conv-grouped", 2, conv_grouped},
+    Kind{"conv-grouped", 1, conv_grouped},
     Kind{"conv-add", 2, conv_add},
     Kind{"conv-transpose", 4, transposed},
-    Kind{"gemm", 2, gemm},
-    Kind{"matmul", 2, matmul},
+    Kind{"gemm", 1, gemm},
+    Kind{"matmul", 1, matmul},
     Kind{"max-pool", 2, max_pool},
     Kind{"average-pool", 3, average_pool},
     Kind{"global-average-pool", 3, global_pool},
@@ -304,6 +349,19 @@ constexpr std::array kKinds{
     Kind{"space-to-depth", 4, space_to_depth},
     Kind{"resize-nearest", 4, resize},
     Kind{"reduce-mean", 4, reduce_mean},
+    Kind{"layer-normalization", 4, layer_norm},
+    Kind{"softmax-rows", 4, softmax_rows},
+    Kind{"matmul-two", 3, matmul_two},
+    Kind{"transpose-heads", 4, transpose_heads},
+    Kind{"slice", 4, slice},
+    Kind{"sub", 4, sub},
+    Kind{"exp", 4, exp_op},
+    Kind{"sqrt", 4, sqrt_op},
+    Kind{kEmptyKernelsKind, 3, empty_kernels},
+    Kind{"network-plain", 1, network_plain},
+    Kind{"network-residual", 1, network_residual},
+    Kind{"network-separable", 1, network_separable},
+    Kind{"network-branches", 2, network_branches},
 };
 
 Result<OperatorCase> finish_case(CaseBuilder& builder, std::string_view kind, const Value& y) {
@@ -339,7 +397,7 @@ Result<OperatorCase> operator_case(std::size_t kind, std::uint32_t index) {
 
 Result<OperatorCase> reference_case() {
   CaseBuilder builder;
-  const Value y = builder.conv(builder.plane(64, 28), {.channels = 64, .kernel = {3, 3}, .pad = {1, 1}});
+  const Value y = builder.conv(builder.onnx.input("x", {1, 64, 28, 28}), {.channels = 64, .kernel = {3, 3}, .pad = {1, 1}});
   return finish_case(builder, "reference", y);
 }
 
@@ -347,7 +405,7 @@ Result<std::vector<OperatorCase>> scaling_cases() {
   std::vector<OperatorCase> cases;
   {
     CaseBuilder builder;
-    const Value y = builder.conv(builder.plane(64, 56), {.channels = 64, .kernel = {3, 3}, .pad = {1, 1}});
+    const Value y = builder.conv(builder.onnx.input("x", {1, 64, 56, 56}), {.channels = 64, .kernel = {3, 3}, .pad = {1, 1}});
     TIDELINE_TRY(OperatorCase made, finish_case(builder, "convolution", y));
     cases.push_back(std::move(made));
   }
@@ -359,7 +417,7 @@ Result<std::vector<OperatorCase>> scaling_cases() {
   }
   {
     CaseBuilder builder;
-    const Value y = builder.onnx.relu("act", builder.plane(64, 160));
+    const Value y = builder.onnx.relu("act", builder.onnx.input("x", {1, 64, 160, 160}));
     TIDELINE_TRY(OperatorCase made, finish_case(builder, "elementwise", y));
     cases.push_back(std::move(made));
   }

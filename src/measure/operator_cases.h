@@ -12,6 +12,9 @@
 
 namespace tideline {
 
+// What makes a case's inputs has names that begin so: it is none of its ops.
+inline constexpr std::string_view kWarmName = "warm.";
+
 struct OperatorCase {
   std::string kind;
   std::string onnx;

@@ -32,13 +32,15 @@ TEST(OperatorCases, TheEngineRunsEveryKind) {
         ops.insert(op.type);
         has_window |= op.type.starts_with("Conv") || op.type == "MaxPool" || op.type == "AveragePool";
       }
-      EXPECT_EQ(has_window, made->kernel.size() == 2);
+      // A network has many.
+      if (!made->kind.starts_with("network")) EXPECT_EQ(has_window, made->kernel.size() == 2);
       EXPECT_TRUE((*engine)->load_onnx(made->onnx, {}));
     }
   for (const char* op : {"Conv",      "ConvTranspose", "Gemm",         "MatMul", "MaxPool",   "AveragePool", "GlobalAveragePool",
                          "Relu",      "Clip",          "LeakyRelu",    "Tanh",   "Sigmoid",   "HardSigmoid", "Erf",
                          "Add",       "Mul",           "Div",          "Concat", "Softmax",   "LRN",         "BatchNormalization",
-                         "Transpose", "Reshape",       "SpaceToDepth", "Resize", "ReduceMean"})
+                         "Transpose", "Reshape",       "SpaceToDepth", "Resize", "ReduceMean",    "LayerNormalization",
+                         "Slice",     "Sub",           "Exp",          "Sqrt"})
     EXPECT_TRUE(ops.contains(op)) << op;
 }
 
@@ -51,11 +53,12 @@ TEST(OperatorCases, SizesAreSpreadAndBounded) {
       const auto made = operator_case(kind, index);
       ASSERT_TRUE(made);
       // Weights of 8 million numbers at the most.
-      EXPECT_LE(made->onnx.size(), 34'000'000U);
+      EXPECT_LE(made->onnx.size(), 34'000'000U) << index;
       different.insert(made->onnx);
       EXPECT_EQ(operator_case(kind, index)->onnx, made->onnx);
     }
-    EXPECT_GE(different.size(), kSizes * 3 / 4);
+    // Chains of empty kernels differ in their length alone.
+    EXPECT_GE(different.size(), operator_kinds()[kind] == "empty-kernels" ? kSizes / 2 : kSizes * 3 / 4);
   }
 }
 

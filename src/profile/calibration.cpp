@@ -1,5 +1,7 @@
 #include "profile/calibration.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -39,11 +41,39 @@ Result<std::vector<std::int64_t>> read_pair(JsonMap& map, std::string_view key) 
   return pair;
 }
 
+Result<std::vector<std::vector<std::int64_t>>> read_shapes(JsonMap& map, std::string_view key, std::size_t min) {
+  std::vector<std::vector<std::int64_t>> shapes;
+  TIDELINE_TRY(const nlohmann::json* list, map.array(key));
+  if (list->size() < min || list->size() > limits::kCalibrationPartsMax)
+    return map.error(key, fmt::format("must be {} to {} shapes", min, limits::kCalibrationPartsMax));
+  for (const nlohmann::json& json : *list) {
+    TIDELINE_TRY(std::vector<std::int64_t> shape, read_shape(json, map, key));
+    shapes.push_back(std::move(shape));
+  }
+  return shapes;
+}
+
+Result<std::vector<std::int64_t>> read_window(JsonMap& map, std::string_view key) {
+  if (!map.has(key)) return std::vector<std::int64_t>{};
+  TIDELINE_TRY(const nlohmann::json* json, map.array(key));
+  return read_shape(*json, map, key);
+}
+
 Result<SampleKernel> read_kernel(const nlohmann::json& json, const std::string& file, const std::string& path) {
   JsonMap map(json, file, path);
   SampleKernel kernel;
   TIDELINE_TRY(kernel.type, map.text("type"));
   TIDELINE_TRY(const double time, map.number("time_ms", kSampleMillis));
+  TIDELINE_TRY(kernel.blocked, map.boolean_or("blocked", false));
+  if (map.has("inputs")) {
+    TIDELINE_TRY(kernel.inputs, read_shapes(map, "inputs", 0));
+  }
+  if (map.has("outputs")) {
+    TIDELINE_TRY(kernel.outputs, read_shapes(map, "outputs", 0));
+  }
+  TIDELINE_TRY(kernel.kernel, read_window(map, "kernel"));
+  TIDELINE_TRY(kernel.stride, read_window(map, "stride"));
+  TIDELINE_TRY(kernel.groups, map.integer_or("groups", 1, 1, kDimensionMax));
   TIDELINE_CHECK_OK(map.finish());
   kernel.time = Millis(time);
   return kernel;
@@ -60,13 +90,7 @@ Result<OperatorSample> read_operator(const nlohmann::json& json, const std::stri
     if (!op.is_string()) return map.error("ops", "must be names of operators");
     sample.ops.push_back(op.get<std::string>());
   }
-  TIDELINE_TRY(const nlohmann::json* inputs, map.array("inputs"));
-  if (inputs->empty() || inputs->size() > limits::kCalibrationPartsMax)
-    return map.error("inputs", fmt::format("must be 1 to {} shapes", limits::kCalibrationPartsMax));
-  for (const nlohmann::json& input : *inputs) {
-    TIDELINE_TRY(std::vector<std::int64_t> shape, read_shape(input, map, "inputs"));
-    sample.inputs.push_back(std::move(shape));
-  }
+  TIDELINE_TRY(sample.inputs, read_shapes(map, "inputs", 1));
   TIDELINE_TRY(const nlohmann::json* output, map.array("output"));
   TIDELINE_TRY(sample.output, read_shape(*output, map, "output"));
   TIDELINE_TRY(sample.kernel, read_pair(map, "kernel"));
@@ -111,6 +135,17 @@ Result<ThreadPoint> read_scaling(const nlohmann::json& json, const std::string& 
   return point;
 }
 
+nlohmann::ordered_json kernel_json(const SampleKernel& kernel) {
+  nlohmann::ordered_json json{{"type", kernel.type}, {"time_ms", kernel.time.count()}};
+  if (kernel.blocked) json["blocked"] = true;
+  if (!kernel.inputs.empty()) json["inputs"] = kernel.inputs;
+  if (!kernel.outputs.empty()) json["outputs"] = kernel.outputs;
+  if (!kernel.kernel.empty()) json["kernel"] = kernel.kernel;
+  if (!kernel.stride.empty()) json["stride"] = kernel.stride;
+  if (kernel.groups != 1) json["groups"] = kernel.groups;
+  return json;
+}
+
 nlohmann::ordered_json operator_json(const OperatorSample& sample) {
   nlohmann::ordered_json json{{"kind", sample.kind}, {"ops", sample.ops}, {"inputs", sample.inputs}, {"output", sample.output}};
   if (!sample.kernel.empty()) json["kernel"] = sample.kernel;
@@ -122,8 +157,7 @@ nlohmann::ordered_json operator_json(const OperatorSample& sample) {
   json["spread_ms"] = sample.spread.count();
   json["wall_ms"] = sample.wall.count();
   json["kernels"] = nlohmann::ordered_json::array();
-  for (const SampleKernel& kernel : sample.kernels)
-    json["kernels"].push_back({{"type", kernel.type}, {"time_ms", kernel.time.count()}});
+  for (const SampleKernel& kernel : sample.kernels) json["kernels"].push_back(kernel_json(kernel));
   return json;
 }
 
@@ -152,9 +186,24 @@ std::vector<Bytes> cache_steps(const std::vector<MemoryPoint>& memory) {
   return steps;
 }
 
+Millis operator_time(const OperatorSample& sample) {
+  constexpr std::string_view kMaker = "Neg";
+  if (std::find(sample.ops.begin(), sample.ops.end(), kMaker) != sample.ops.end()) return sample.time;
+  Millis all(0);
+  Millis own(0);
+  for (const SampleKernel& kernel : sample.kernels) {
+    all += kernel.time;
+    if (kernel.type != kMaker) own += kernel.time;
+  }
+  return all > Millis(0) && own > Millis(0) ? sample.time * (own / all) : sample.time;
+}
+
 std::string write_calibration(const Calibration& calibration) {
-  auto operators = nlohmann::ordered_json::array();
-  for (const OperatorSample& sample : calibration.operators) operators.push_back(operator_json(sample));
+  constexpr auto kReplace = nlohmann::ordered_json::error_handler_t::replace;
+  // A line each: thousands of them, with a number on a line of its own, would be ten times as long.
+  std::string operators;
+  for (const OperatorSample& sample : calibration.operators)
+    operators += (operators.empty() ? "\n  " : ",\n  ") + operator_json(sample).dump(-1, ' ', false, kReplace);
   auto memory = nlohmann::ordered_json::array();
   for (const MemoryPoint& point : calibration.memory)
     memory.push_back({{"bytes", point.bytes},
@@ -174,9 +223,10 @@ std::string write_calibration(const Calibration& calibration) {
                                     {"reference_spread_ms", calibration.reference_spread.count()},
                                     {"caches", calibration.caches},
                                     {"memory", std::move(memory)},
-                                    {"scaling", std::move(scaling)},
-                                    {"operators", std::move(operators)}};
-  return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+                                    {"scaling", std::move(scaling)}};
+  std::string text = json.dump(1, ' ', false, kReplace);
+  text.resize(text.size() - 2);  // without the end: "\n}"
+  return text + ",\n \"operators\": [" + operators + "\n ]\n}\n";
 }
 
 Result<Calibration> parse_calibration(std::string_view text, std::string_view name) {

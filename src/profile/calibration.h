@@ -16,13 +16,24 @@ namespace tideline {
 struct SampleKernel {
   std::string type;  // as the engine calls it: "Conv", "ReorderInput"
   Millis time{0};    // by the engine's clock
+  // What its time depends on; shapes as the kernel sees them, so that channels in blocks are counted whole. No shapes: not known.
+  bool blocked = false;  // works on channels in blocks
+  std::vector<std::vector<std::int64_t>> inputs = {};
+  std::vector<std::vector<std::int64_t>> outputs = {};
+  std::vector<std::int64_t> kernel = {};
+  std::vector<std::int64_t> stride = {};
+  std::int64_t groups = 1;
   bool operator==(const SampleKernel&) const = default;
 };
 
-// One operator, with what is fused to it, as a model of its own.
+// The kind of the samples that say what the engine takes to begin, to end, and to run one kernel more: chains of kernels with next
+// to nothing to compute.
+inline constexpr std::string_view kEmptyKernelsKind = "empty-kernels";
+
+// One operator, with what is fused to it, or a small network, as a model of its own.
 struct OperatorSample {
   std::string kind;              // "conv-3x3"
-  std::vector<std::string> ops;  // of the model, in order: "Conv", "Relu"
+  std::vector<std::string> ops;  // of the model, in order, without what makes its inputs: "Conv", "Relu"
   std::vector<std::vector<std::int64_t>> inputs;
   std::vector<std::int64_t> output;
   // Height and width; empty for ops that have none.
@@ -75,6 +86,9 @@ struct Calibration {
 // The working sets after which a load takes at least half as long again: the sizes of the caches as a program sees them (an
 // address cache counts as one). REQUIRES: ascending.
 std::vector<Bytes> cache_steps(const std::vector<MemoryPoint>& memory);
+
+// The run without the kernels that made the inputs (of type Neg, unless it is one of the ops): by their share of the kernels' times.
+Millis operator_time(const OperatorSample& sample);
 
 std::string write_calibration(const Calibration& calibration);
 // kInvalidArgument names the place and what was expected.

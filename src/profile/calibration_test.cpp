@@ -43,7 +43,15 @@ Calibration calibration_example() {
                             .time = Millis(0.7),
                             .spread = Millis(0.02),
                             .wall = Millis(0.8),
-                            .kernels = {{"ReorderInput", Millis(0.1)}, {"Conv", Millis(0.55)}}},
+                            .kernels = {{"ReorderInput", Millis(0.1)},
+                                        {.type = "Conv",
+                                         .time = Millis(0.55),
+                                         .blocked = true,
+                                         .inputs = {{1, 64, 28, 28}, {128, 16, 3, 3}, {}},
+                                         .outputs = {{1, 128, 14, 14}},
+                                         .kernel = {3, 3},
+                                         .stride = {2, 2},
+                                         .groups = 4}}},
                            {.kind = "add",
                             .ops = {"Add"},
                             .inputs = {{1, 8, 4, 4}, {1, 8, 4, 4}},
@@ -61,6 +69,16 @@ TEST(Calibration, SurvivesItsFile) {
   const auto read = parse_calibration(write_calibration(calibration_example()), "c.json");
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(*read, calibration_example());
+}
+
+TEST(Calibration, WhatMadeTheInputsIsNotTheOperators) {
+  OperatorSample sample{.kind = "relu", .ops = {"Relu"}, .time = Millis(8)};
+  sample.kernels = {{"Neg", Millis(3)}, {"Relu", Millis(1)}};
+  EXPECT_EQ(operator_time(sample), Millis(2));
+  sample.ops = {"Neg", "Relu"};
+  EXPECT_EQ(operator_time(sample), Millis(8));
+  sample.kernels.clear();
+  EXPECT_EQ(operator_time(sample), Millis(8));
 }
 
 TEST(Calibration, FindsTheStepsOfMadeUpHosts) {

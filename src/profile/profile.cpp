@@ -45,6 +45,34 @@ Result<CutProfile> read_cut(const nlohmann::json& json, const std::string& file,
   return CutProfile{.bytes = static_cast<Bytes>(bytes), .start = Millis(start), .end = Millis(end)};
 }
 
+Result<PowerProfile> read_power(const nlohmann::json& json, const std::string& file, const std::string& path) {
+  // A megawatt is more than a machine takes.
+  constexpr NumberRange kWatts{.min = 0, .max = 1e6};
+  JsonMap map(json, file, path);
+  PowerProfile power;
+  TIDELINE_TRY(power.method, map.text("method"));
+  TIDELINE_TRY(power.idle_w, map.number("idle_w", kWatts));
+  TIDELINE_TRY(power.compute_w, map.number("compute_w", kWatts));
+  TIDELINE_TRY(const double time, map.number("time_ms", {.min = 0, .max = kMillisMax}));
+  TIDELINE_CHECK_OK(map.finish());
+  power.time = Millis(time);
+  return power;
+}
+
+Result<Prediction> read_prediction(const nlohmann::json& json, const std::string& file, const std::string& path) {
+  constexpr NumberRange kError{.min = 0, .max = 1e6};
+  JsonMap map(json, file, path);
+  Prediction prediction;
+  TIDELINE_TRY(prediction.by, map.text("by"));
+  TIDELINE_TRY(prediction.calibrated, map.text("calibrated"));
+  TIDELINE_TRY(prediction.fused_on, map.text("fused_on"));
+  TIDELINE_TRY(prediction.expected_error, map.number("expected_error", kError));
+  TIDELINE_TRY(prediction.expected_error_p90, map.number("expected_error_p90", kError));
+  TIDELINE_TRY(prediction.unknown_share, map.number("unknown_share", {.min = 0, .max = 1}));
+  TIDELINE_CHECK_OK(map.finish());
+  return prediction;
+}
+
 Result<Sha256> read_hash(JsonMap& map, std::string_view key) {
   TIDELINE_TRY(const std::string hex, map.text(key));
   const auto hash = parse_sha256(hex);
@@ -307,6 +335,18 @@ std::string write_profile(const Profile& profile) {
     put_codecs(exit.codecs, entry);
     json["exits"].push_back(std::move(entry));
   }
+  if (profile.power)
+    json["power"] = {{"method", profile.power->method},
+                     {"idle_w", profile.power->idle_w},
+                     {"compute_w", profile.power->compute_w},
+                     {"time_ms", profile.power->time.count()}};
+  if (profile.prediction)
+    json["predicted"] = {{"by", profile.prediction->by},
+                         {"calibrated", profile.prediction->calibrated},
+                         {"fused_on", profile.prediction->fused_on},
+                         {"expected_error", profile.prediction->expected_error},
+                         {"expected_error_p90", profile.prediction->expected_error_p90},
+                         {"unknown_share", profile.prediction->unknown_share}};
   return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -344,6 +384,14 @@ Result<Profile> parse_profile(std::string_view text, std::string_view name) {
         return map.error("made_up_inputs", "must be names of inputs");
       profile.made_up_inputs.push_back(input.get<std::string>());
     }
+  }
+  if (map.has("power")) {
+    TIDELINE_TRY(const nlohmann::json* power, map.object("power"));
+    TIDELINE_TRY(profile.power, read_power(*power, map.file(), map.path_of("power")));
+  }
+  if (map.has("predicted")) {
+    TIDELINE_TRY(const nlohmann::json* predicted, map.object("predicted"));
+    TIDELINE_TRY(profile.prediction, read_prediction(*predicted, map.file(), map.path_of("predicted")));
   }
   TIDELINE_CHECK_OK(read_list(map, "blocks", profile.blocks, read_block));
   TIDELINE_CHECK_OK(read_list(map, "cuts", profile.cuts, read_cut));

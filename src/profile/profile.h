@@ -71,6 +71,28 @@ struct ExitProfile {
   bool operator==(const ExitProfile&) const = default;
 };
 
+// What the host takes, measured; all of it that its method sees.
+struct PowerProfile {
+  std::string method;    // "RAPL (package-0, dram)"
+  double idle_w = 0;     // left alone
+  double compute_w = 0;  // running the model again and again
+  Millis time{0};        // of each of the two measurements
+  bool operator==(const PowerProfile&) const = default;
+};
+
+// Of a profile whose times were not measured: what they come from.
+struct Prediction {
+  std::string by;          // the predictor: "kernels", "neurosurgeon"
+  std::string calibrated;  // when the host was calibrated: ISO 8601, UTC
+  std::string fused_on;    // the host whose engine said what it fuses
+  // |predicted / measured - 1| of networks that the calibration had measured and the predictor had not seen: half of them are
+  // nearer than the first, nine of ten nearer than the second.
+  double expected_error = 0;
+  double expected_error_p90 = 0;
+  double unknown_share = 0;  // of the whole's time, kernels of kinds that were not calibrated
+  bool operator==(const Prediction&) const = default;
+};
+
 struct Profile {
   std::string model_name;
   Sha256 model_sha256;
@@ -99,6 +121,10 @@ struct Profile {
   std::vector<ExitProfile> exits;    // in the order of model.yaml
   // Set: at_exit() made it. In no file.
   std::optional<std::string> exit;
+};
+
+  std::optional<PowerProfile> power;  // none: the host does not say, or nobody asked
+  std::optional<Prediction> prediction;
   bool operator==(const Profile&) const = default;
 };
 

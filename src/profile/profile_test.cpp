@@ -77,6 +77,30 @@ TEST(Profile, AnAnswerThatWasNotMeasuredOrBecameInfiniteStaysTooLarge) {
   EXPECT_EQ(codec_profile(*read, "fp16"), nullptr);
 }
 
+TEST(Profile, PowerAndPredictionSurviveAndDamageIsNamed) {
+  Profile profile = example();
+  profile.power = PowerProfile{.method = "RAPL (package-0)", .idle_w = 1.0 / 3, .compute_w = 12.5, .time = Millis(2000)};
+  profile.prediction = Prediction{.by = "kernels",
+                                  .calibrated = "2026-01-02T03:04:05Z",
+                                  .fused_on = "desk",
+                                  .expected_error = 0.07,
+                                  .expected_error_p90 = 0.2,
+                                  .unknown_share = 0.5};
+  const std::string text = write_profile(profile);
+  const auto read = parse_profile(text, "p.json");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, profile);
+  const auto damaged = [&](const std::string& from, const std::string& to) {
+    std::string other = text;
+    other.replace(other.find(from), from.size(), to);
+    const auto result = parse_profile(other, "p.json");
+    return result ? std::string() : result.error().message;
+  };
+  EXPECT_NE(damaged("\"compute_w\": 12.5", "\"compute_w\": -1").find("power.compute_w"), std::string::npos);
+  EXPECT_NE(damaged("\"unknown_share\": 0.5", "\"unknown_share\": 1.5").find("predicted.unknown_share"), std::string::npos);
+  EXPECT_NE(damaged("\"fused_on\"", "\"fused\"").find("predicted"), std::string::npos);
+}
+
 TEST(Profile, AProfileWithoutCodecsHasNoWordOfThem) {
   Profile profile = example();
   profile.codecs.clear();

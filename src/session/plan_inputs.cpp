@@ -193,6 +193,16 @@ Status measure_missing(const Cluster& cluster, const PlanInputArguments& argumen
   return {};
 }
 
+// Times that nobody measured are called so, with what is to be expected of them.
+void note_prediction(PlanInputs& inputs, const Profile& profile, const std::string& file) {
+  if (!profile.prediction) return;
+  inputs.notes.push_back(fmt::format("{}: the times of {} on {} are predicted ({}), not measured: half of such are within {:.0f} %, nine of "
+                                     "ten within {:.0f} %",
+                                     printable(file, 400), printable(profile.model_name), printable(profile.host),
+                                     printable(profile.prediction->by), 100 * profile.prediction->expected_error,
+                                     100 * profile.prediction->expected_error_p90));
+}
+
 Result<PlanInputs> load_inputs(const Cluster& cluster, const PlanInputArguments& arguments, const LoadedModel* model,
                                const Control& control) {
   TIDELINE_TRY(const std::vector<std::string> files, profile_files(cluster, arguments.profiles));
@@ -205,6 +215,7 @@ Result<PlanInputs> load_inputs(const Cluster& cluster, const PlanInputArguments&
         TIDELINE_TRY(Profile read, load_profile(files[node]));
         inputs.profiles.push_back(std::make_unique<Profile>(std::move(read)));
         loaded[files[node]] = inputs.profiles.back().get();
+        note_prediction(inputs, *loaded[files[node]], files[node]);
       }
       profile = loaded[files[node]];
       if (profile->threads != cluster.nodes[node].threads)
@@ -246,6 +257,22 @@ Result<PlanInputs> load_plan_inputs(const Cluster& cluster, const PlanInputArgum
 Result<PlanInputs> load_plan_inputs(const Cluster& cluster, const PlanInputArguments& arguments, const LoadedModel& loaded,
                                     const Control& control) {
   return load_inputs(cluster, arguments, &loaded, control);
+}
+
+void use_measured_power(Cluster& cluster, PlanInputs& inputs) {
+  for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
+    Node& node = cluster.nodes[i];
+    const auto& measured = inputs.by_node[i]->power;
+    if (node.power || !measured) continue;
+    // Of links nothing was measured: sending and receiving count as idling.
+    node.power = Power{.compute_w = std::max(measured->compute_w, measured->idle_w),
+                       .transmit_w = measured->idle_w,
+                       .receive_w = measured->idle_w,
+                       .idle_w = measured->idle_w};
+    inputs.notes.push_back(fmt::format("power of {} is the profile's, measured by {}: {:.2f} W computing, {:.2f} W idle and on links; "
+                                       "give it `power` in the cluster file to say otherwise",
+                                       node.name, printable(measured->method), node.power->compute_w, measured->idle_w));
+  }
 }
 
 }  // namespace tideline

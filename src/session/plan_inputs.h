@@ -46,4 +46,7 @@ Result<PlanInputs> load_plan_inputs(const Cluster& cluster, const PlanInputArgum
 Result<PlanInputs> load_plan_inputs(const Cluster& cluster, const PlanInputArguments& arguments, const LoadedModel& loaded,
                                     const Control& control);
 
+// Gives nodes that have no power in the cluster file what was measured with their profile, and notes it.
+void use_measured_power(Cluster& cluster, PlanInputs& inputs);
+
 }  // namespace tideline

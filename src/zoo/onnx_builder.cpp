@@ -214,9 +214,9 @@ Value OnnxBuilder::leaky_relu(const std::string& name, const Value& x, float slo
   return y;
 }
 
-Value OnnxBuilder::softmax(const std::string& name, const Value& x) {
+Value OnnxBuilder::softmax(const std::string& name, const Value& x, std::int64_t axis) {
   Value y = impl_->node("Softmax", name, {x.name}, x.shape);
-  set_attribute(impl_->last(), "axis", std::int64_t{1});
+  set_attribute(impl_->last(), "axis", axis);
   return y;
 }
 
@@ -323,6 +323,33 @@ Value OnnxBuilder::matmul(const std::string& name, const Value& x, std::int64_t 
   shape.back() = units;
   impl_->counts.macs += product(shape) * static_cast<std::uint64_t>(inner);
   return impl_->node("MatMul", name, {x.name, weight}, std::move(shape));
+}
+
+Value OnnxBuilder::matmul(const std::string& name, const Value& a, const Value& b) {
+  TIDELINE_CHECK(a.shape.size() == b.shape.size() && a.shape.back() == b.shape[b.shape.size() - 2]);
+  std::vector<std::int64_t> shape = a.shape;
+  shape.back() = b.shape.back();
+  impl_->counts.macs += product(shape) * static_cast<std::uint64_t>(a.shape.back());
+  return impl_->node("MatMul", name, {a.name, b.name}, std::move(shape));
+}
+
+Value OnnxBuilder::layer_norm(const std::string& name, const Value& x, float epsilon) {
+  const std::vector<std::int64_t> shape{x.shape.back()};
+  const std::string scale = impl_->weight(name + ".scale", shape, 1, 0.2);
+  const std::string shift = impl_->weight(name + ".shift", shape, 0, 0.1);
+  Value y = impl_->node("LayerNormalization", name, {x.name, scale, shift}, x.shape);
+  set_attribute(impl_->last(), "axis", std::int64_t{-1});
+  set_attribute(impl_->last(), "epsilon", epsilon);
+  return y;
+}
+
+Value OnnxBuilder::slice_channels(const std::string& name, const Value& x, std::int64_t first, std::int64_t last) {
+  TIDELINE_CHECK(0 <= first && first < last && last <= x.channels());
+  std::vector<std::int64_t> shape = x.shape;
+  shape[1] = last - first;
+  const std::string starts = impl_->int64_constant(name + ".starts", {first});
+  const std::string ends = impl_->int64_constant(name + ".ends", {last});
+  return impl_->node("Slice", name, {x.name, starts, ends, impl_->int64_constant(name + ".axes", {1})}, std::move(shape));
 }
 
 Value OnnxBuilder::conv_transpose(const std::string& name, const Value& x, const ConvOptions& options) {

@@ -69,7 +69,7 @@ class OnnxBuilder {
   Value relu6(const std::string& name, const Value& x);
   Value leaky_relu(const std::string& name, const Value& x, float slope);
   Value tanh(const std::string& name, const Value& x);
-  Value softmax(const std::string& name, const Value& x);
+  Value softmax(const std::string& name, const Value& x, std::int64_t axis = 1);
   Value max_pool(const std::string& name, const Value& x, const PoolOptions& options);
   Value average_pool(const std::string& name, const Value& x, const PoolOptions& options);
   Value global_average_pool(const std::string& name, const Value& x);
@@ -87,6 +87,12 @@ class OnnxBuilder {
   Value binary(const std::string& type, const std::string& name, const Value& a, const Value& b);
   // [..., k] times weights [k, units].
   Value matmul(const std::string& name, const Value& x, std::int64_t units, double gain = kLinearGain);
+  // [..., m, k] times [..., k, n], both activations.
+  Value matmul(const std::string& name, const Value& a, const Value& b);
+  // Over the last dimension.
+  Value layer_norm(const std::string& name, const Value& x, float epsilon = 1e-5f);
+  // Channels first to last-1.
+  Value slice_channels(const std::string& name, const Value& x, std::int64_t first, std::int64_t last);
   Value conv_transpose(const std::string& name, const Value& x, const ConvOptions& options);
   // Rows and columns repeated `factor` times.
   Value resize_nearest(const std::string& name, const Value& x, std::int64_t factor);

@@ -4,6 +4,7 @@
 
 #include "command_line.h"
 #include "profile/calibration.h"
+#include "profile/profile.h"
 
 namespace tideline::e2e {
 namespace {
@@ -80,6 +81,54 @@ TEST_F(CalibrateCli, WrongCommandLinesAreRefusedBeforeAnythingIsMeasured) {
   const std::string help = run("calibrate --help").out;
   EXPECT_THAT(help, HasSubstr("tideline calibrate --out pi.calibration.json"));
   EXPECT_THAT(help, HasSubstr("Ctrl-C"));
+}
+
+// From a host's calibration to a plan for it, without the model ever running there.
+TEST_F(CalibrateCli, ItsFileIsAllAProfileNeedsAndThePlanSaysSo) {
+  ASSERT_EQ(run("calibrate --time 0.1s --quiet --out " + path("pi.json")).exit_code, 0);
+  ASSERT_EQ(run("zoo lenet5 -o " + path("lenet5.onnx")).exit_code, 0);
+  const std::string predict = "profile " + path("lenet5.onnx") + " --predict " + path("pi.json") + " --time 0.2s";
+  const Outcome people = run(predict + " --out " + path("p.json"));
+  ASSERT_EQ(people.exit_code, 0) << people.err;
+  EXPECT_THAT(people.out, HasSubstr("predicted, not measured: by kernels from the calibration of "));
+  const auto profile = parse_profile(slurp(path("p.json")), "p.json");
+  ASSERT_TRUE(profile) << profile.error().message;
+  ASSERT_TRUE(profile->prediction);
+  EXPECT_GT(profile->prediction->expected_error_p90, 0);
+  EXPECT_FALSE(profile->power);
+  const Outcome baseline = run(predict + " --predictor neurosurgeon -o json");
+  ASSERT_EQ(baseline.exit_code, 0) << baseline.err;
+  EXPECT_EQ(baseline.json()["predicted"]["by"], "neurosurgeon");
+  // The check compares with what this host takes now; whether it is near enough is bench/profile's to say.
+  const Outcome checked = run(predict + " --check -o json");
+  EXPECT_TRUE(checked.exit_code == 0 || checked.exit_code == 8) << checked.err;
+  EXPECT_GT(checked.json()["check"]["whole_measured_ms"], 0);
+
+  const std::string cluster = write("cluster.yaml",
+                                    "nodes:\n  - {name: pi, tier: device, address: 'h:1'}\n  - {name: server, tier: cloud, "
+                                    "address: 'h:2'}\nlinks:\n  - {from: pi, to: server, bandwidth: 8Mbit/s, rtt: 5ms}\n");
+  const Outcome plan = run("plan --profile " + path("p.json") + " --cluster " + cluster);
+  ASSERT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_THAT(plan.err, HasSubstr("are predicted (kernels), not measured"));
+}
+
+TEST_F(CalibrateCli, PredictionsFromTheWrongFilesAreRefusedInOneSentence) {
+  ASSERT_EQ(run("zoo lenet5 -o " + path("lenet5.onnx")).exit_code, 0);
+  const std::string profile = "profile " + path("lenet5.onnx");
+  EXPECT_THAT(run(profile + " --predictor kernels").err, HasSubstr("with --predict FILE"));
+  EXPECT_EQ(run(profile + " --predict x.json --predictor tarot").exit_code, 2);
+  EXPECT_EQ(run(profile + " --predict " + path("none.json")).exit_code, 3);
+  // A calibration of a build that kept no shapes of kernels.
+  const std::string old = write("old.json", R"({"tideline_calibration": 1, "host": "pi", "threads": 2, "engine": "e", "date": "d",
+      "reference_ms": 1, "reference_spread_ms": 0, "caches": [], "memory": [], "scaling": [], "operators": [{"kind": "add",
+      "ops": ["Add"], "inputs": [[1]], "output": [1], "flops": 1, "weight_bytes": 0, "time_ms": 1, "spread_ms": 0, "wall_ms": 1,
+      "kernels": [{"type": "Add", "time_ms": 1}]}]})");
+  const Outcome refused = run(profile + " --predict " + old);
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_THAT(refused.err, HasSubstr("measure it again with `tideline calibrate`"));
+  const Outcome threads = run(profile + " --predict " + old + " --threads 4");
+  EXPECT_EQ(threads.exit_code, 3);
+  EXPECT_THAT(threads.err, HasSubstr("is of 2 threads"));
 }
 
 }  // namespace
