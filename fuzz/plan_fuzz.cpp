@@ -25,7 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = parse_calibration(write_calibration(*calibration), "again");
     if (!again || *again != *calibration) std::abort();
     for (const std::string_view name : tideline::predictor_names())
-      if (const auto predictor = tideline::make_predictor(*calibration, name)) tideline::predictor_error(**predictor, *calibration);
+      if (const auto predictor = tideline::make_predictor(*calibration, name))
+        tideline::predictor_error(**predictor, *calibration);
   }
   (void)parse_table(text, "t.json");
   return 0;

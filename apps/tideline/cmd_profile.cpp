@@ -163,9 +163,10 @@ void print_prediction(const Profile& profile) {
   fmt::print("\n{} on {} ({} {}, {}): {} for the whole model, {} in memory, {} blocks\n", printable(profile.model_name),
              printable(profile.host), profile.threads, profile.threads == 1 ? "thread" : "threads", printable(profile.engine),
              format_millis(profile.whole), format_bytes(profile.whole_memory_bytes), profile.blocks.size());
-  fmt::print("predicted, not measured: by {} from the calibration of {}; of networks it had not seen, half were within {:.1f} % and "
-             "nine of ten within {:.1f} %\n",
-             prediction.by, printable(prediction.calibrated), 100 * prediction.expected_error, 100 * prediction.expected_error_p90);
+  fmt::print(
+      "predicted, not measured: by {} from the calibration of {}; of networks it had not seen, half were within {:.1f} % and "
+      "nine of ten within {:.1f} %\n",
+      prediction.by, printable(prediction.calibrated), 100 * prediction.expected_error, 100 * prediction.expected_error_p90);
   if (prediction.unknown_share > kUnknownShare)
     fmt::print("{:.0f} % of the time are kernels of kinds that the calibration does not have: taken for elementwise ones\n",
                100 * prediction.unknown_share);
@@ -276,8 +277,8 @@ Result<Profile> predicted_profile(Context& context, const ProfileArguments& argu
                                   const Calibration& calibration) {
   Progress progress(context, "Predicting", 100);
   progress.advance_to(0, "regressions");
-  TIDELINE_TRY(const std::unique_ptr<Predictor> predictor, make_predictor(calibration, arguments.predictor.empty() ? predictor_names().front()
-                                                                                                            : arguments.predictor));
+  TIDELINE_TRY(const std::unique_ptr<Predictor> predictor,
+               make_predictor(calibration, arguments.predictor.empty() ? predictor_names().front() : arguments.predictor));
   return predict_profile(*loaded.engine, loaded.model, loaded.chain, loaded.sample, calibration, *predictor,
                          predictor_error(*predictor, calibration), measure_options(context, arguments, time, progress));
 }
@@ -296,7 +297,8 @@ Status profile(Context& context, const ProfileArguments& arguments) {
   TIDELINE_TRY(const Millis time, parse_duration(arguments.time));
   TIDELINE_TRY(const std::vector<std::string> codecs, codecs_of(arguments));
   if (arguments.predict.empty() && !arguments.predictor.empty())
-    return Error{ErrorCode::kInvalidArgument, "--predictor says what predicts: give it the host's calibration with --predict FILE"};
+    return Error{ErrorCode::kInvalidArgument,
+                 "--predictor says what predicts: give it the host's calibration with --predict FILE"};
   std::optional<Calibration> calibration;
   if (!arguments.predict.empty()) {
     TIDELINE_TRY(calibration, read_calibration(arguments));
@@ -391,9 +393,10 @@ void add_profile_command(CLI::App& app, Context& context) {
       fmt::format("Measure {} random segments afterwards and compare; exit code {} when the median error is over {:.0f} %",
                   kCheckSegments, kExitThresholdMissed, 100 * kErrorMax));
   command
-      ->add_option("--predict", arguments->predict,
-                   "Do not measure: predict the times on the host of this calibration (tideline calibrate), which need never have "
-                   "run the model; without codecs and power; --check then compares with this host")
+      ->add_option(
+          "--predict", arguments->predict,
+          "Do not measure: predict the times on the host of this calibration (tideline calibrate), which need never have "
+          "run the model; without codecs and power; --check then compares with this host")
       ->type_name("FILE")
       ->excludes("--codecs");
   std::vector<std::string> predictors;

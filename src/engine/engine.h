@@ -62,7 +62,8 @@ struct KernelTime {
   // (other memory layouts) do not occur in it.
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
-  // Their shapes, in the same order: in the kernel's own memory layout, weights as they lie there. Empty where they are not known.
+  // Their shapes, in the same order: in the kernel's own memory layout, weights as they lie there. Empty where they are not
+  // known.
   std::vector<std::vector<std::int64_t>> input_shapes;
   std::vector<std::vector<std::int64_t>> output_shapes;
   bool blocked = false;              // works on channels in blocks

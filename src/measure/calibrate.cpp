@@ -129,9 +129,9 @@ Result<LoadedCase> load_case(Engine& engine, const CalibrateOptions& options, co
   return loaded;
 }
 
-// Once without and once with the profiler. Their weights are apart: the second finds the engine's code where the first has left it,
-// as a kernel in a network does, and its weights as far away as they were. They take turns in being second, and the lower quartile
-// speaks for those.
+// Once without and once with the profiler. Their weights are apart: the second finds the engine's code where the first has left
+// it, as a kernel in a network does, and its weights as far away as they were. They take turns in being second, and the lower
+// quartile speaks for those.
 Status run_both(const Engine& engine, const CalibrateOptions& options, LoadedCase& loaded, std::size_t turn, bool is_counted) {
   if (turn % 2 == 0) TIDELINE_CHECK_OK(run_profiled(options, loaded));
   TIDELINE_CHECK_OK(run_case(engine, options, loaded, is_counted));

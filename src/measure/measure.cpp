@@ -285,7 +285,8 @@ Profile to_profile(const Engine& engine, const Chain& chain, const Timings& timi
 }
 
 Result<std::vector<Millis>> kernel_priors(SegmentBench& bench, const Model& model, const Chain& chain, Millis whole) {
-  TIDELINE_TRY(const std::vector<KernelTime> kernels, bench.kernel_times({0, chain.block_count() - 1}, whole > Millis(500) ? kKernelRuns / 3 : kKernelRuns));
+  TIDELINE_TRY(const std::vector<KernelTime> kernels,
+               bench.kernel_times({0, chain.block_count() - 1}, whole > Millis(500) ? kKernelRuns / 3 : kKernelRuns));
   return attribute_kernels(model.graph(), chain, kernels);
 }
 
@@ -315,7 +316,8 @@ class SegmentOracle {
   SegmentOracle(SegmentBench& bench, const Chain& chain, const Predictor& predictor)
       : bench_(bench), predictor_(predictor), steps_(chain.blocks.size()) {}
 
-  // Steps have no kernels, and no calibration has them: measured here, and as much slower or faster as the calibration's reference.
+  // Steps have no kernels, and no calibration has them: measured here, and as much slower or faster as the calibration's
+  // reference.
   Status measure_steps(Engine& engine, const Chain& chain, const Calibration& calibration, const CancelToken* cancel) {
     std::vector<SegmentRange> steps;
     for (std::uint32_t k = 0; k < chain.block_count(); ++k)

@@ -37,9 +37,9 @@ struct MeasureOptions {
 Result<Profile> measure_profile(Engine& engine, const Model& model, const Chain& chain, const std::vector<Tensor>& sample,
                                 const MeasureOptions& options);
 
-// The profile of a host that has a calibration and has never run the model. This host's engine is asked what it makes of the model
-// and of many of its segments (one run each, whose times do not matter); `predictor`, made from `calibration`, says how long those
-// kernels take there. Without codecs: no calibration has them. `error`: predictor_error of both.
+// The profile of a host that has a calibration and has never run the model. This host's engine is asked what it makes of the
+// model and of many of its segments (one run each, whose times do not matter); `predictor`, made from `calibration`, says how
+// long those kernels take there. Without codecs: no calibration has them. `error`: predictor_error of both.
 Result<Profile> predict_profile(Engine& engine, const Model& model, const Chain& chain, const std::vector<Tensor>& sample,
                                 const Calibration& calibration, const Predictor& predictor, const PredictorError& error,
                                 const MeasureOptions& options);

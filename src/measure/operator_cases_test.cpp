@@ -36,11 +36,37 @@ TEST(OperatorCases, TheEngineRunsEveryKind) {
       if (!made->kind.starts_with("network")) EXPECT_EQ(has_window, made->kernel.size() == 2);
       EXPECT_TRUE((*engine)->load_onnx(made->onnx, {}));
     }
-  for (const char* op : {"Conv",      "ConvTranspose", "Gemm",         "MatMul", "MaxPool",   "AveragePool", "GlobalAveragePool",
-                         "Relu",      "Clip",          "LeakyRelu",    "Tanh",   "Sigmoid",   "HardSigmoid", "Erf",
-                         "Add",       "Mul",           "Div",          "Concat", "Softmax",   "LRN",         "BatchNormalization",
-                         "Transpose", "Reshape",       "SpaceToDepth", "Resize", "ReduceMean",    "LayerNormalization",
-                         "Slice",     "Sub",           "Exp",          "Sqrt"})
+  for (const char* op : {"Conv",
+                         "ConvTranspose",
+                         "Gemm",
+                         "MatMul",
+                         "MaxPool",
+                         "AveragePool",
+                         "GlobalAveragePool",
+                         "Relu",
+                         "Clip",
+                         "LeakyRelu",
+                         "Tanh",
+                         "Sigmoid",
+                         "HardSigmoid",
+                         "Erf",
+                         "Add",
+                         "Mul",
+                         "Div",
+                         "Concat",
+                         "Softmax",
+                         "LRN",
+                         "BatchNormalization",
+                         "Transpose",
+                         "Reshape",
+                         "SpaceToDepth",
+                         "Resize",
+                         "ReduceMean",
+                         "LayerNormalization",
+                         "Slice",
+                         "Sub",
+                         "Exp",
+                         "Sqrt"})
     EXPECT_TRUE(ops.contains(op)) << op;
 }
 

@@ -79,7 +79,8 @@ Status wait_idle(const PowerBenchOptions& options, PowerClock::time_point end) {
 
 }  // namespace
 
-Result<PowerProfile> measure_power(const PowerMeter& meter, const std::function<Status()>& load, const PowerBenchOptions& options) {
+Result<PowerProfile> measure_power(const PowerMeter& meter, const std::function<Status()>& load,
+                                   const PowerBenchOptions& options) {
   const auto time = std::chrono::duration_cast<PowerClock::duration>(options.time);
   PowerProfile power{.method = meter.method(), .time = options.time};
   {

@@ -16,8 +16,9 @@ struct PowerBenchOptions {
   const CancelToken* cancel = nullptr;
 };
 
-// First the host is left alone for `time`, then `load` is called again and again for as long. The mean over each, by the meter read
-// every 50 ms from a thread of its own. kCancelled; errors of the meter and of `load` pass through.
-Result<PowerProfile> measure_power(const PowerMeter& meter, const std::function<Status()>& load, const PowerBenchOptions& options);
+// First the host is left alone for `time`, then `load` is called again and again for as long. The mean over each, by the meter
+// read every 50 ms from a thread of its own. kCancelled; errors of the meter and of `load` pass through.
+Result<PowerProfile> measure_power(const PowerMeter& meter, const std::function<Status()>& load,
+                                   const PowerBenchOptions& options);
 
 }  // namespace tideline

@@ -1,6 +1,6 @@
-// Goal: a predicted profile is complete, says that it is predicted, and holds what the predictor says of the engine's kernels; wrong
-// hosts scale it as they should. Method: a calibration with hardly any time, the OCR classifier, which no calibration knows; sums of
-// kernels asked of the engine a second time. How near it is to measured times, bench/profile says.
+// Goal: a predicted profile is complete, says that it is predicted, and holds what the predictor says of the engine's kernels;
+// wrong hosts scale it as they should. Method: a calibration with hardly any time, the OCR classifier, which no calibration
+// knows; sums of kernels asked of the engine a second time. How near it is to measured times, bench/profile says.
 #include <cstdlib>
 
 #include <gtest/gtest.h>

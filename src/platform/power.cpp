@@ -112,9 +112,8 @@ Result<PowerMeter> PowerMeter::find_monitors(const std::string& root) {
   }
   if (rails.empty()) return no_power("no power monitors in " + printable(folder, 400));
   // The rail that everything comes in by counts the others too.
-  const auto input = std::find_if(rails.begin(), rails.end(), [](const Rail& rail) {
-    return rail.label.ends_with("_IN") || rail.label.ends_with("VIN");
-  });
+  const auto input = std::find_if(rails.begin(), rails.end(),
+                                  [](const Rail& rail) { return rail.label.ends_with("_IN") || rail.label.ends_with("VIN"); });
   if (input != rails.end()) rails = {*input};
   PowerMeter meter;
   std::vector<std::string> labels;
@@ -151,9 +150,10 @@ Result<PowerMeter> PowerMeter::find(const std::string& root) {
   if (auto monitors = find_monitors(root)) return monitors;
   if (auto battery = find_battery(root)) return battery;
   if (counters.error().message.find("may not be read") != std::string::npos) return counters.error();
-  return no_power("this host does not say what power it takes: no energy counters, no power monitors and no battery that is being "
-                  "discharged in " +
-                  printable(root, 400) + "/class");
+  return no_power(
+      "this host does not say what power it takes: no energy counters, no power monitors and no battery that is being "
+      "discharged in " +
+      printable(root, 400) + "/class");
 }
 
 Result<PowerReading> PowerMeter::read() const {

@@ -1,6 +1,6 @@
-// What this host takes of power, where the system measures it: the processor's energy counters (RAPL, through powercap), a board's
-// power monitors (INA219, INA226, INA3221 and their like, through hwmon), or the gauge of a battery that is being discharged.
-// Only reads files, at most 256 folders and 64 bytes of each file. Thread-safe.
+// What this host takes of power, where the system measures it: the processor's energy counters (RAPL, through powercap), a
+// board's power monitors (INA219, INA226, INA3221 and their like, through hwmon), or the gauge of a battery that is being
+// discharged. Only reads files, at most 256 folders and 64 bytes of each file. Thread-safe.
 //
 //   if (const auto meter = PowerMeter::find("/sys")) {
 //     TIDELINE_TRY(const PowerReading before, meter->read());
@@ -37,8 +37,8 @@ class PowerMeter {
   const std::string& method() const { return method_; }
   // kNotFound when a file has gone or is not a number.
   Result<PowerReading> read() const;
-  // The mean between two readings of counters; of gauges the mean of both readings. Counters may have started again once in between:
-  // no package takes its whole range within minutes. 0 when no time has passed.
+  // The mean between two readings of counters; of gauges the mean of both readings. Counters may have started again once in
+  // between: no package takes its whole range within minutes. 0 when no time has passed.
   double watts(const PowerReading& before, const PowerReading& after) const;
 
  private:

@@ -1,5 +1,5 @@
-// Goal: power is read where hosts of every kind tell it, wrapped counters and several packages included, and nothing is made of what
-// is not there. Method: made-up trees of /sys in a temporary folder.
+// Goal: power is read where hosts of every kind tell it, wrapped counters and several packages included, and nothing is made of
+// what is not there. Method: made-up trees of /sys in a temporary folder.
 #include "platform/power.h"
 
 #include <filesystem>
@@ -54,13 +54,14 @@ TEST_F(Power, SeveralPackagesAndTheirMemoryAreSummedAndTheirPartsAreNot) {
   const auto meter = PowerMeter::find(root());
   ASSERT_TRUE(meter) << meter.error().message;
   EXPECT_EQ(meter->method(), "RAPL (package-0, dram, package-1)");
-  EXPECT_DOUBLE_EQ(watts_over_two_seconds(*meter, [&] {
-                     zone("intel-rapl:0", "package-0", 41'000'000, 262'143'328'850);
-                     zone("intel-rapl:0:0", "core", 30'500'000, 262'143'328'850);
-                     zone("intel-rapl:0:1", "dram", 6'000'000, 65'712'999'613);
-                     zone("intel-rapl:1", "package-1", 20'000'007, 262'143'328'850);
-                     zone("intel-rapl-mmio:0", "package-0", 41'000'000, 262'143'328'850);
-                   }),
+  EXPECT_DOUBLE_EQ(watts_over_two_seconds(*meter,
+                                          [&] {
+                                            zone("intel-rapl:0", "package-0", 41'000'000, 262'143'328'850);
+                                            zone("intel-rapl:0:0", "core", 30'500'000, 262'143'328'850);
+                                            zone("intel-rapl:0:1", "dram", 6'000'000, 65'712'999'613);
+                                            zone("intel-rapl:1", "package-1", 20'000'007, 262'143'328'850);
+                                            zone("intel-rapl-mmio:0", "package-0", 41'000'000, 262'143'328'850);
+                                          }),
                    (40 + 6 + 20) / 2.0);
 }
 

@@ -26,8 +26,8 @@ struct SampleKernel {
   bool operator==(const SampleKernel&) const = default;
 };
 
-// The kind of the samples that say what the engine takes to begin, to end, and to run one kernel more: chains of kernels with next
-// to nothing to compute.
+// The kind of the samples that say what the engine takes to begin, to end, and to run one kernel more: chains of kernels with
+// next to nothing to compute.
 inline constexpr std::string_view kEmptyKernelsKind = "empty-kernels";
 
 // One operator, with what is fused to it, or a small network, as a model of its own.
@@ -87,7 +87,8 @@ struct Calibration {
 // address cache counts as one). REQUIRES: ascending.
 std::vector<Bytes> cache_steps(const std::vector<MemoryPoint>& memory);
 
-// The run without the kernels that made the inputs (of type Neg, unless it is one of the ops): by their share of the kernels' times.
+// The run without the kernels that made the inputs (of type Neg, unless it is one of the ops): by their share of the kernels'
+// times.
 Millis operator_time(const OperatorSample& sample);
 
 std::string write_calibration(const Calibration& calibration);

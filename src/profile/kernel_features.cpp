@@ -15,9 +15,12 @@ constexpr double kFloat = 4;
 constexpr double kPlainChannelsMax = 15;
 
 double product_of(const Dims& shape) {
-  return std::accumulate(shape.begin(), shape.end(), 1.0, [](double all, std::int64_t dim) { return all * static_cast<double>(dim); });
+  return std::accumulate(shape.begin(), shape.end(), 1.0,
+                         [](double all, std::int64_t dim) { return all * static_cast<double>(dim); });
 }
-double dim_of(const Dims& shape, std::size_t i) { return i < shape.size() ? static_cast<double>(std::max<std::int64_t>(shape[i], 1)) : 1; }
+double dim_of(const Dims& shape, std::size_t i) {
+  return i < shape.size() ? static_cast<double>(std::max<std::int64_t>(shape[i], 1)) : 1;
+}
 double last_of(const Dims& shape) { return shape.empty() ? 1 : dim_of(shape, shape.size() - 1); }
 double log2_of(double value) { return std::log2(std::max(value, 1e-6)); }
 
@@ -60,7 +63,8 @@ KernelFeatures conv_features(const SampleKernel& kernel) {
   const bool adds = std::any_of(kernel.inputs.begin() + 2, kernel.inputs.end(), [](const Dims& d) { return d.size() == 4; });
   KernelFeatures features{.family = "conv.general", .flops = 2 * product_of(y) * in * high * wide, .bytes = moved(kernel)};
   const double places = dim_of(y, 0) * dim_of(y, 2) * dim_of(y, 3);
-  features.place = {log2_of(out / groups), log2_of(places), log2_of(dim_of(y, 3)), log2_of(stride_of(kernel, 0)), adds ? 1.0 : 0.0};
+  features.place = {log2_of(out / groups), log2_of(places), log2_of(dim_of(y, 3)), log2_of(stride_of(kernel, 0)),
+                    adds ? 1.0 : 0.0};
   if (groups > 1 && in == 1) {
     features.family = "conv.depthwise";
     features.place = {log2_of(out), log2_of(places), log2_of(dim_of(y, 3)), log2_of(stride_of(kernel, 0)), log2_of(high * wide)};
@@ -80,7 +84,9 @@ KernelFeatures conv_features(const SampleKernel& kernel) {
 KernelFeatures transposed_features(const SampleKernel& kernel) {
   const Dims& w = kernel.inputs[1];
   const double work = product_of(kernel.inputs[0]) * product_of(w) / dim_of(w, 0);
-  return {"conv.transposed", 2 * work, moved(kernel),
+  return {"conv.transposed",
+          2 * work,
+          moved(kernel),
           {log2_of(dim_of(w, 0)), log2_of(dim_of(w, 1)), log2_of(product_of(kernel.inputs[0]) / dim_of(w, 0)),
            log2_of(product_of(w) / dim_of(w, 0) / dim_of(w, 1))}};
 }
@@ -92,7 +98,9 @@ KernelFeatures matrix_features(const SampleKernel& kernel) {
   const double inner = product_of(kernel.inputs[0]) / all_rows;
   // As many products as the second matrix has layers.
   const double batch = std::max(1.0, product_of(b) / (inner * out));
-  return {b.size() > 2 ? "matmul.two" : "matmul", 2 * all_rows * inner * out, moved(kernel),
+  return {b.size() > 2 ? "matmul.two" : "matmul",
+          2 * all_rows * inner * out,
+          moved(kernel),
           {log2_of(all_rows / batch), log2_of(inner), log2_of(out), log2_of(batch)}};
 }
 
@@ -117,7 +125,8 @@ KernelFeatures other_features(const SampleKernel& kernel) {
 
 KernelFeatures data_features(const SampleKernel& kernel) {
   const double out = product_of(kernel.outputs[0]);
-  return {kernel.type, 0, moved(kernel), {log2_of(out), log2_of(last_of(kernel.outputs[0])), log2_of(dim_of(kernel.outputs[0], 1))}};
+  return {
+      kernel.type, 0, moved(kernel), {log2_of(out), log2_of(last_of(kernel.outputs[0])), log2_of(dim_of(kernel.outputs[0], 1))}};
 }
 
 bool has_shapes(const SampleKernel& kernel) {
@@ -132,7 +141,8 @@ bool is_any(std::string_view type, const std::array<std::string_view, N>& types)
 }  // namespace
 
 bool is_view(std::string_view type) {
-  constexpr std::array<std::string_view, 8> kViews{"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Shape", "Constant"};
+  constexpr std::array<std::string_view, 8> kViews{"Reshape",  "Flatten", "Squeeze", "Unsqueeze",
+                                                   "Identity", "Dropout", "Shape",   "Constant"};
   return is_any(type, kViews);
 }
 
@@ -148,7 +158,9 @@ std::optional<KernelFeatures> features_of(const SampleKernel& kernel) {
   } else if (is_pool(kernel)) {
     const double out = product_of(kernel.outputs[0]);
     const double window = product_of(kernel.kernel);
-    features = {"window." + kernel.type, out * window, moved(kernel),
+    features = {"window." + kernel.type,
+                out * window,
+                moved(kernel),
                 {log2_of(dim_of(kernel.outputs[0], 1)), log2_of(out / dim_of(kernel.outputs[0], 1)), log2_of(window),
                  log2_of(stride_of(kernel, 0))}};
   } else if (is_global_pool(kernel)) {
@@ -157,7 +169,8 @@ std::optional<KernelFeatures> features_of(const SampleKernel& kernel) {
     features = {"plane." + kernel.type, in, moved(kernel), {log2_of(channels), log2_of(in / channels)}};
   } else if (is_any<4>(kernel.type, {"Softmax", "LogSoftmax", "LayerNormalization", "ReduceMean"})) {
     features = row_features(kernel);
-  } else if (is_any<8>(kernel.type, {"Transpose", "Concat", "Slice", "Split", "Gather", "ReorderInput", "ReorderOutput", "Resize"})) {
+  } else if (is_any<8>(kernel.type,
+                       {"Transpose", "Concat", "Slice", "Split", "Gather", "ReorderInput", "ReorderOutput", "Resize"})) {
     features = data_features(kernel);
   } else {
     features = other_features(kernel);

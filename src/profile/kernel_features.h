@@ -24,9 +24,9 @@ bool is_view(std::string_view type);
 // nullopt without shapes, and for views.
 std::optional<KernelFeatures> features_of(const SampleKernel& kernel);
 
-// The features of Neurosurgeon's regressions (Kang and others, ASPLOS 2017, section 4.1): by types of layers, a convolution by the
-// size of its input and (filter / stride)^2 x number of filters, a fully connected layer by its inputs and outputs, a pool by the
-// sizes of its input and output, activations and normalisations by their neurons.
+// The features of Neurosurgeon's regressions (Kang and others, ASPLOS 2017, section 4.1): by types of layers, a convolution by
+// the size of its input and (filter / stride)^2 x number of filters, a fully connected layer by its inputs and outputs, a pool by
+// the sizes of its input and output, activations and normalisations by their neurons.
 struct LayerFeatures {
   std::string_view type;  // "conv", "fc", "pool", "activation", "norm"
   std::vector<double> features;

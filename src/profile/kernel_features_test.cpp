@@ -10,7 +10,8 @@ namespace {
 using testing::DoubleEq;
 using testing::ElementsAre;
 
-SampleKernel conv(std::vector<std::int64_t> x, std::vector<std::int64_t> w, std::vector<std::int64_t> y, std::int64_t groups = 1) {
+SampleKernel conv(std::vector<std::int64_t> x, std::vector<std::int64_t> w, std::vector<std::int64_t> y,
+                  std::int64_t groups = 1) {
   SampleKernel kernel{.type = "Conv", .blocked = true, .inputs = {std::move(x), std::move(w)}, .outputs = {std::move(y)}};
   kernel.kernel = {kernel.inputs[1][2], kernel.inputs[1][3]};
   kernel.stride = {1, 1};

@@ -1,8 +1,8 @@
 // The regressions of Neurosurgeon (Y. Kang and others, "Neurosurgeon: Collaborative Intelligence Between the Cloud and Mobile
 // Edge", ASPLOS 2017, section 4.1): one for each type of layer, linear or logarithmic in the features of that type
 // (kernel_features.h), by least squares. Which of the two is chosen by their relative errors on every fifth sample, which is left
-// out for that. Here a layer is a kernel, fused as the engine fuses, which the paper's are not: the baseline is not made to lose by
-// that.
+// out for that. Here a layer is a kernel, fused as the engine fuses, which the paper's are not: the baseline is not made to lose
+// by that.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -74,8 +74,7 @@ class LayerRegression {
       }
     }
     std::vector<double> weights(n);
-    for (std::size_t i = 0; i < n; ++i)
-      weights[i] = std::abs(matrix[i][i]) < 1e-12 ? 0 : matrix[i][n] / matrix[i][i] / scale[i];
+    for (std::size_t i = 0; i < n; ++i) weights[i] = std::abs(matrix[i][i]) < 1e-12 ? 0 : matrix[i][n] / matrix[i][i] / scale[i];
     return weights;
   }
 
@@ -92,8 +91,10 @@ double relative_error_of(const LayerRegression& regression, const std::vector<La
 LayerRegression better_regression(const std::vector<Layer>& layers) {
   std::vector<Layer> seen;
   std::vector<Layer> left_out;
-  for (std::size_t i = 0; i < layers.size(); ++i) (i % kLeftOut == 0 && layers.size() > kLeftOut ? left_out : seen).push_back(layers[i]);
-  const bool logarithmic = relative_error_of(LayerRegression(seen, true), left_out) < relative_error_of(LayerRegression(seen, false), left_out);
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    (i % kLeftOut == 0 && layers.size() > kLeftOut ? left_out : seen).push_back(layers[i]);
+  const bool logarithmic =
+      relative_error_of(LayerRegression(seen, true), left_out) < relative_error_of(LayerRegression(seen, false), left_out);
   return LayerRegression(layers, logarithmic);
 }
 
@@ -129,6 +130,8 @@ class Neurosurgeon : public Predictor {
 
 }  // namespace
 
-std::unique_ptr<Predictor> make_neurosurgeon(const Calibration& calibration) { return std::make_unique<Neurosurgeon>(calibration); }
+std::unique_ptr<Predictor> make_neurosurgeon(const Calibration& calibration) {
+  return std::make_unique<Neurosurgeon>(calibration);
+}
 
 }  // namespace tideline

@@ -182,8 +182,8 @@ Result<std::unique_ptr<Predictor>> make_predictor(const Calibration& calibration
                  "`tideline calibrate`"};
   if (name == kKernelsName) return std::unique_ptr<Predictor>(std::make_unique<KernelPredictor>(calibration));
   if (name == kNeurosurgeonName) return make_neurosurgeon(calibration);
-  return Error{ErrorCode::kInvalidArgument, fmt::format("[predict] there is no predictor '{}'; there are: {}", printable(std::string(name)),
-                                                        fmt::join(predictor_names(), ", "))};
+  return Error{ErrorCode::kInvalidArgument, fmt::format("[predict] there is no predictor '{}'; there are: {}",
+                                                        printable(std::string(name)), fmt::join(predictor_names(), ", "))};
 }
 
 PredictorError predictor_error(const Predictor& predictor, const Calibration& calibration) {

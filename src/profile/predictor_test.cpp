@@ -1,5 +1,5 @@
-// Goal: predictors find what a made-up host does, say how far off they are, and refuse calibrations that say too little. Method: the
-// host's kernels take times by a formula, with an overhead for each run and kernel.
+// Goal: predictors find what a made-up host does, say how far off they are, and refuse calibrations that say too little. Method:
+// the host's kernels take times by a formula, with an overhead for each run and kernel.
 #include "profile/predictor.h"
 
 #include <cmath>
@@ -50,7 +50,8 @@ Calibration made_up_calibration() {
     const auto in = static_cast<std::int64_t>(std::exp2(5 + std::fmod(i * 0.618, 1.0) * 6));
     const auto out = static_cast<std::int64_t>(std::exp2(5 + std::fmod(i * 0.755, 1.0) * 6));
     calibration.operators.push_back(sample_of("gemm", {gemm(in, out), relu(out)}));
-    if (i % 4 == 0) calibration.operators.push_back(sample_of("network-plain", {gemm(in, out), relu(out), gemm(out, in), relu(in)}));
+    if (i % 4 == 0)
+      calibration.operators.push_back(sample_of("network-plain", {gemm(in, out), relu(out), gemm(out, in), relu(in)}));
   }
   return calibration;
 }
@@ -103,7 +104,8 @@ TEST(Predictor, KnowsWhatItWasNotTold) {
   // Taken for an elementwise kernel that moves as many bytes.
   EXPECT_NEAR((*predictor)->kernel_time(other) / (relu(100'000).time + Millis(kEach)), 1, 0.1);
   // No kernel of this host has its channels in blocks: it changes no layouts either.
-  EXPECT_EQ((*predictor)->kernel_time({.type = "ReorderInput", .inputs = {{1, 16, 8, 8}}, .outputs = {{1, 16, 8, 8}}}), Millis(0));
+  EXPECT_EQ((*predictor)->kernel_time({.type = "ReorderInput", .inputs = {{1, 16, 8, 8}}, .outputs = {{1, 16, 8, 8}}}),
+            Millis(0));
 }
 
 TEST(Predictor, NeurosurgeonsLinesAreFoundWhereTimesAreLines) {

@@ -123,9 +123,9 @@ struct Profile {
   std::optional<std::string> exit;
 };
 
-  std::optional<PowerProfile> power;  // none: the host does not say, or nobody asked
-  std::optional<Prediction> prediction;
-  bool operator==(const Profile&) const = default;
+std::optional<PowerProfile> power;  // none: the host does not say, or nobody asked
+std::optional<Prediction> prediction;
+bool operator==(const Profile&) const = default;
 };
 
 // Null when that codec was not measured.

@@ -3,8 +3,8 @@
 //
 //   ln t(x) = ln r(x) + g(x),   r = a + b * flops + c * bytes   (a, b, c not negative)
 //
-// r is fitted to relative errors. g is a Gaussian process on the logarithms of the features, of mean zero, with a Matern kernel of
-// smoothness 3/2 and a scale for each feature; only the nearest 48 samples are asked. So t is never negative, is near what was
+// r is fitted to relative errors. g is a Gaussian process on the logarithms of the features, of mean zero, with a Matern kernel
+// of smoothness 3/2 and a scale for each feature; only the nearest 48 samples are asked. So t is never negative, is near what was
 // measured nearby, and returns to the roofline far from everything that was. Scales and noise are chosen by leave-one-out errors.
 #pragma once
 
@@ -26,7 +26,8 @@ class Regression {
  public:
   static constexpr std::size_t kNoGroup = std::numeric_limits<std::size_t>::max();
 
-  // Deterministic. REQUIRES: !points.empty(), places of one length. O(points) memory; about a second for some thousands of points.
+  // Deterministic. REQUIRES: !points.empty(), places of one length. O(points) memory; about a second for some thousands of
+  // points.
   explicit Regression(std::vector<RegressionPoint> points);
 
   // In milliseconds; over zero. `without`: as if the points of this group were not there (the roofline and the scales stay).

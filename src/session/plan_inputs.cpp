@@ -196,11 +196,11 @@ Status measure_missing(const Cluster& cluster, const PlanInputArguments& argumen
 // Times that nobody measured are called so, with what is to be expected of them.
 void note_prediction(PlanInputs& inputs, const Profile& profile, const std::string& file) {
   if (!profile.prediction) return;
-  inputs.notes.push_back(fmt::format("{}: the times of {} on {} are predicted ({}), not measured: half of such are within {:.0f} %, nine of "
-                                     "ten within {:.0f} %",
-                                     printable(file, 400), printable(profile.model_name), printable(profile.host),
-                                     printable(profile.prediction->by), 100 * profile.prediction->expected_error,
-                                     100 * profile.prediction->expected_error_p90));
+  inputs.notes.push_back(
+      fmt::format("{}: the times of {} on {} are predicted ({}), not measured: half of such are within {:.0f} %, nine of "
+                  "ten within {:.0f} %",
+                  printable(file, 400), printable(profile.model_name), printable(profile.host), printable(profile.prediction->by),
+                  100 * profile.prediction->expected_error, 100 * profile.prediction->expected_error_p90));
 }
 
 Result<PlanInputs> load_inputs(const Cluster& cluster, const PlanInputArguments& arguments, const LoadedModel* model,
@@ -269,9 +269,10 @@ void use_measured_power(Cluster& cluster, PlanInputs& inputs) {
                        .transmit_w = measured->idle_w,
                        .receive_w = measured->idle_w,
                        .idle_w = measured->idle_w};
-    inputs.notes.push_back(fmt::format("power of {} is the profile's, measured by {}: {:.2f} W computing, {:.2f} W idle and on links; "
-                                       "give it `power` in the cluster file to say otherwise",
-                                       node.name, printable(measured->method), node.power->compute_w, measured->idle_w));
+    inputs.notes.push_back(
+        fmt::format("power of {} is the profile's, measured by {}: {:.2f} W computing, {:.2f} W idle and on links; "
+                    "give it `power` in the cluster file to say otherwise",
+                    node.name, printable(measured->method), node.power->compute_w, measured->idle_w));
   }
 }
 

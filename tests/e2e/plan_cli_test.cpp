@@ -310,15 +310,18 @@ TEST_F(PlanCli, SweepsOverAnyNumber) {
   EXPECT_EQ(run(model + " --vary deadline=1..2ms --from 1Mbit/s").exit_code, 2);
   EXPECT_THAT(run(model + " --objective energy").err, HasSubstr("--vary links:bandwidth"));
   EXPECT_THAT(run("sweep --profile " + profile_file + " --vary links:bandwidth=1..2Mbit/s").err, HasSubstr("--cluster FILE"));
+}
 
 // Nodes without power in the cluster file have what was measured with their profile; a file's own word stands.
 TEST_F(PlanCli, MeasuredPowerCountsWhereTheClusterHasNone) {
   Profile measured = profile();
   measured.power = PowerProfile{.method = "RAPL (package-0)", .idle_w = 2, .compute_w = 12, .time = Millis{2000}};
-  const std::string arguments = "plan --profile " + write("p.json", write_profile(measured)) + " --objective energy -o json --cluster ";
+  const std::string arguments =
+      "plan --profile " + write("p.json", write_profile(measured)) + " --objective energy -o json --cluster ";
   const Outcome outcome = run(arguments + cluster());
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
-  for (const char* note : {"power of camera is the profile's, measured by RAPL (package-0): 12.00 W computing, 2.00 W idle", "power of server"})
+  for (const char* note :
+       {"power of camera is the profile's, measured by RAPL (package-0): 12.00 W computing, 2.00 W idle", "power of server"})
     EXPECT_THAT(outcome.err, HasSubstr(note));
   const auto json = outcome.json();
   // Both idle all the time; what computes takes 10 W more meanwhile.
