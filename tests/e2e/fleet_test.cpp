@@ -138,7 +138,8 @@ TEST_F(FleetCommand, ALocalFleetRunsWhatWasPlanned) {
 TEST_F(FleetCommand, ATaskMaySendMoreThanItHasSaid) {
   const std::string file = fleet(kTasks);
   for (const std::string more : {"", " --no-shares"}) {
-    const Outcome ran = run("local fleet " + file + " --links transport --duration 2s --overdrive door=4 --verify -o json" + more);
+    const Outcome ran =
+        run("local fleet " + file + " --links transport --duration 2s --overdrive door=4 --verify -o json" + more);
     ASSERT_EQ(ran.exit_code, 0) << ran.err;
     const auto json = ran.json();
     EXPECT_EQ(json["admitted"], 3);
