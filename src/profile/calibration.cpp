@@ -73,7 +73,7 @@ Result<SampleKernel> read_kernel(const nlohmann::json& json, const std::string& 
   }
   TIDELINE_TRY(kernel.kernel, read_window(map, "kernel"));
   TIDELINE_TRY(kernel.stride, read_window(map, "stride"));
-  TIDELINE_TRY(kernel.groups, map.integer_or("groups", 1, 1, kDimensionMax));
+  TIDELINE_TRY(kernel.groups, map.integer_or("groups", 1, 1, limits::kCalibrationDimensionMax));
   TIDELINE_CHECK_OK(map.finish());
   kernel.time = Millis(time);
   return kernel;

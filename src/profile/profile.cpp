@@ -53,7 +53,7 @@ Result<PowerProfile> read_power(const nlohmann::json& json, const std::string& f
   TIDELINE_TRY(power.method, map.text("method"));
   TIDELINE_TRY(power.idle_w, map.number("idle_w", kWatts));
   TIDELINE_TRY(power.compute_w, map.number("compute_w", kWatts));
-  TIDELINE_TRY(const double time, map.number("time_ms", {.min = 0, .max = kMillisMax}));
+  TIDELINE_TRY(const double time, map.number("time_ms", {.min = 0, .max = limits::kProfileMillisMax}));
   TIDELINE_CHECK_OK(map.finish());
   power.time = Millis(time);
   return power;

@@ -121,11 +121,9 @@ struct Profile {
   std::vector<ExitProfile> exits;    // in the order of model.yaml
   // Set: at_exit() made it. In no file.
   std::optional<std::string> exit;
-};
-
-std::optional<PowerProfile> power;  // none: the host does not say, or nobody asked
-std::optional<Prediction> prediction;
-bool operator==(const Profile&) const = default;
+  std::optional<PowerProfile> power;  // none: the host does not say, or nobody asked
+  std::optional<Prediction> prediction;
+  bool operator==(const Profile&) const = default;
 };
 
 // Null when that codec was not measured.
