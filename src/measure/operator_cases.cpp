@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "measure/network_cases.h"
+#include "profile/calibration.h"
 #include "zoo/onnx_builder.h"
 
 namespace tideline {
