@@ -27,7 +27,7 @@ SampleKernel relu(std::int64_t elements) {
 }
 
 // A run of these kernels; its profiler's clock is off by a factor.
-OperatorSample sample_of(std::string kind, std::vector<SampleKernel> kernels, double clock = 1.5) {
+OperatorSample sample_of(std::string kind, std::vector<SampleKernel> kernels, double clock = 1.2) {
   OperatorSample sample{.kind = std::move(kind), .ops = {"Gemm"}, .inputs = {{1}}, .output = {1}};
   sample.time = Millis(kRun + kEach * static_cast<double>(kernels.size()));
   for (SampleKernel& kernel : kernels) {
@@ -71,11 +71,13 @@ TEST(Predictor, TheEnginesOverheadIsTheLineThroughEmptyKernels) {
 }
 
 TEST(Predictor, KernelsOfASampleAddUpToItsRun) {
-  const OperatorSample sample = sample_of("gemm", {gemm(512, 512), relu(512)}, 3);
+  const OperatorSample sample = sample_of("gemm", {gemm(512, 512), relu(512)}, 1.25);
   Millis sum(0);
   for (const SampleKernel& kernel : settled_kernels(sample, {Millis(kRun), Millis(kEach)})) sum += kernel.time + Millis(kEach);
   EXPECT_NEAR((sum + Millis(kRun)).count(), sample.time.count(), 1e-12);
   EXPECT_TRUE(settled_kernels({.kind = "x", .time = Millis(1)}, {}).empty());
+  // Clock and processor disagree: something disturbed the run, and nothing is learnt from it.
+  EXPECT_TRUE(settled_kernels(sample_of("gemm", {gemm(512, 512), relu(512)}, 3), {Millis(kRun), Millis(kEach)}).empty());
 }
 
 TEST(Predictor, FindsTheTimesOfAMadeUpHost) {
