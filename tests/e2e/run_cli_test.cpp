@@ -269,7 +269,7 @@ TEST_F(RunCli, BashCompletesWhatTheCommandLineHas) {
     return text.substr(0, text.find_last_not_of('\n') + 1);
   };
   EXPECT_EQ(completed("tideline ins", 1), "inspect");
-  EXPECT_EQ(completed("tideline local \"\"", 2), "up run fleet");
+  EXPECT_EQ(completed("tideline local \"\"", 2), "up run fleet train");
   EXPECT_EQ(completed("tideline local run --dro", 3), "--drop");
   EXPECT_EQ(completed("tideline local run --drop \"\"", 4), "none oldest newest");
   EXPECT_EQ(completed("tideline run --codec fp", 3), "fp16 fp16+lz4 fp16+zstd");
