@@ -28,6 +28,7 @@ constexpr std::size_t kUsesShown = 12;
 constexpr std::size_t kBarsShown = 40;
 // A submission plans and deploys before it is answered.
 constexpr std::chrono::seconds kControlTimeout{300};
+constexpr std::chrono::seconds kSaidAgain{60};
 constexpr std::chrono::milliseconds kServePeriod{100};
 
 struct UpArguments {
@@ -69,9 +70,14 @@ Status up(Context& context, const UpArguments& arguments) {
   fmt::print("{} of {} tasks run; control at {}\n", coordinator->running_count(), coordinator->task_count(),
              socket_of(arguments));
   std::fflush(stdout);
+  SteadyTime said{};
   while (!coordinator->is_ending() && !context.interrupted.cancelled()) {
     listener->serve(kServePeriod, [&](std::string_view line) { return coordinator->answer(line); });
-    TIDELINE_CHECK_OK(coordinator->tick());
+    // A full disk stops no camera: it is said now and then, and tried again until there is room.
+    const Status kept = coordinator->tick();
+    if (kept || std::chrono::steady_clock::now() - said < kSaidAgain) continue;
+    said = std::chrono::steady_clock::now();
+    fmt::print(stderr, "tideline: {}; going on, and trying again\n", kept.error().message);
   }
   return {};
 }

@@ -13,7 +13,11 @@ Result<ComputeSlot::Turn> ComputeSlot::acquire(SteadyTime deadline, const Cancel
       shared_->busy = true;
       return Turn(shared_);
     }
-    if (shared_->waiting.size() >= waiting_max)
+    // Those beyond their share are behind this one if it is within its own: they do not keep it out.
+    const auto beyond = shared_->waiting.lower_bound(Place{true, SteadyTime::min(), 0});
+    const auto ahead =
+        beyond_share ? shared_->waiting.size() : static_cast<std::size_t>(std::distance(shared_->waiting.begin(), beyond));
+    if (ahead >= waiting_max)
       return Error{ErrorCode::kOverloaded,
                    fmt::format("[node] {} requests are waiting already; send fewer at once", waiting_max)};
     place = {beyond_share, deadline, shared_->next_ticket++};

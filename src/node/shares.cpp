@@ -14,7 +14,13 @@ constexpr double kNsPerSecond = 1e9;
 constexpr double kRestLeast = 0.01;
 constexpr double kTotalMost = static_cast<double>(limits::kSharesTotalMax) / limits::kShareMax;
 
-Nanos seconds_of(double seconds) { return Nanos(static_cast<std::int64_t>(seconds * kNsPerSecond)); }
+// No debt lasts longer than the longest burst: a run that stood still, or a peer that says a link is slow, costs no more.
+constexpr Nanos kLeastDebt = std::chrono::seconds(1);
+constexpr Nanos kLongest = std::chrono::milliseconds(limits::kShareBurstMsMax);
+
+Nanos seconds_of(double seconds) {
+  return std::min(kLongest, Nanos(static_cast<std::int64_t>(std::min(seconds, 1e6) * kNsPerSecond)));
+}
 Nanos burst_of(const wire::Share& share) { return std::chrono::milliseconds(share.burst_ms); }
 
 }  // namespace
@@ -32,9 +38,10 @@ bool RateShare::take(SteadyTime now, double amount) {
   return true;
 }
 
-void RateShare::correct(double amount) {
+void RateShare::correct(SteadyTime now, double amount) {
   const std::lock_guard lock(mutex_);
-  paid_until_ += seconds_of(amount / per_second_);
+  // One run is paid for by as much as the share would have saved up: what stood still is not paid for long after.
+  paid_until_ = std::min(paid_until_ + seconds_of(amount / per_second_), std::max(paid_until_, now + 2 * burst_ + kLeastDebt));
 }
 
 SteadyTime RateShare::due() const {
@@ -54,7 +61,7 @@ void LinkLoad::set_speed(double bytes_per_s) {
 
 void LinkLoad::add(SteadyTime now, double bytes) {
   const std::lock_guard lock(mutex_);
-  free_at_ = std::max(free_at_, now) + seconds_of(bytes / bytes_per_s_);
+  free_at_ = std::min(std::max(free_at_, now) + seconds_of(bytes / bytes_per_s_), now + kLongest);
 }
 
 bool LinkLoad::add_if_free(SteadyTime now, double bytes) {

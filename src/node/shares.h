@@ -34,7 +34,7 @@ class RateShare {
   // Whether what comes now is within the share; then `amount` is taken from it.
   bool take(SteadyTime now, double amount);
   // What was taken turned out to be so much more, or (negative) less.
-  void correct(double amount);
+  void correct(SteadyTime now, double amount);
   // When something would be within it again.
   SteadyTime due() const;
   double per_second() const;

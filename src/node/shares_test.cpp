@@ -114,9 +114,12 @@ TEST(Shares, ABurstMayRunAheadSoFarAndNoFurther) {
   RateShare share(1e8, 200ms);
   int taken = 0;
   while (share.take(kStart, 1e7)) ++taken;
-  EXPECT_EQ(taken, 3);  // 0, 100 and 200 ms ahead
-  share.correct(-2e7);  // two of them took nothing
+  EXPECT_EQ(taken, 3);          // 0, 100 and 200 ms ahead
+  share.correct(kStart, -2e7);  // two of them took nothing
   EXPECT_TRUE(share.take(kStart, 1e7));
+  // A run that stood still for a day is not paid for for a day.
+  share.correct(kStart, 86'400e9);
+  EXPECT_LE(share.due(), kStart + 2s);
 }
 
 TEST(Shares, TheEngineIsGivenAwayOnce) {

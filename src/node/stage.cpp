@@ -111,7 +111,7 @@ Status Stage::run_in_turn(Session& session, const std::vector<TensorView>& input
   {
     const auto turn = slot_.acquire(deadline, cancel, options_.waiting_max, !is_within);
     if (!turn) {
-      if (share && is_within) share->correct(-expected);
+      if (share && is_within) share->correct(Clock::now(), -expected);
       return turn.error();
     }
     const SteadyTime started = Clock::now();
@@ -120,7 +120,7 @@ Status Stage::run_in_turn(Session& session, const std::vector<TensorView>& input
     timing.compute_ns = nanoseconds(Clock::now() - started);
     took = static_cast<double>(timing.compute_ns);
   }
-  if (share && is_within) share->correct(took - expected);
+  if (share && is_within) share->correct(Clock::now(), took - expected);
   last_run_ns_.store(took, std::memory_order_relaxed);
   return ran;
 }

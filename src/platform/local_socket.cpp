@@ -54,7 +54,8 @@ Result<std::unique_ptr<LocalListener>> LocalListener::open(const std::string& pa
       return Error{ErrorCode::kInvalidArgument,
                    fmt::format("[control] {} is there and is no socket: give another path with --socket", printable(path))};
     const Descriptor probe = local_socket(SOCK_NONBLOCK);
-    if (connects(probe, address) || errno == EAGAIN)
+    // Only nobody at all refuses: every other error may hide somebody who listens.
+    if (!probe || connects(probe, address) || errno != ECONNREFUSED)
       return Error{ErrorCode::kOverloaded, fmt::format("[control] somebody listens at {} already", printable(path))};
     ::unlink(path.c_str());
   }

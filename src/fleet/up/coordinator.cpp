@@ -71,7 +71,8 @@ Coordinator::~Coordinator() {
   for (const auto& task : tasks_)
     if (task->runner) task->runner->stop();
   for (const auto& task : tasks_) task->runner.reset();
-  if (store_) (void)save();
+  // What was not read in whole must not be written back.
+  if (is_open_) (void)save();
 }
 
 Status Coordinator::open() {
@@ -87,6 +88,7 @@ Status Coordinator::open() {
   watch_ = std::make_unique<NodeWatch>(transport_, setup_.fleet.cluster);
   for (const auto& task : tasks_) watch(task->task);
   dead_ = watch_->dead();
+  is_open_ = true;
   return {};
 }
 
@@ -104,7 +106,9 @@ Status Coordinator::adopt_stored(StoredFleet stored) {
     TaskCounters counters;
     if (const auto before = known.find(task.name); before != known.end()) {
       counters = before->second->counters;
-      added->blocks = before->second->blocks;
+      // The model may be another one by now, with fewer blocks.
+      if (before->second->blocks && *before->second->blocks <= setup_.models[task.model].chain.block_count())
+        added->blocks = before->second->blocks;
       added->removed = is_same_file && before->second->removed;
     }
     added->tally = std::make_unique<TaskTally>(std::move(counters));
@@ -309,14 +313,15 @@ void Coordinator::apply(const Reachable& now, const FleetPlan& plan) {
     if (control_.cancel.cancelled()) return;
     control_.report({"Deploying", done++, steps.size(), step.task->task.name});
     auto ways = step.ways;
-    if (!deploy(*step.task, std::move(ways), now.fleet.cluster)) again.push_back(std::move(step));
+    const Status done = deploy(*step.task, std::move(ways), now.fleet.cluster);
+    if (!done && done.error().code == ErrorCode::kOverloaded) again.push_back(std::move(step));
   }
   // What one gave back later, another may have needed before.
   for (Step& step : again) (void)deploy(*step.task, std::move(step.ways), now.fleet.cluster);
   plan_ = plan;
 }
 
-bool Coordinator::deploy(Task& task, std::vector<TaskRunner::Way> ways, const Cluster& cluster) {
+Status Coordinator::deploy(Task& task, std::vector<TaskRunner::Way> ways, const Cluster& cluster) {
   Status done;
   if (task.runner) {
     done = task.runner->change(std::move(ways), control_.cancel);
@@ -338,7 +343,7 @@ bool Coordinator::deploy(Task& task, std::vector<TaskRunner::Way> ways, const Cl
   task.state = done ? TaskState::kRunning : TaskState::kDown;
   task.why = done ? "" : done.error().message;
   if (!done) task.runner.reset();
-  return done.has_value();
+  return done;
 }
 
 Status Coordinator::tick() {
@@ -376,7 +381,10 @@ Result<std::string> Coordinator::submit(const ControlRequest& request) {
   std::string first_refusal;
   for (const FleetTask& each : asked) {
     watch(each);
-    dead_ = watch_->dead();
+    if (std::set<std::size_t> dead = watch_->dead(); dead != dead_) {
+      dead_ = std::move(dead);
+      reconcile(setup_.readmit);
+    }
     Reachable now = reachable();
     Placement placement(now.tasks.size());
     for (std::size_t e = 0; e < now.tasks.size(); ++e)

@@ -104,8 +104,8 @@ class Coordinator {
   void place_others(const Reachable& now, Placement& placement, const ReadmitLimits& limits);
   std::optional<FleetPlan> plan_that_fits(const Reachable& now, Placement& placement);
   void apply(const Reachable& now, const FleetPlan& plan);
-  // Starts or changes one task; false when a node refused or did not answer.
-  bool deploy(Task& task, std::vector<TaskRunner::Way> ways, const Cluster& cluster);
+  // Starts or changes one task; an error when a node refused or did not answer.
+  Status deploy(Task& task, std::vector<TaskRunner::Way> ways, const Cluster& cluster);
   Result<std::string> submit(const ControlRequest& request);
   Result<std::string> remove(const std::string& name);
   Status save();
@@ -127,6 +127,7 @@ class Coordinator {
   SteadyTime saved_{};
   SteadyTime retried_{};
   bool ending_ = false;
+  bool is_open_ = false;  // the state has been read, all of it
 };
 
 }  // namespace tideline::fleet
