@@ -83,12 +83,16 @@ TEST(ComputeSlotTest, TheEarliestDeadlineWithinItsShareGoesFirstAndOfEqualOnesTh
     while (true) {
       CancelToken cancelled;
       cancelled.cancel();
-      const auto probe = slot.acquire(kNoDeadline, cancelled, waiting.size());
+      const auto probe = slot.acquire(kNoDeadline, cancelled, waiting.size(), true);
       if (probe.error().code == ErrorCode::kOverloaded) break;
       std::this_thread::yield();
     }
   };
   wait(6, now + std::chrono::minutes(1), true);
+  CancelToken given_up;
+  given_up.cancel();
+  // Who is beyond its share takes no place from who is within.
+  EXPECT_EQ(slot.acquire(kNoDeadline, given_up, 1).error().code, ErrorCode::kCancelled);
   wait(1, kNoDeadline);
   wait(2, kNoDeadline);
   wait(3, now + std::chrono::hours(2));
