@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
-#include <cstring>
+#include <cstdint>
 #include <limits>
 #include <random>
 #include <thread>
@@ -47,6 +49,8 @@ Reduced reduce(AllReduce all_reduce, std::size_t p, std::size_t n, unsigned seed
   return result;
 }
 
+bool same_bits(float a, float b) { return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b); }
+
 void expect_sums(const Reduced& result) {
   for (std::size_t i = 0; i < result.inputs.front().size(); ++i) {
     double sum = 0;
@@ -54,7 +58,7 @@ void expect_sums(const Reduced& result) {
     EXPECT_NEAR(result.outputs.front()[i], sum, 1e-5);
   }
   for (const auto& output : result.outputs)
-    ASSERT_EQ(0, std::memcmp(output.data(), result.outputs.front().data(), output.size() * sizeof(float)));
+    ASSERT_TRUE(std::equal(output.begin(), output.end(), result.outputs.front().begin(), result.outputs.front().end(), same_bits));
 }
 
 TEST(AllReduce, TheRingSendsItsFormulaAndAllHaveTheSameBits) {
