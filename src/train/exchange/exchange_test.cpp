@@ -58,7 +58,8 @@ void expect_sums(const Reduced& result) {
     EXPECT_NEAR(result.outputs.front()[i], sum, 1e-5);
   }
   for (const auto& output : result.outputs)
-    ASSERT_TRUE(std::equal(output.begin(), output.end(), result.outputs.front().begin(), result.outputs.front().end(), same_bits));
+    ASSERT_TRUE(
+        std::equal(output.begin(), output.end(), result.outputs.front().begin(), result.outputs.front().end(), same_bits));
 }
 
 TEST(AllReduce, TheRingSendsItsFormulaAndAllHaveTheSameBits) {
