@@ -3,6 +3,8 @@ add_library(tideline_flags INTERFACE)
 target_compile_options(tideline_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wconversion
                                                 -Wno-sign-conversion -Wno-missing-field-initializers)
 target_include_directories(tideline_flags INTERFACE "${PROJECT_SOURCE_DIR}/src")
+# Position-independent code may be inlined all the same: nobody replaces our functions at run time.
+target_compile_options(tideline_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-fno-semantic-interposition>)
 if(TIDELINE_WERROR)
   target_compile_options(tideline_flags INTERFACE -Werror)
 endif()

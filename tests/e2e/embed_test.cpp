@@ -1,6 +1,7 @@
 // Goal: what is installed runs where it is copied and can be built upon, and the source tree can be a part of another project.
 // Method: an install into a folder of the test's own that is then moved; examples/embed built against it and run over nodes that
 // the copied program starts.
+#include <fstream>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -49,6 +50,18 @@ TEST_F(EmbedTest, AnInstalledFolderRunsWhereItIsCopiedAndCanBeBuiltUpon) {
 
   shell("CXXFLAGS='-Wall -Wextra -Wpedantic -Werror' cmake -S " + source_ + "/examples/embed -B " + path("embed") +
         " -G Ninja -DCMAKE_PREFIX_PATH=" + moved + " && cmake --build " + path("embed"));
+  if (HasFailure()) return;
+
+  // A plug-in is a shared library: nothing may be missing in it.
+  std::filesystem::create_directory(path("plugin"));
+  std::ofstream(path("plugin/CMakeLists.txt"))
+      << "cmake_minimum_required(VERSION 3.25)\nproject(plugin LANGUAGES CXX)\nfind_package(tideline 0.1 REQUIRED)\n"
+         "add_library(plugin SHARED "
+      << source_
+      << "/examples/embed/embed.cpp)\n"
+         "target_link_libraries(plugin PRIVATE tideline::tideline)\ntarget_link_options(plugin PRIVATE -Wl,--no-undefined)\n";
+  shell("cmake -S " + path("plugin") + " -B " + path("plugin/build") + " -G Ninja -DCMAKE_PREFIX_PATH=" + moved +
+        " && cmake --build " + path("plugin/build"));
   if (HasFailure()) return;
 
   ASSERT_EQ(run("zoo lenet5 -o " + path("lenet5.onnx")).exit_code, 0);
