@@ -31,7 +31,8 @@ test:
 	@cmake --build --preset release -j $(JOBS)
 	@ctest --preset release -j $(JOBS) --output-on-failure --no-tests=error
 
-bench: setup
+bench:
+	@tools/setup bench
 	@cmake --preset bench -Wno-dev $(CMAKE_ARGS) >build/configure.log || { cat build/configure.log; exit 1; }
 	@cmake --build --preset bench -j $(JOBS)
 	@bench/run
