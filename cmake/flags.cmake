@@ -3,8 +3,9 @@ add_library(tideline_flags INTERFACE)
 target_compile_options(tideline_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wconversion
                                                 -Wno-sign-conversion -Wno-missing-field-initializers)
 target_include_directories(tideline_flags INTERFACE "${PROJECT_SOURCE_DIR}/src")
-# Position-independent code may be inlined all the same: nobody replaces our functions at run time.
-target_compile_options(tideline_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-fno-semantic-interposition>)
+# Whoever embeds the library may do so in a plug-in, that is in a shared library. Programs and the precompiled header are compiled
+# alike; functions are inlined all the same, since nobody replaces ours at run time.
+target_compile_options(tideline_flags INTERFACE -fPIC $<$<CXX_COMPILER_ID:GNU>:-fno-semantic-interposition>)
 if(TIDELINE_WERROR)
   target_compile_options(tideline_flags INTERFACE -Werror)
 endif()

@@ -88,7 +88,7 @@ Status run(const LocalArguments& arguments, Context& context) {
   TIDELINE_TRY(LoadedModel loaded, load_model(inputs.model, StepBar(context).control()));
   note_made_up(context, loaded.made_up_inputs);
   // Plan before the nodes come up: profiling wants the machine for itself.
-  TIDELINE_TRY(const Cluster file, read_cluster(arguments.cluster));
+  TIDELINE_TRY(Cluster file, read_cluster(arguments.cluster));
   PlanChoice choice = arguments.run.choice;
   choice.with_candidates = is_prose(context);
   TIDELINE_TRY(const ChosenPlan chosen, choose_plan(choice, inputs, loaded, file, StepBar(context).control()));

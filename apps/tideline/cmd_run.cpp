@@ -10,7 +10,7 @@ namespace tideline::app {
 namespace {
 
 Status run(const RunArguments& arguments, Context& context) {
-  TIDELINE_TRY(const Cluster cluster, read_cluster(arguments.cluster));
+  TIDELINE_TRY(Cluster cluster, read_cluster(arguments.cluster));
   TIDELINE_TRY(const RunSettings settings, settings_of(arguments));
   TIDELINE_TRY(LoadedModel loaded, load_model(arguments.inputs.model, StepBar(context).control()));
   note_made_up(context, loaded.made_up_inputs);
@@ -41,7 +41,8 @@ void add_run_command(CLI::App& app, Context& context) {
       "Examples:\n"
       "  tideline run det.onnx --config det.yaml --cluster cluster.yaml --input photo.jpg --verify\n"
       "  tideline run resnet50.onnx --cluster cluster.yaml --profile resnet50.profile.json -n 100 -o json\n"
-      "  tideline run det.onnx --config det.yaml --cluster cluster.yaml --input photos/ --plan best.plan.json");
+      "  tideline run det.onnx --config det.yaml --cluster cluster.yaml --input photos/ --plan best.plan.json\n"
+      "  tideline run branchy.onnx --config branchy.yaml --cluster cluster.yaml --exit exit1   (the best plan for that exit)");
   on_run(*command, context, [arguments, &context] { return run(*arguments, context); });
 }
 

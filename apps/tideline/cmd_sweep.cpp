@@ -251,11 +251,12 @@ Status vary_profiled(const Context& context, const SweepOptions& options) {
   if (options.cluster.empty())
     return Error{ErrorCode::kInvalidArgument,
                  "--vary changes one number of a site: say which with --cluster FILE, or give a --table"};
-  TIDELINE_TRY(const Cluster idle, cluster_of(options));
+  TIDELINE_TRY(Cluster idle, cluster_of(options));
   const SiteNames names = names_of(idle);
   TIDELINE_TRY(const ParameterRange range, parse_range(options.vary, names));
   TIDELINE_TRY(const std::vector<double> loads, loads_of(options.question.loads, names.nodes));
-  TIDELINE_TRY(const PlanInputs inputs, inputs_of(context, options, idle));
+  TIDELINE_TRY(PlanInputs inputs, inputs_of(context, options, idle));
+  use_measured_power(idle, inputs);
   PlanRequest request{.cost = inputs.cost(idle), .question = options.question.question, .cancel = context.interrupted};
   std::vector<std::string> blocks;
   for (const BlockProfile& block : inputs.by_node[0]->blocks) blocks.push_back(block.name);

@@ -96,6 +96,11 @@ void add_run_options(CLI::App& command, RunArguments& arguments) {
       ->delimiter(',')
       ->type_name("K,K,...")
       ->excludes("--plan");
+  command
+      .add_option("--exit", arguments.choice.exit,
+                  "Leave the model by this exit of its model.yaml (an output's name), planned now or placed by --cuts")
+      ->type_name("NAME")
+      ->excludes("--plan");
   add_result_option(command, arguments.choice.result_to);
   command.add_flag("--split", arguments.choice.split, "The best plan over two nodes or more, even where not splitting is better");
   command

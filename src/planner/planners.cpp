@@ -86,6 +86,10 @@ Status verify_result(const PlanRequest& request, const PlanResult& result) {
   return {};
 }
 
+Rank rank_of(Objective objective, const Values& values) {
+  return {.value = (objective == Objective::kAccuracy ? -1 : 1) * values.of(objective), .latency_ms = values.latency_ms};
+}
+
 // A request with its problem; makes plans out of placements.
 class ModelProblem {
  public:
@@ -122,12 +126,12 @@ class ModelProblem {
   }
 
   SolveContext context() const {
-    return {.cancel = request_.cancel, .judge = [this](std::span<const std::uint32_t> places) -> std::optional<double> {
+    return {.cancel = request_.cancel, .judge = [this](std::span<const std::uint32_t> places) -> std::optional<Rank> {
               const auto result = finish("", {.places = {places.begin(), places.end()}, .stats = {}});
               if (!result || !result->estimate.infeasible.empty()) return std::nullopt;
               const Question& question = request_.question;
               if (!keeps_on_source(places) || !broken_limits(question, result->values).empty()) return std::nullopt;
-              return (question.objective == Objective::kAccuracy ? -1 : 1) * result->values.of(question.objective);
+              return rank_of(question.objective, result->values);
             }};
   }
 
@@ -161,10 +165,7 @@ class ModelProblem {
       sent.push_back(block);
       options.push_back(codecs_between(problem_.node(block == 0 ? 0 : places[block - 1]), problem_.node(places[block]), block));
     }
-    const auto rank = [&](const PlanResult& result) {
-      const Objective objective = goal();
-      return std::pair((objective == Objective::kAccuracy ? -1 : 1) * result.values.of(objective), result.values.latency_ms);
-    };
+    const auto rank = [&](const PlanResult& result) { return rank_of(goal(), result.values); };
     std::optional<PlanResult> best;
     std::vector<std::size_t> choice(sent.size());
     while (left > 0) {
@@ -186,11 +187,11 @@ class ModelProblem {
       return result.estimate.infeasible.empty() && broken_limits(request_.question, result.values).empty();
     };
     const SolveContext coded{.cancel = request_.cancel,
-                             .judge = [&](std::span<const std::uint32_t> places) -> std::optional<double> {
+                             .judge = [&](std::span<const std::uint32_t> places) -> std::optional<Rank> {
                                if (!keeps_on_source(places)) return std::nullopt;
                                const auto best = best_coding("", places, left, keeps);
                                if (!best) return std::nullopt;
-                               return (goal() == Objective::kAccuracy ? -1 : 1) * best->values.of(goal());
+                               return rank_of(goal(), best->values);
                              }};
     std::string_view used = planner;
     auto solution = run_solver(problem_, coded, planner, used);
@@ -299,10 +300,7 @@ class ModelProblem {
       if (!only.empty() && name(place) != only) continue;
       TIDELINE_TRY(PlanResult native, native_at(place));
       std::optional<Candidate>& known = best[problem_.node_ids[problem_.node(place)]];
-      const Objective objective = goal();
-      const auto rank = [&](const Values& values) {
-        return std::pair((objective == Objective::kAccuracy ? -1 : 1) * values.of(objective), values.latency_ms);
-      };
+      const auto rank = [&](const Values& values) { return rank_of(goal(), values); };
       if (!known || rank(native.values) < rank(known->values)) known = candidate(Candidate::Kind::kNative, std::move(native));
     }
     std::vector<Candidate> list;
@@ -401,9 +399,9 @@ Result<Solution> solve_auto(const Problem& problem, const SolveContext& context,
     auto any = solve_route(problem, context);
     constexpr double kTie = 1e-9;
     if (any && (!up || any->places != up->places)) {
-      const std::optional<double> any_ms = context.judge(any->places);
-      const std::optional<double> up_ms = up ? context.judge(up->places) : std::nullopt;
-      if (any_ms && (!up_ms || *any_ms < *up_ms * (1 - kTie))) return any;
+      const std::optional<Rank> any_rank = context.judge(any->places);
+      const std::optional<Rank> up_rank = up ? context.judge(up->places) : std::nullopt;
+      if (any_rank && (!up_rank || any_rank->value < up_rank->value * (1 - kTie))) return any;
     }
   }
   used = "aaiot";

@@ -91,11 +91,17 @@ struct Solution {
   // In which what each block reads comes to it; empty: all raw.
   std::vector<std::string> codecs = {};
 };
+// What makes one placement better than another: less of the objective (accuracy counts negative), then sooner.
+struct Rank {
+  double value = 0;
+  double latency_ms = 0;
+  auto operator<=>(const Rank&) const = default;
+};
 struct SolveContext {
   CancelToken cancel;
-  // The value of a placement by the judge, or nothing when it is not possible. For exhaustive and native, which have no
+  // The rank of a placement by the judge, or nothing when it is not possible. For exhaustive and native, which have no
   // arithmetic.
-  std::function<std::optional<double>(std::span<const std::uint32_t>)> judge;
+  std::function<std::optional<Rank>(std::span<const std::uint32_t>)> judge;
 };
 
 // The algorithms, one file each. kInfeasible without a sentence when no placement keeps the memory limits: whoever asked knows

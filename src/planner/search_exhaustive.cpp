@@ -106,21 +106,21 @@ Result<Solution> solve_exhaustive(const Problem& problem, const SolveContext& co
   }
   if (is_too_many(may_come_back)) return too_many;
   Solution best;
-  std::optional<double> best_ms;
+  std::optional<Rank> best_rank;
   Odometer odometer(problem, may_come_back);
   do {
     if (++stats.considered > placements_max) return too_many;
     if (stats.considered % 1024 == 0 && context.cancel.cancelled()) return Error{ErrorCode::kCancelled, "[plan] interrupted"};
-    const std::optional<double> ms = context.judge(odometer.places());
-    if (!ms) {
+    const std::optional<Rank> rank = context.judge(odometer.places());
+    if (!rank) {
       ++stats.pruned_memory;
       continue;
     }
-    if (best_ms && (*ms > *best_ms || (*ms == *best_ms && !is_lower(odometer.places(), best.places)))) continue;
+    if (best_rank && (*rank > *best_rank || (*rank == *best_rank && !is_lower(odometer.places(), best.places)))) continue;
     best.places = odometer.places();
-    best_ms = ms;
+    best_rank = rank;
   } while (odometer.advance());
-  if (!best_ms) return Error{ErrorCode::kInfeasible, ""};
+  if (!best_rank) return Error{ErrorCode::kInfeasible, ""};
   best.stats = std::move(stats);
   return best;
 }

@@ -5,19 +5,19 @@ namespace tideline {
 
 Result<Solution> solve_native(const Problem& problem, const SolveContext& context) {
   Solution best;
-  std::optional<double> best_ms;
+  std::optional<Rank> best_rank;
   PlannerStats stats;
   for (std::uint32_t place = 0; place < problem.places.size(); ++place) {
     if (context.cancel.cancelled()) return Error{ErrorCode::kCancelled, "[plan] interrupted"};
     std::vector<std::uint32_t> everything(problem.blocks, place);
-    const std::optional<double> ms = context.judge(everything);
+    const std::optional<Rank> rank = context.judge(everything);
     ++stats.considered;
-    if (!ms) ++stats.pruned_memory;
-    if (!ms || (best_ms && *ms >= *best_ms)) continue;
+    if (!rank) ++stats.pruned_memory;
+    if (!rank || (best_rank && *rank >= *best_rank)) continue;
     best.places = std::move(everything);
-    best_ms = ms;
+    best_rank = rank;
   }
-  if (!best_ms) return Error{ErrorCode::kInfeasible, ""};
+  if (!best_rank) return Error{ErrorCode::kInfeasible, ""};
   best.stats = std::move(stats);
   return best;
 }

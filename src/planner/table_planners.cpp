@@ -15,10 +15,10 @@ std::vector<std::uint32_t> devices_of(const Table& table, std::span<const std::u
 }
 
 SolveContext context_of(const Table& table) {
-  return {.cancel = {}, .judge = [&table](std::span<const std::uint32_t> places) -> std::optional<double> {
+  return {.cancel = {}, .judge = [&table](std::span<const std::uint32_t> places) -> std::optional<Rank> {
             const auto value = table_value(table, devices_of(table, places));
             if (!value) return std::nullopt;
-            return value->latency_ms;
+            return Rank{.value = value->latency_ms, .latency_ms = value->latency_ms};
           }};
 }
 

@@ -13,12 +13,14 @@ namespace tideline {
 namespace {
 
 // The plan of --cuts. A node whose range is empty passes on.
-Result<Plan> plan_by_hand(const std::vector<std::uint32_t>& cuts, const LoadedModel& loaded, const Cluster& cluster) {
+Result<Plan> plan_by_hand(const std::vector<std::uint32_t>& cuts, const LoadedModel& loaded, const Chain& chain,
+                          const Cluster& cluster) {
   if (cuts.size() >= cluster.nodes.size())
     return Error{ErrorCode::kInvalidArgument, fmt::format("--cuts: {} cuts need {} nodes, the cluster has {}", cuts.size(),
                                                           cuts.size() + 1, cluster.nodes.size())};
-  const std::uint32_t count = loaded.chain.block_count();
-  Plan plan{.planner = "hand", .model_sha256 = loaded.model.sha256(), .chain_sha256 = loaded.chain.sha256};
+  const std::uint32_t count = chain.block_count();
+  Plan plan{.planner = "hand", .model_sha256 = loaded.model.sha256(), .chain_sha256 = chain.sha256};
+  if (chain.exit) plan.exit = chain.exit->output;
   std::uint32_t next = 0;
   for (std::size_t i = 0; i <= cuts.size(); ++i) {
     const std::uint32_t end = i < cuts.size() ? cuts[i] : count;
@@ -34,10 +36,13 @@ Result<Plan> plan_by_hand(const std::vector<std::uint32_t>& cuts, const LoadedMo
 // The plan that was given, if any.
 Result<std::optional<Plan>> given_plan(const PlanChoice& choice, const LoadedModel& loaded, const Cluster& cluster) {
   if (!choice.cuts.empty()) {
-    TIDELINE_TRY(Plan plan, plan_by_hand(choice.cuts, loaded, cluster));
+    TIDELINE_TRY(const Chain* chain, chain_to(loaded, choice.exit));
+    TIDELINE_TRY(Plan plan, plan_by_hand(choice.cuts, loaded, *chain, cluster));
     return std::optional(std::move(plan));
   }
   if (choice.plan.empty()) return std::optional<Plan>();
+  if (!choice.exit.empty())
+    return Error{ErrorCode::kInvalidArgument, "--exit: a plan file says itself by which exit it leaves; give one of the two"};
   TIDELINE_TRY(const std::string json, read_source(choice.plan, limits::kConfigFileBytesMax));
   TIDELINE_TRY(Plan plan, parse_plan(json, source_name(choice.plan)));
   return std::optional(std::move(plan));
@@ -99,7 +104,7 @@ std::vector<std::string> lossy_codecs(const Plan& plan) {
 }
 
 Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArguments& arguments, LoadedModel& loaded,
-                               const Cluster& cluster, const Control& control) {
+                               Cluster& cluster, const Control& control) {
   ChosenPlan chosen;
   TIDELINE_TRY(std::optional<Plan> given, given_plan(choice, loaded, cluster));
   if (given) {
@@ -122,9 +127,11 @@ Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArgument
   const ResultTo result_to = chosen.inputs.result_to;
   TIDELINE_TRY(chosen.inputs, load_plan_inputs(cluster, wanted, loaded, control));
   chosen.inputs.result_to = result_to;
-  if (given && given->exit) {
-    TIDELINE_CHECK_OK(leave_by(loaded, *given->exit));
-    TIDELINE_CHECK_OK(chosen.inputs.leave_by(*given->exit));
+  use_measured_power(cluster, chosen.inputs);
+  const std::string exit = given && given->exit ? *given->exit : choice.exit;
+  if (!exit.empty()) {
+    TIDELINE_CHECK_OK(leave_by(loaded, exit));
+    TIDELINE_CHECK_OK(chosen.inputs.leave_by(exit));
   }
   const PlanRequest request{.cost = chosen.inputs.cost(cluster), .cancel = control.cancel};
   if (given) {

@@ -18,6 +18,7 @@ struct PlanChoice {
   // of those moves, or one for each move of the route. Empty: as the plan says.
   std::vector<std::string> codecs;
   std::string planner = "auto";
+  std::string exit;              // leave by it, placed by `cuts` or planned now; empty: by the model's end, or as `plan` says
   std::string result_to;         // "source" or "nowhere"; empty: what `plan` says, else the source
   bool split = false;            // the best plan over two nodes or more, even when a native one would win
   bool with_candidates = false;  // what a table for people shows beside it
@@ -35,9 +36,10 @@ struct ChosenPlan {
 // The names of the codecs of a plan that lose something, each once.
 std::vector<std::string> lossy_codecs(const Plan& plan);
 
-// Measures this host when a plan is to be made and a node has no profile. Where the plan leaves by an exit, `loaded` and the
+// Measures this host when a plan is to be made and a node has no profile; nodes of `cluster` without power get what was measured
+// with their profile. Where the plan leaves by an exit, `loaded` and the
 // inputs of the answer end there afterwards (leave_by()): whoever runs the plan runs loaded.chain.
 Result<ChosenPlan> choose_plan(const PlanChoice& choice, const PlanInputArguments& arguments, LoadedModel& loaded,
-                               const Cluster& cluster, const Control& control);
+                               Cluster& cluster, const Control& control);
 
 }  // namespace tideline

@@ -302,13 +302,11 @@ Result<LoadedModel> load_model_bytes(std::string_view onnx, std::string_view nam
   return load(std::move(model), std::move(configured), arguments, control);
 }
 
-Status leave_by(LoadedModel& loaded, const std::string& exit) {
+Result<const Chain*> chain_to(const LoadedModel& loaded, const std::string& exit) {
+  if (exit.empty()) return &loaded.chain;
   std::vector<std::string_view> names;
   for (const LoadedExit& known : loaded.exits) {
-    if (known.chain.exit->output == exit) {
-      loaded.chain = known.chain;
-      return {};
-    }
+    if (known.chain.exit->output == exit) return &known.chain;
     names.push_back(known.chain.exit->output);
   }
   return Error{ErrorCode::kInvalidArgument,
@@ -316,6 +314,12 @@ Status leave_by(LoadedModel& loaded, const std::string& exit) {
                            names.empty() ? "but no exits are given: name them in the model.yaml of --config"
                                          : fmt::format("but the exits of model.yaml are: {}",
                                                        printable(fmt::format("{}", fmt::join(names, ", ")), 400)))};
+}
+
+Status leave_by(LoadedModel& loaded, const std::string& exit) {
+  TIDELINE_TRY(const Chain* chain, chain_to(loaded, exit));
+  if (chain != &loaded.chain) loaded.chain = *chain;
+  return {};
 }
 
 std::optional<std::string> width_hint(const LoadedModel& loaded, std::uint32_t cut_width) {

@@ -65,6 +65,9 @@ Result<LoadedModel> load_model(const ModelArguments& arguments, const Control& c
 Result<LoadedModel> load_model_bytes(std::string_view onnx, std::string_view name, const ModelArguments& arguments,
                                      const Control& control);
 
+// What runs when the model is left by that exit (empty: the whole model). Valid as long as `loaded`. kInvalidArgument when
+// model.yaml names no such exit.
+Result<const Chain*> chain_to(const LoadedModel& loaded, const std::string& exit);
 // From here on the model ends at that exit: `chain` is the exit's. kInvalidArgument when model.yaml names no such exit.
 Status leave_by(LoadedModel& loaded, const std::string& exit);
 

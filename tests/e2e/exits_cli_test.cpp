@@ -135,6 +135,30 @@ TEST_F(ExitsCli, AnExitSplitOverTwoNodesRunsAndIsVerified) {
   EXPECT_THAT(other.err, HasSubstr("leaves by the exit 'exit2', but the exits of model.yaml are: exit1"));
 }
 
+TEST_F(ExitsCli, AnExitIsChosenByNameWithoutAPlanFile) {
+  measure();
+  const std::string local =
+      "local run " + path("cluster.yaml") + " " + model() + "--links none -n 2 --warmup 1 --verify --quiet ";
+  // Planned now: as `plan` does for that exit alone.
+  const Outcome planned = run(local + "--profile " + path("p.json") + " --exit exit1 -o json");
+  ASSERT_EQ(planned.exit_code, 0) << planned.err;
+  EXPECT_EQ(planned.json()["exit"], "exit1");
+  EXPECT_EQ(planned.json()["verified"], true);
+  EXPECT_TRUE(planned.json()["predicted_ms"].is_number());
+  // Placed by hand, without profiles: the trunk on the camera, the head on the server.
+  const auto after = profile_["exits"][1]["after"].get<int>();
+  const Outcome placed = run(local + "--exit exit2 -o json --cuts " + std::to_string(after));
+  ASSERT_EQ(placed.exit_code, 0) << placed.err;
+  EXPECT_EQ(placed.json()["exit"], "exit2");
+  EXPECT_EQ(placed.json()["verified"], true);
+  EXPECT_EQ(placed.json()["stages"].size(), 2u);
+
+  const Outcome unknown = run(local + "--exit exit9 --cuts 1");
+  EXPECT_EQ(unknown.exit_code, 3);
+  EXPECT_THAT(unknown.err, HasSubstr("exit9', but the exits of model.yaml are: exit1, exit2"));
+  EXPECT_EQ(run(local + "--exit exit1 --plan some.plan.json").exit_code, 2);
+}
+
 TEST_F(ExitsCli, EdgentsOwnPlannerAndItsLimits) {
   measure();
   const auto best = run(plan("--objective accuracy --limit latency=1000s")).json();

@@ -329,6 +329,34 @@ TEST_F(PlanCli, MeasuredPowerCountsWhereTheClusterHasNone) {
               2 * 2 * json["latency_ms"].get<double>() / 1000 + 10 * json["estimate"]["compute_ms"].get<double>() / 1000, 1e-6);
   const Outcome own = run(arguments + cluster(", power: {compute: 5W}"));
   EXPECT_EQ(own.err.find("is the profile's"), std::string::npos);
+  // A sweep of energies stands on the same power: without any it would have none to show.
+  const std::string sweep = "sweep --profile " + write("q.json", write_profile(measured)) +
+                            " --objective energy --vary links:bandwidth=1..100Mbit/s --points 3 --cluster ";
+  const Outcome varied = run(sweep + cluster());
+  ASSERT_EQ(varied.exit_code, 0) << varied.err;
+  EXPECT_THAT(varied.err, HasSubstr("power of camera is the profile's"));
+  Profile unmeasured = profile();
+  const Outcome none = run("sweep --profile " + write("r.json", write_profile(unmeasured)) +
+                           " --objective energy --vary links:bandwidth=1..100Mbit/s --points 3 --cluster " + cluster());
+  EXPECT_EQ(none.exit_code, 3) << none.err;
+}
+
+// Where everything is as accurate, the fastest plan is the answer, of the planners that try every placement too.
+TEST_F(PlanCli, EquallyAccuratePlansAreToldApartByLatency) {
+  // The server alone is faster than the camera alone, which is the lower place.
+  const std::string site = write("slow.yaml",
+                                 "nodes:\n  - {name: camera, tier: device, address: 'h:1', slowdown: 1000}\n"
+                                 "  - {name: server, tier: cloud, address: 'h:2'}\n"
+                                 "links:\n  - {from: camera, to: server, bandwidth: 8Mbit/s, rtt: 5ms}\n");
+  const std::string plan = "plan --profile " + write("p.json", write_profile(profile())) + " --cluster " + site + " -o json ";
+  for (const char* planner : {"native", "exhaustive", "auto"}) {
+    const Outcome fastest = run(plan + "--objective latency --planner " + planner);
+    const Outcome accurate = run(plan + "--objective accuracy --planner " + planner);
+    ASSERT_EQ(fastest.exit_code, 0) << fastest.err;
+    ASSERT_EQ(accurate.exit_code, 0) << accurate.err;
+    EXPECT_EQ(accurate.json()["latency_ms"], fastest.json()["latency_ms"]) << planner;
+  }
+  EXPECT_EQ(run(plan + "--objective accuracy --planner native").json()["segments"][0]["node"], "server");
 }
 
 TEST_F(PlanCli, WrongInputsEndWithOneSentence) {
