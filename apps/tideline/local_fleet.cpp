@@ -1,5 +1,7 @@
 // tideline local fleet: a whole fleet on this machine, planned and run.
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -9,6 +11,7 @@
 
 #include "base/text.h"
 #include "fleet/run/run_fleet.h"
+#include "fleet/run/simulate_run.h"
 #include "fleet_print.h"
 #include "local/local_cluster.h"
 #include "platform/temp_folder.h"
@@ -29,13 +32,50 @@ struct LocalFleetArguments {
   double time_scale = 1;
   bool verify = false;
   bool no_shares = false;
+  bool simulate = false;
   std::vector<std::string> overdrive;
   FleetPlanArguments plan;
 };
 
+FleetJson latency_json(const fleet::TaskFigures& seen, double scale) {
+  if (seen.answered == 0) return nullptr;
+  return {{"median", seen.median_ms / scale}, {"p95", seen.p95_ms / scale}, {"p99", seen.p99_ms / scale}};
+}
+
+// `simulated`: empty, or one per task.
+using Simulated = std::vector<fleet::TaskFigures>;
+
+// How far a run was from its simulation, over the tasks that ran.
+struct SimulatedDifference {
+  double late_points_max = 0;  // of the shares of requests that were late or dropped, in percent of all
+  double median_error = 0;     // relative, of the median latency: of half of the tasks
+  double median_error_max = 0;
+};
+
+SimulatedDifference difference_of(const fleet::FleetPlan& plan, const fleet::FleetRun& run, const Simulated& simulated) {
+  SimulatedDifference difference;
+  std::vector<double> medians;
+  for (std::size_t j = 0; j < plan.tasks.size(); ++j) {
+    const fleet::TaskFigures& seen = run.tasks[j].figures;
+    const fleet::TaskFigures& should = simulated[j];
+    if (!plan.tasks[j].admitted || seen.answered == 0 || should.answered == 0) continue;
+    const auto share = [](const fleet::TaskFigures& figures) {
+      return static_cast<double>(figures.late + figures.dropped) / static_cast<double>(figures.requests);
+    };
+    difference.late_points_max = std::max(difference.late_points_max, 100 * std::abs(share(seen) - share(should)));
+    medians.push_back(std::abs(seen.median_ms / should.median_ms - 1));
+  }
+  std::sort(medians.begin(), medians.end());
+  if (!medians.empty()) {
+    difference.median_error = medians[medians.size() / 2];
+    difference.median_error_max = medians.back();
+  }
+  return difference;
+}
+
 // Everything in the time of the fleet file, whatever the run was stretched by.
 FleetJson fleet_run_json(const fleet::Fleet& fleet, const fleet::FleetPlan& plan, const fleet::FleetRun& run,
-                         const LocalFleetArguments& arguments) {
+                         const Simulated& simulated, const LocalFleetArguments& arguments) {
   const double scale = arguments.time_scale;
   const auto own_time = [scale](const std::optional<Millis>& time) {
     return time ? FleetJson(time->count() / scale) : FleetJson(nullptr);
@@ -47,12 +87,15 @@ FleetJson fleet_run_json(const fleet::Fleet& fleet, const fleet::FleetPlan& plan
       {"duration_s", run.seconds},   {"time_scale", scale},
       {"tasks", FleetJson::array()}, {"links", FleetJson::array()},
       {"nodes", FleetJson::array()}};
+  if (!simulated.empty()) {
+    const SimulatedDifference difference = difference_of(plan, run, simulated);
+    json["simulated"] = {{"late_points_max", difference.late_points_max},
+                         {"median_error", difference.median_error},
+                         {"median_error_max", difference.median_error_max}};
+  }
   for (std::size_t j = 0; j < plan.tasks.size(); ++j) {
     const fleet::FleetTaskPlan& task = plan.tasks[j];
     const fleet::TaskFigures& seen = run.tasks[j].figures;
-    FleetJson latency = nullptr;
-    if (seen.answered > 0)
-      latency = {{"median", seen.median_ms / scale}, {"p95", seen.p95_ms / scale}, {"p99", seen.p99_ms / scale}};
     json["tasks"].push_back(
         {{"name", fleet.tasks[j].name},
          {"admitted", task.admitted},
@@ -62,13 +105,19 @@ FleetJson fleet_run_json(const fleet::Fleet& fleet, const fleet::FleetPlan& plan
          {"dropped", seen.dropped},
          {"failed", seen.failed},
          {"on_time", task.admitted && seen.on_time()},
-         {"latency_ms", std::move(latency)},
+         {"latency_ms", latency_json(seen, scale)},
          {"predicted_ms", own_time(task.predicted)},
          {"bound_ms", own_time(task.bound)},
          {"deadline_ms", fleet.tasks[j].deadline.count() / scale},
          {"verified", arguments.verify && task.admitted ? FleetJson(run.tasks[j].verified) : FleetJson(nullptr)},
          {"first_failure", run.tasks[j].first_failure.empty() ? FleetJson(nullptr) : FleetJson(run.tasks[j].first_failure)},
          {"why", task.admitted ? FleetJson(nullptr) : FleetJson(task.why)}});
+    if (simulated.empty()) continue;
+    const fleet::TaskFigures& should = simulated[j];
+    json["tasks"].back()["simulated"] = {{"requests", should.requests},
+                                         {"late", should.late},
+                                         {"dropped", should.dropped},
+                                         {"latency_ms", latency_json(should, scale)}};
   }
   for (std::size_t r = 0; r < plan.resources.size(); ++r) {
     const fleet::FleetResource& resource = plan.resources[r];
@@ -88,7 +137,7 @@ FleetJson fleet_run_json(const fleet::Fleet& fleet, const fleet::FleetPlan& plan
 }
 
 void print_fleet_run(const fleet::Fleet& fleet, const fleet::FleetPlan& plan, const fleet::FleetRun& run,
-                     const LocalFleetArguments& arguments) {
+                     const Simulated& simulated, const LocalFleetArguments& arguments) {
   const double scale = arguments.time_scale;
   const auto shown = [scale](double ms) { return format_millis(Millis(ms / scale)); };
   if (scale != 1)
@@ -97,8 +146,16 @@ void print_fleet_run(const fleet::Fleet& fleet, const fleet::FleetPlan& plan, co
   fmt::print("admitted    {} of {} tasks ({}, {} model)\n", plan.admitted(), plan.tasks.size(), plan.policy,
              to_string(plan.model));
   fmt::print("on time     {} of them: at most 1 % of their requests late or dropped, in {:.0f} s\n\n", run.on_time, run.seconds);
+  if (!simulated.empty()) {
+    const SimulatedDifference difference = difference_of(plan, run, simulated);
+    fmt::print(
+        "simulated   shares of late requests differ by at most {:.1f} points; medians by {:.1f} % (half of the tasks), {:.1f} % "
+        "at most\n\n",
+        difference.late_points_max, 100 * difference.median_error, 100 * difference.median_error_max);
+  }
   fmt::print("{:<20} {:<14} {:>8} {:>6} {:>7} {:>10} {:>10} {:>10} {:>10} {:>10} {}\n", "task", "cut after", "requests", "late",
-             "dropped", "predicted", "median", "p95", "p99", "deadline", arguments.verify ? "verified" : "");
+             "dropped", "predicted", "median", "p95", "p99", "deadline",
+             std::string(simulated.empty() ? "" : " simulated") + (arguments.verify ? " verified" : ""));
   std::size_t lines = 0;
   for (std::size_t j = 0; j < plan.tasks.size() && lines < kTasksShownMax; ++j) {
     if (!plan.tasks[j].admitted) continue;
@@ -107,9 +164,10 @@ void print_fleet_run(const fleet::Fleet& fleet, const fleet::FleetPlan& plan, co
     fmt::print("{:<20} {:<14} {:>8} {:>6} {:>7} {:>10} {:>10} {:>10} {:>10} {:>10} {}\n", fleet.tasks[j].name,
                plan.tasks[j].cut.substr(0, 14), seen.requests, seen.late, seen.dropped, shown(plan.tasks[j].predicted->count()),
                shown(seen.median_ms), shown(seen.p95_ms), shown(seen.p99_ms), shown(fleet.tasks[j].deadline.count()),
-               !arguments.verify       ? ""
-               : run.tasks[j].verified ? "yes"
-                                       : "NO");
+               (simulated.empty() ? std::string() : fmt::format("{:>10}", shown(simulated[j].median_ms))) +
+                   (!arguments.verify       ? ""
+                    : run.tasks[j].verified ? " yes"
+                                            : " NO"));
   }
   if (lines < plan.admitted()) fmt::print("and {} more (-o json has all tasks)\n", plan.admitted() - lines);
   fmt::print("\n{:<32} {:>10} {:>10} {:>10}\n", "link or node", "used", "reserved", "of");
@@ -162,15 +220,19 @@ Status run_local_fleet(Context& context, const LocalFleetArguments& arguments) {
                                                        : LinkEmulation::kAuto;
   TIDELINE_TRY(const auto local, LocalCluster::start(fleet.cluster, options, context.interrupted));
   const auto transport = make_tcp_transport({});
-  TIDELINE_TRY(
-      const fleet::FleetRun run,
-      fleet::run_fleet(fleet, profiles, plan, models, local->cluster(), *transport,
-                       {.duration = duration, .verify = arguments.verify, .shares = !arguments.no_shares, .overdrive = overdrive},
-                       StepBar(context).control()));
+  const fleet::FleetRunSettings settings{
+      .duration = duration, .verify = arguments.verify, .shares = !arguments.no_shares, .overdrive = overdrive};
+  TIDELINE_TRY(const fleet::FleetRun run, fleet::run_fleet(fleet, profiles, plan, models, local->cluster(), *transport, settings,
+                                                           StepBar(context).control()));
+  Simulated simulated;
+  if (arguments.simulate) {
+    TIDELINE_TRY(simulated, fleet::simulate_run(fleet, profiles, plan, settings, context.interrupted));
+  }
   if (context.output == Output::kJson)
-    fmt::print("{}\n", fleet_run_json(fleet, plan, run, arguments).dump(-1, ' ', false, FleetJson::error_handler_t::replace));
+    fmt::print("{}\n",
+               fleet_run_json(fleet, plan, run, simulated, arguments).dump(-1, ' ', false, FleetJson::error_handler_t::replace));
   else
-    print_fleet_run(fleet, plan, run, arguments);
+    print_fleet_run(fleet, plan, run, simulated, arguments);
   for (const std::string& news : local->news()) {
     fmt::print(stderr, "tideline: {}\n", news);
     context.exit_code = kExitUnreachable;
@@ -203,6 +265,8 @@ void add_local_fleet_command(CLI::App& local, Context& context) {
       ->add_option("--overdrive", arguments->overdrive,
                    "Let this task send so many times as often as it has said, to see that the others do not suffer")
       ->type_name("TASK=TIMES");
+  command->add_flag("--simulate", arguments->simulate,
+                    "Beside what was measured, what a simulation of the same run shows (times of the profiles, stated links)");
   command->add_flag("--no-shares", arguments->no_shares,
                     "Do not let the nodes keep what the plan reserves: requests go by their deadlines alone");
   command->add_option("--links", arguments->links, "How to emulate the links, as of local run")

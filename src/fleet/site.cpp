@@ -249,16 +249,22 @@ Plan plan_of(const Fleet& fleet, const FleetProfiles& profiles, const FleetTask&
   return plan;
 }
 
-Result<Millis> alone(const Fleet& fleet, const FleetProfiles& profiles, const FleetTask& task, const FleetSource& source,
-                     std::uint32_t blocks) {
+Result<Estimate> estimate_alone(const Fleet& fleet, const FleetProfiles& profiles, const FleetTask& task,
+                                const FleetSource& source, std::uint32_t blocks) {
   Cluster cluster = fleet.cluster;
   cluster.source = static_cast<NodeId>(source.node);
   TIDELINE_TRY(const Way way, way_of(cluster, source.node));
   CostInput input{.cluster = &cluster, .profiles = profiles.of[task.model]};
   for (const Profile*& profile : input.profiles)
     if (profile == nullptr) profile = profiles.of[task.model][way.gateway];
-  TIDELINE_TRY(const Estimate estimated, estimate(input, plan_of(fleet, profiles, task, source, blocks)));
+  TIDELINE_TRY(Estimate estimated, estimate(input, plan_of(fleet, profiles, task, source, blocks)));
   if (!estimated.infeasible.empty()) return infeasible(fmt::format("task '{}': {}", task.name, estimated.infeasible));
+  return estimated;
+}
+
+Result<Millis> alone(const Fleet& fleet, const FleetProfiles& profiles, const FleetTask& task, const FleetSource& source,
+                     std::uint32_t blocks) {
+  TIDELINE_TRY(const Estimate estimated, estimate_alone(fleet, profiles, task, source, blocks));
   return estimated.latency;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cost/cost.h"
 #include "fleet/fleet.h"
 #include "fleet/profiles.h"
 #include "plan/plan.h"
@@ -50,7 +51,9 @@ double run_ms(const Fleet& fleet, const FleetProfiles& profiles, std::size_t mod
 // The plan of a task's requests from one of its sources with so many blocks on the gateway.
 Plan plan_of(const Fleet& fleet, const FleetProfiles& profiles, const FleetTask& task, const FleetSource& source,
              std::uint32_t blocks);
-// What such a request takes alone on the site: cost/cost.h.
+// What such a request takes alone on the site: cost/cost.h. kInfeasible when its blocks do not fit their nodes.
+Result<Estimate> estimate_alone(const Fleet& fleet, const FleetProfiles& profiles, const FleetTask& task,
+                                const FleetSource& source, std::uint32_t blocks);
 Result<Millis> alone(const Fleet& fleet, const FleetProfiles& profiles, const FleetTask& task, const FleetSource& source,
                      std::uint32_t blocks);
 // The block whose output crosses, "the input", or "the output" when nothing goes to the cloud.

@@ -108,10 +108,11 @@ TEST_F(FleetCommand, ALocalFleetRunsWhatWasPlanned) {
       "  - {name: hall, model: digits, source: {gw1: 0.5, gw2: 0.5}, rate: 6/s, deadline: 2s, keep_on_source: 3}\n"
       "  - {name: far, model: digits, source: gw2, rate: 2/s, deadline: 2s, priority: -1, count: 2}\n");
   for (const std::string more : {"", " --time-scale 2 --model paper --policy fixed:4"}) {
-    const Outcome ran = run("local fleet " + file + " --links transport --duration 3s --verify -o json" + more);
+    const Outcome ran = run("local fleet " + file + " --links transport --duration 3s --verify --simulate -o json" + more);
     ASSERT_EQ(ran.exit_code, 0) << ran.err;
     const auto json = ran.json();
     EXPECT_EQ(json["admitted"], 4);
+    EXPECT_GE(json["simulated"]["median_error_max"].get<double>(), json["simulated"]["median_error"].get<double>());
     EXPECT_EQ(json["time_scale"], more.empty() ? 1 : 2);
     ASSERT_EQ(json["tasks"].size(), 4u);
     std::uint64_t on_time = 0;
@@ -121,6 +122,9 @@ TEST_F(FleetCommand, ALocalFleetRunsWhatWasPlanned) {
       EXPECT_GE(task["requests"].get<int>(), more.empty() ? 4 : 2) << task.dump();
       EXPECT_LE(task["latency_ms"]["median"], task["latency_ms"]["p99"]);
       EXPECT_GT(task["predicted_ms"].get<double>(), 0);
+      // The same sources: as many requests arise in the simulation, and none faster than the nodes and links allow.
+      EXPECT_NEAR(task["simulated"]["requests"].get<double>(), task["requests"].get<double>(), 1) << task.dump();
+      EXPECT_GT(task["simulated"]["latency_ms"]["median"].get<double>(), 0);
       on_time += task["on_time"] ? 1 : 0;
     }
     EXPECT_EQ(json["on_time"], on_time);

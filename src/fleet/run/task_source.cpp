@@ -162,22 +162,28 @@ Result<RunAnswer> TaskSource::ask(std::uint64_t number, const CancelToken& cance
                       {.timeout = std::chrono::duration_cast<Nanos>(task_.deadline) + kGrace, .cancel = cancel});
 }
 
-void TaskSource::stream(SteadyTime start, const Timing& timing, const RequestSink& sink, const CancelToken& cancel) const {
-  const double rate_hz = task_.rate_hz * task_.sources[source_].share * timing.times_rate;
+SourcePace pace_of(const FleetTask& task, std::size_t source, const SourceTiming& timing) {
+  SourcePace pace{.rate_hz = task.rate_hz * task.sources[source].share * timing.times_rate};
   double ignored = 0;
-  double late_start_ms = 1e3 * std::modf(static_cast<double>(timing.number + 1) * kGoldenRatio, &ignored) / rate_hz;
-  if (timing.duration > Nanos(0)) late_start_ms = std::min(late_start_ms, Millis(timing.duration).count() / 2);
-  const Nanos late_start = std::chrono::duration_cast<Nanos>(Millis(late_start_ms));
+  pace.late_start = Millis(1e3 * std::modf(static_cast<double>(timing.number + 1) * kGoldenRatio, &ignored) / pace.rate_hz);
+  if (timing.duration > Nanos(0)) pace.late_start = std::min(pace.late_start, Millis(timing.duration) / 2);
+  const double in_flight = std::ceil(kDeadlinesInFlight * pace.rate_hz * task.deadline.count() / 1e3) + 1;
+  pace.in_flight = static_cast<std::uint32_t>(std::min<double>(in_flight, kFleetInFlightMax));
+  return pace;
+}
+
+void TaskSource::stream(SteadyTime start, const SourceTiming& timing, const RequestSink& sink, const CancelToken& cancel) const {
+  const SourcePace pace = pace_of(task_, source_, timing);
+  const Nanos late_start = std::chrono::duration_cast<Nanos>(pace.late_start);
   if (cancel.wait_for(std::max(Nanos(0), start + late_start - std::chrono::steady_clock::now()))) return;
-  const double in_flight = std::ceil(kDeadlinesInFlight * rate_hz * task_.deadline.count() / 1e3) + 1;
   const auto rule = drop_rule_from(task_.drop);
-  SourceOptions options{.rate_per_s = rate_hz, .drop = rule ? *rule : DropRule::kNone};
+  SourceOptions options{.rate_per_s = pace.rate_hz, .drop = rule ? *rule : DropRule::kNone};
   if (timing.duration > Nanos(0)) options.duration = timing.duration - late_start;
   // Answers come in the order of the frames: numbers that are left out were dropped.
   std::uint64_t next = 0;
   std::uint64_t dropped = 0;
   const StreamEnd end = run_stream(
-      options, static_cast<std::uint32_t>(std::min<double>(in_flight, kFleetInFlightMax)),
+      options, pace.in_flight,
       [&](const StreamFrame& frame, const CancelToken& stop) -> Result<RunAnswer> {
         auto answer = ask(frame.number, stop);
         if (answer || stop.cancelled()) return answer;

@@ -36,6 +36,19 @@ Result<ModelInputs> read_inputs(const FleetModel& model, const LoadedModel& load
 NodeShares shares_of(const Fleet& fleet, const FleetProfiles& profiles, const FleetPlan& plan, std::size_t task,
                      std::size_t source);
 
+// When a source sends: sources of one fleet do not start in step.
+struct SourceTiming {
+  std::size_t number = 0;  // of all sources of a fleet
+  Nanos duration{0};       // 0: until it is cancelled
+  double times_rate = 1;   // of the rate that the task has said
+};
+struct SourcePace {
+  double rate_hz = 0;
+  Millis late_start{0};
+  std::uint32_t in_flight = 1;  // at most under way at once
+};
+SourcePace pace_of(const FleetTask& task, std::size_t source, const SourceTiming& timing);
+
 // What becomes of requests; called from the thread of the stream.
 struct RequestSink {
   std::function<void(Millis latency, const RunAnswer& answer, bool is_right)> answered;
@@ -51,12 +64,7 @@ class TaskSource {
   // Pushes and installs, and has a few answers so that connections are made and engines warm.
   Status deploy(const LoadedModel& loaded, const Plan& plan, const NodeShares& shares, const CancelToken& cancel);
 
-  struct Timing {
-    std::size_t number = 0;  // of all sources of a fleet: they do not start in step
-    Nanos duration{0};       // 0: until it is cancelled
-    double times_rate = 1;   // of the rate that the task has said
-  };
-  void stream(SteadyTime start, const Timing& timing, const RequestSink& sink, const CancelToken& cancel) const;
+  void stream(SteadyTime start, const SourceTiming& timing, const RequestSink& sink, const CancelToken& cancel) const;
 
  private:
   Result<RunAnswer> ask(std::uint64_t number, const CancelToken& cancel) const;
