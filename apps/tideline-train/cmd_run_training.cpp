@@ -20,54 +20,89 @@ namespace tideline::app {
 namespace {
 
 constexpr std::chrono::seconds kWorkerStart{60};
+// How long a process that was started anew is listened to at a time.
+constexpr std::chrono::milliseconds kGlance{2};
 
-// The processes that the workers live in; they end with this object.
+// The processes that the workers live in; they end with this object. One that ends before is started anew when its workers are
+// asked for. Of the thread that made it: they die with that too.
 class WorkerProcesses {
  public:
   static Result<std::unique_ptr<WorkerProcesses>> start(const train::Job& job, const CancelToken& cancel) {
-    std::unique_ptr<WorkerProcesses> all(new WorkerProcesses());
+    std::unique_ptr<WorkerProcesses> all(new WorkerProcesses(job.train_data, cancel));
     std::error_code unresolved;
-    const std::string self = std::filesystem::canonical("/proc/self/exe", unresolved).string();
+    all->self_ = std::filesystem::canonical("/proc/self/exe", unresolved).string();
     if (unresolved) return Error{ErrorCode::kNotFound, "this program does not find itself in /proc"};
-    std::vector<std::size_t> counts;
     for (std::size_t p = 0, first = 0; p < job.processes; ++p) {
       const std::size_t end = job.workers * (p + 1) / job.processes;
-      TIDELINE_TRY(Process process, Process::start({.words = {self, "worker", "--quiet", "--data", job.train_data, "--first",
-                                                              std::to_string(first), "--count", std::to_string(end - first)},
-                                                    .pipe_output = true}));
-      all->processes_.push_back(std::move(process));
-      counts.push_back(end - first);
+      TIDELINE_TRY(Process process, all->start_one(first, end - first));
+      all->homes_.push_back({std::move(process), first, end - first, {}});
       first = end;
     }
     // All of them load their library at the same time.
     const SteadyTime deadline = deadline_in(kWorkerStart);
-    for (std::size_t p = 0; p < counts.size(); ++p)
-      for (std::size_t k = 0; k < counts[p]; ++k) {
-        const auto line = all->processes_[p].read_line(deadline, cancel);
-        if (!line)
-          return Error{line.error().code,
-                       fmt::format("worker {} did not come up: {}", all->addresses_.size(), line.error().message)};
-        TIDELINE_TRY(const Address address, parse_address(std::string_view(*line).substr(line->rfind(' ') + 1)));
-        all->addresses_.push_back(address);
-      }
+    for (Home& home : all->homes_)
+      if (const Status up = all->listen_to(home, deadline); !up)
+        return Error{up.error().code,
+                     fmt::format("worker {} did not come up: {}", home.first + home.addresses.size(), up.error().message)};
     return all;
   }
-  const std::vector<Address>& addresses() const { return addresses_; }
+  std::vector<Address> addresses() const {
+    std::vector<Address> all;
+    for (const Home& home : homes_) all.insert(all.end(), home.addresses.begin(), home.addresses.end());
+    return all;
+  }
+
+  // Where a worker that is lost can be called now. Starts its process anew if that has ended, and does not wait for it.
+  Result<Address> find_again(std::uint32_t worker) {
+    const auto home = std::find_if(homes_.begin(), homes_.end(),
+                                   [&](const Home& each) { return worker >= each.first && worker < each.first + each.count; });
+    if (home == homes_.end()) return Error{ErrorCode::kNotFound, "there is no such worker"};
+    if (home->process.ended()) {
+      TIDELINE_TRY(home->process, start_one(home->first, home->count));
+      home->addresses.clear();
+    }
+    TIDELINE_CHECK_OK(listen_to(*home, deadline_in(kGlance)));
+    return home->addresses[worker - home->first];
+  }
 
   ~WorkerProcesses() {
-    for (Process& process : processes_) {
-      process.signal(SIGTERM);
-      process.signal(SIGCONT);
+    for (Home& home : homes_) {
+      home.process.signal(SIGTERM);
+      home.process.signal(SIGCONT);
     }
     const SteadyTime until = deadline_in(std::chrono::seconds(3));
-    for (Process& process : processes_)
-      if (!process.wait(until)) process.end(std::chrono::milliseconds(0));
+    for (Home& home : homes_)
+      if (!home.process.wait(until)) home.process.end(std::chrono::milliseconds(0));
   }
 
  private:
-  WorkerProcesses() = default;
-  std::vector<Process> processes_;
-  std::vector<Address> addresses_;
+  struct Home {
+    Process process;
+    std::size_t first = 0;  // worker
+    std::size_t count = 0;
+    std::vector<Address> addresses;  // as many as it has said
+  };
+  WorkerProcesses(std::string data, const CancelToken& cancel) : data_(std::move(data)), cancel_(cancel) {}
+
+  Result<Process> start_one(std::size_t first, std::size_t count) const {
+    return Process::start({.words = {self_, "worker", "--quiet", "--data", data_, "--first", std::to_string(first), "--count",
+                                     std::to_string(count)},
+                           .pipe_output = true});
+  }
+  // Until it has said where all its workers listen.
+  Status listen_to(Home& home, SteadyTime deadline) const {
+    while (home.addresses.size() < home.count) {
+      TIDELINE_TRY(const std::string line, home.process.read_line(deadline, cancel_));
+      TIDELINE_TRY(const Address address, parse_address(std::string_view(line).substr(line.rfind(' ') + 1)));
+      home.addresses.push_back(address);
+    }
+    return {};
+  }
+
+  const std::string data_;
+  const CancelToken cancel_;
+  std::string self_;
+  std::vector<Home> homes_;
 };
 
 std::string describe(const train::RoundRecord& round) {
@@ -125,6 +160,7 @@ Status run_job(Context& context, const TrainArguments& arguments) {
                               .model_file = file,
                               .model = model->numbers(),
                               .size = model->size(),
+                              .find_again = [&](std::uint32_t worker) { return workers->find_again(worker); },
                               .cancel = context.interrupted};
   if (arguments.resume) {
     TIDELINE_TRY(options.resume, train::load_checkpoint(job.checkpoint_folder));

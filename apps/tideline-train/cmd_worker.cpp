@@ -12,6 +12,7 @@
 #include "train/data/divide.h"
 #include "train/job/job.h"
 #include "train/learn/net_learner.h"
+#include "train/run/guarded.h"
 #include "train/run/worker.h"
 #include "train_commands.h"
 
@@ -73,16 +74,24 @@ Status run_workers(const Context& context, const WorkerArguments& arguments) {
   std::fflush(stdout);
   WorkerData data(arguments.data);
   std::vector<Status> ended(arguments.count);
+  const auto serve = [&](std::size_t i) -> Status {
+    return train::run_worker({.transport = *transport,
+                              .listener = *listeners[i],
+                              .make_learner = [&](const train::Job& job, std::uint32_t worker,
+                                                  const std::string& file) { return data.learner(job, worker, file); },
+                              .cancel = context.interrupted});
+  };
   std::vector<std::thread> threads;
-  for (std::size_t i = 0; i < arguments.count; ++i)
-    threads.emplace_back([&, i] {
-      ended[i] = train::run_worker({.transport = *transport,
-                                    .listener = *listeners[i],
-                                    .make_learner = [&](const train::Job& job, std::uint32_t worker,
-                                                        const std::string& file) { return data.learner(job, worker, file); },
-                                    .cancel = context.interrupted});
-    });
+  // A thread that cannot be had ends those there are; none may be left running.
+  const Status begun = train::guarded([&] {
+    for (std::size_t i = 0; i < arguments.count; ++i)
+      threads.emplace_back([&, i] {
+        if (const Status thrown = train::guarded([&] { ended[i] = serve(i); }); !thrown) ended[i] = thrown;
+      });
+  });
+  if (!begun) context.interrupted.cancel();
   for (std::thread& thread : threads) thread.join();
+  TIDELINE_CHECK_OK(begun);
   for (const Status& status : ended) {
     // Whoever started this process has ended it.
     if (!status && status.error().code == ErrorCode::kCancelled) continue;

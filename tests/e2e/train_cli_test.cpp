@@ -45,6 +45,7 @@ class Train : public CommandLine {
  protected:
   void SetUp() override {
     CommandLine::SetUp();
+    if (HasFatalFailure()) return;
     write("m.onnx", classifier());
     std::filesystem::create_directories(folder_ / "data");
     constexpr std::size_t kSamples = 240;
@@ -121,23 +122,55 @@ TEST_F(Train, WhatIsWrittenIsWhatWasTrained) {
   EXPECT_TRUE(exists(path("figures/accuracy-bytes.svg")));
 }
 
-TEST_F(Train, AKilledWorkerIsNamedAndTheOthersFinish) {
-  for (const char* exchange : {"parameter-server", "ring"}) {
-    SCOPED_TRACE(exchange);
-    const std::string file = job("job.yaml", "{name: sync-sgd}", 3, 2500,
-                                 fmt::format("exchange: {}\ncheckpoint: {{folder: kept-{}, every: 250}}\n", exchange, exchange));
+// Every way in which workers train together, with one of them killed outright, another one frozen for a while and, over a
+// parameter server, updates in few bytes: who comes back takes part again, and the run ends as well as without.
+TEST_F(Train, KilledAndFrozenWorkersComeBackWhateverTheStrategy) {
+  struct Run {
+    const char* strategy;
+    const char* more;
+  };
+  const Run runs[] = {
+      {"{name: sync-sgd}", "compression: {name: qsgd, levels: 16}\n"},
+      {"{name: backup-workers}", "compression: fp16\n"},
+      {"{name: fedavg, batch: 10}", "compression: {name: top-k, sparsity: 0.5}\n"},
+      {"{name: local-sgd, local_steps: 4}", "compression: terngrad\n"},
+      {"{name: diloco, local_steps: 4}", "compression: one-bit\n"},
+      {"{name: easgd, local_steps: 4}", ""},
+      {"{name: dc-asgd}", "compression: {name: dgc, sparsity: 0.5, momentum: 0}\n"},
+      {"{name: sync-sgd}", "exchange: ring\n"},
+      {"{name: gossip}", ""},
+  };
+  for (const Run& each : runs) {
+    SCOPED_TRACE(std::string(each.strategy) + " " + each.more);
+    // More rounds than there is time for: the test ends them.
+    const std::string file = job("job.yaml", each.strategy, 3, 5'000'000,
+                                 std::string(each.more) +
+                                     "deadlines: {patience: 2s}\n"
+                                     "checkpoint: {folder: kept, every: 500}\n");
     const pid_t child = start({"train", file, "--out", path("out"), "-o", "json"});
-    ASSERT_TRUE(eventually([&] { return exists(path(fmt::format("kept-{}/checkpoint.tlc", exchange))); }));
+    const auto has_said = [&](const char* words) { return slurp(path("stderr")).find(words) != std::string::npos; };
+    ASSERT_TRUE(eventually([&] { return exists(path("kept/checkpoint.tlc")); })) << slurp(path("stderr"));
     const std::vector<pid_t> workers = children_of(child);
     ASSERT_EQ(workers.size(), 3U);
+    ::kill(workers[2], SIGSTOP);
     ::kill(workers[1], SIGKILL);
+    EXPECT_TRUE(eventually([&] { return has_said("worker 1 is back"); })) << slurp(path("stderr"));
+    ::kill(workers[2], SIGCONT);
+    // Between peers who stood still was left behind; over a server it was only late.
+    if (has_said("worker 2 is lost"))
+      EXPECT_TRUE(eventually([&] { return has_said("worker 2 is back"); })) << slurp(path("stderr"));
+    const auto kept = std::filesystem::last_write_time(path("kept/checkpoint.tlc"));
+    EXPECT_TRUE(eventually([&] { return std::filesystem::last_write_time(path("kept/checkpoint.tlc")) > kept; }));
+    ::kill(child, SIGINT);
     const Outcome outcome = wait_for(child);
-    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    ASSERT_EQ(outcome.exit_code, 130) << outcome.err;
     const auto json = outcome.json();
-    ASSERT_EQ(json["news"].size(), 1U) << json["news"];
-    EXPECT_THAT(json["news"][0].get<std::string>(), HasSubstr("worker 1 is lost"));
-    EXPECT_EQ(json["rounds"].size(), 2500U);
-    EXPECT_EQ(json["rounds"].back()["workers"], 2);
+    EXPECT_GT(json["final"]["accuracy"].get<double>(), 0.7);
+    EXPECT_GE(json["rounds"].back()["workers"].get<int>(),
+              std::string_view(each.strategy).find("backup") == std::string_view::npos ? 3 : 2)
+        << json["news"];
+    EXPECT_TRUE(children_of(child).empty());
+    std::filesystem::remove_all(path("kept"));
   }
 }
 
@@ -182,6 +215,30 @@ TEST_F(Train, ARunThatWasStoppedGoesOnToTheSameWeights) {
     ASSERT_EQ(rest.exit_code, 0) << rest.err;
     EXPECT_EQ(rest.json()["weights_sha256"], sha);
     EXPECT_EQ(rest.json()["rounds"].size(), static_cast<std::size_t>(kRounds));
+  }
+}
+
+// Ctrl-C at a terminal goes to the whole group, SIGTERM to the first process alone: either way nobody stays behind, and what was
+// frozen neither.
+TEST_F(Train, NobodyStaysBehind) {
+  for (const int signal : {SIGTERM, SIGKILL, SIGHUP}) {
+    SCOPED_TRACE(signal);
+    const std::string file = job("job.yaml", "{name: sync-sgd}", 3, 5'000'000,
+                                 "exchange: ring\ndeadlines: {patience: 60s}\ncheckpoint: {folder: kept, every: 20}\n");
+    const pid_t child = start({"train", file, "--out", path("out")});
+    ASSERT_TRUE(eventually([&] { return exists(path("kept/checkpoint.tlc")); })) << slurp(path("stderr"));
+    const std::vector<pid_t> workers = children_of(child);
+    ASSERT_EQ(workers.size(), 3U);
+    ::kill(workers[1], SIGSTOP);
+    ::kill(child, signal);
+    if (signal != SIGKILL) {
+      // It ends after the round under way, which the frozen one holds up; the second signal does not wait for that.
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      ::kill(child, signal);
+    }
+    (void)wait_for(child);
+    for (const pid_t worker : workers) EXPECT_TRUE(eventually([&] { return !is_running(worker); })) << worker;
+    std::filesystem::remove_all(path("kept"));
   }
 }
 

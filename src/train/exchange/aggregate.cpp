@@ -64,6 +64,10 @@ std::size_t krum(std::span<const Contribution> contributions, std::size_t hostil
 
 }  // namespace
 
+void shorten(std::span<float> update, double part) {
+  for (float& number : update) number = static_cast<float>(static_cast<double>(number) * part);
+}
+
 double update_norm(std::span<const float> update) {
   double sum = 0;
   for (const float number : update) {

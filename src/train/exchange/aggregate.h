@@ -27,6 +27,9 @@ struct Contribution {
 // mean, hostile + 2 of krum), kInfeasible: the round then has no update.
 Result<std::vector<float>> aggregate(const AggregationSettings& settings, std::span<const Contribution> contributions);
 
+// Every number times `part`.
+void shorten(std::span<float> update, double part);
+
 // Length of an update; infinity when a number of it is not finite.
 double update_norm(std::span<const float> update);
 

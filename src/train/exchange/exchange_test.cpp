@@ -215,6 +215,51 @@ TEST(UpdateCodec, StructuredOnesConfineStepsToWhatTheySend) {
   }
 }
 
+// What a receiver has room for is enough for any honest sender, whatever it was told to do.
+TEST(UpdateCodec, NoUpdateTakesMoreThanIsHadRoomFor) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal(0, 1);
+  for (const auto& layers : {std::vector<compress::Layer>{{1, 5000}}, std::vector<compress::Layer>{{70, 70}, {100, 1}},
+                             std::vector<compress::Layer>(5000, {1, 1})}) {
+    const ModelSize size{.parameters = 5000, .buffers = 7, .layers = layers};
+    std::vector<float> update(size.all());
+    for (float& number : update) number = normal(random);
+    for (const compress::CompressorInfo& info : compress::compressors()) {
+      // Each key at its ends while the others are as they are, and all at one end.
+      std::vector<compress::CompressorSettings> tried{*compress::parse_compressor(info.name)};
+      for (const compress::CompressorKey& key : info.keys)
+        for (const double value : {key.min, key.max}) {
+          compress::CompressorSettings one = tried.front();
+          one.numbers[std::string(key.name)] = value;
+          tried.push_back(one);
+        }
+      compress::CompressorSettings least = tried.front(), most = tried.front();
+      for (const compress::CompressorKey& key : info.keys) {
+        least.numbers[std::string(key.name)] = key.min;
+        most.numbers[std::string(key.name)] = key.max;
+      }
+      tried.push_back(least);
+      tried.push_back(most);
+      if (info.name == "qsgd") {
+        tried.push_back(least);
+        tried.back().numbers["levels"] = 65536;  // the longest codes, and a norm for each number
+      }
+      for (const compress::CompressorSettings& settings : tried) {
+        auto codec = make_update_codec(settings, size, 1);
+        ASSERT_TRUE(codec) << codec.error().message;
+        for (std::uint64_t round = 0; round < 2; ++round) {
+          const auto bytes = (*codec)->encode(update, {.round = round, .loss = 1});
+          // Numbers so large that they are none any more are refused, not sent.
+          if (!bytes) continue;
+          EXPECT_LE(bytes->size(), (*codec)->bytes_max()) << info.name;
+          std::vector<float> back(update.size());
+          EXPECT_TRUE((*codec)->decode(*bytes, back)) << info.name;
+        }
+      }
+    }
+  }
+}
+
 TEST(UpdateCodec, LayersMustBeThoseOfTheModel) {
   EXPECT_FALSE(make_update_codec(*compress::parse_compressor("none"), {.parameters = 9, .buffers = 0, .layers = {{2, 3}}}));
 }

@@ -29,6 +29,12 @@ Status UpdateCodec::decode(std::span<const std::byte> bytes, std::span<float> in
   return {};
 }
 
+std::uint64_t UpdateCodec::bytes_max() const {
+  // A number takes most where each has a norm of its own and its level in a long code; a layer has a few numbers in front.
+  constexpr std::uint64_t kPerNumber = 24, kHeads = 65'536;
+  return kPerNumber * compressor_->numbers() + sizeof(float) * buffers_ + kHeads;
+}
+
 void UpdateCodec::confine(std::uint64_t round, std::span<const float> start, std::span<float> parameters) const {
   if (!compressor_->is_structured()) return;
   std::vector<float> moved(parameters.size());

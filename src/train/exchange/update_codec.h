@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -41,6 +42,8 @@ class UpdateCodec {
   // All of `into` from bytes that a stranger sent: kCorrupt when they are not an update of that many numbers. Buffers may have
   // numbers that are not finite: the receiver judges.
   Status decode(std::span<const std::byte> bytes, std::span<float> into) const;
+  // More than any update takes, whatever the compression: what a receiver has room for.
+  std::uint64_t bytes_max() const;
   // After one of its own steps from `start`, a worker moves back to what can be sent in this round (structured updates; the
   // others can send anything).
   void confine(std::uint64_t round, std::span<const float> start, std::span<float> parameters) const;

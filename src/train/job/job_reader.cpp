@@ -236,7 +236,7 @@ Status read_deadlines(const YamlNode& yaml, DeadlineSettings& deadlines) {
   const YamlNode patience = map.optional("patience");
   TIDELINE_TRY(deadlines.patience, patience.duration_or(deadlines.patience));
   if (deadlines.patience < Millis(10) || deadlines.patience > Millis(limits::kTrainPatienceMax))
-    return patience.error("expected 10ms to 24h");
+    return patience.error("expected 10ms to 1440min");
   TIDELINE_TRY(deadlines.norm_factor, within(map.optional("norm_factor"), 100, 0, 1e12));
   return map.finish();
 }

@@ -161,7 +161,7 @@ TEST(Job, NumbersAreHeldAgainstTheirRange) {
   EXPECT_THAT(refusal(small("{name: fedavg, local_epochs: 1.5}")), HasSubstr("whole number"));
   EXPECT_THAT(refusal(small("{name: fedavg}", "processes: 5\n")), HasSubstr("1 to 4, found 5"));
   EXPECT_THAT(refusal(small("{name: fedavg}", "", 100000)), HasSubstr("found 100000"));
-  EXPECT_THAT(refusal(small("{name: fedavg}", "deadlines: {patience: 1ms}\n")), HasSubstr("10ms to 24h"));
+  EXPECT_THAT(refusal(small("{name: fedavg}", "deadlines: {patience: 1ms}\n")), HasSubstr("10ms to 1440min"));
 }
 
 }  // namespace

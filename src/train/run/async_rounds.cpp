@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -35,11 +36,10 @@ class AsyncRun final : public TrainingRun {
     RoundRecord record;
     double samples = 0;
     while (round_ < job_.rounds && !is_cancelled()) {
+      if (held_.empty() && crew_.alive() == 0) TIDELINE_CHECK_OK(wait_for_somebody());
+      crew_.call_lost();
       for (const std::uint32_t worker : crew_.able())
         if (!gate_.is_under_way(worker)) hand_out(worker);
-      if (crew_.alive() == 0)
-        return Error{ErrorCode::kDisconnected,
-                     "[train] no worker is left: all were lost, or sent updates that are not finite (a lower rate may help)"};
       if (!use_one(record, samples)) {
         TIDELINE_CHECK_OK(take_one(record));
         continue;
@@ -52,8 +52,7 @@ class AsyncRun final : public TrainingRun {
       samples = 0;
       start = std::chrono::steady_clock::now();
     }
-    if (is_cancelled() && !job_.checkpoint_folder.empty() && saved_round_ != round_) return save_now();
-    return {};
+    return wind_up();
   }
 
  private:
@@ -91,39 +90,67 @@ class AsyncRun final : public TrainingRun {
     // Whoever holds the others up for longer than the patience does so no more; what it sends then is dropped.
     const SteadyTime now = std::chrono::steady_clock::now();
     SteadyTime deadline = kNoDeadline;
+    bool is_in_vain = false, has_forgotten = false;
     for (std::uint32_t worker = 0; worker < job_.workers; ++worker) {
       if (!gate_.is_under_way(worker) || !crew_.is_busy(worker)) continue;
       const SteadyTime until = handed_out_[worker] + patience();
       if (now >= until) {
         gate_.forget(worker);
+        has_forgotten = true;
         ++record.late;
+        crew_.set_away(worker);
         crew_.tell(fmt::format("worker {} has not answered for {:.1f} s and is not waited for", worker,
                                job_.deadlines.patience.count() / 1e3));
       } else {
         deadline = std::min(deadline, until);
       }
     }
-    auto answer = crew_.next(deadline == kNoDeadline ? now + patience() : deadline);
+    // What had to wait for that one may be used now.
+    if (has_forgotten) return {};
+    if (deadline == kNoDeadline)
+      deadline = now + std::max<std::chrono::nanoseconds>(patience(), kNobodyPatience), is_in_vain = true;
+    auto answer = crew_.next(deadline);
     if (!answer) {
-      if (deadline != kNoDeadline || is_cancelled()) return {};
+      if (!is_in_vain || is_cancelled() || std::chrono::steady_clock::now() < deadline) return {};
       return Error{ErrorCode::kDeadlineExceeded, "[train] none of the workers answers any more"};
     }
     const std::uint32_t worker = answer->worker;
     const bool was_forgotten = !gate_.is_under_way(worker);
     if (answer->is_lost || was_forgotten) {
       gate_.forget(worker);
-    } else if (!answer->status || !std::isfinite(update_norm(answer->numbers)) || answer->update.samples == 0) {
-      gate_.forget(worker);
-      ++record.rejected;
-      crew_.quarantine(
-          worker, answer->status ? "its update has a number that is not finite, or no samples" : answer->status.error().message);
+    } else if (const auto fault = fault_of(*answer)) {
+      reject(worker, record, *fault);
+    } else if (const double limit = norm_limit(), norm = update_norm(answer->numbers); norm > limit && !crew_.use_grace(worker)) {
+      reject(worker, record,
+             fmt::format("its update is {:.3g} long, and the one in the middle of those before {:.3g}", norm,
+                         limit / job_.deadlines.norm_factor));
     } else {
+      if (norm > limit) shorten(answer->numbers, limit / norm);
+      norms_.push_back(std::min(norm, limit));
       held_.push_back(std::move(*answer));
     }
     return {};
   }
 
+  void reject(std::uint32_t worker, RoundRecord& record, const std::string& why) {
+    gate_.forget(worker);
+    ++record.rejected;
+    crew_.quarantine(worker, why);
+  }
+
+  // By the last ones that came, as many as there are workers and at least three: one alone cannot tell.
+  double norm_limit() {
+    const std::size_t enough = std::max<std::size_t>(3, job_.workers);
+    if (job_.deadlines.norm_factor <= 0 || norms_.size() < enough) return std::numeric_limits<double>::infinity();
+    while (norms_.size() > enough) norms_.pop_front();
+    std::vector<double> sorted(norms_.begin(), norms_.end());
+    const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>((sorted.size() - 1) / 2);
+    std::nth_element(sorted.begin(), middle, sorted.end());
+    return *middle > 0 ? job_.deadlines.norm_factor * *middle : std::numeric_limits<double>::infinity();
+  }
+
   std::unique_ptr<AsyncServerRule> rule_;
+  std::deque<double> norms_;  // of the updates that came last
   StalenessGate gate_;
   std::vector<SharedBytes> seen_;     // what each worker was given last
   std::vector<std::uint64_t> steps_;  // how often

@@ -31,8 +31,7 @@ class CentralRun final : public TrainingRun {
       if (is_abandoned_) break;
       TIDELINE_CHECK_OK(finish_round(record));
     }
-    if (is_cancelled() && !job_.checkpoint_folder.empty() && saved_round_ != round_) return save_now();
-    return {};
+    return wind_up();
   }
 
  private:
@@ -52,33 +51,15 @@ class CentralRun final : public TrainingRun {
 
   Result<RoundRecord> one_round() {
     TIDELINE_CHECK_OK(wait_for_somebody());
-    Round round{.start = std::chrono::steady_clock::now(), .model = model_bytes()};
+    is_abandoned_ = crew_.able().empty();
     if (is_abandoned_) return RoundRecord{};
+    Round round{.start = std::chrono::steady_clock::now(), .model = model_bytes()};
     for (const std::uint32_t worker : rule_->asked(round_, crew_.able())) ask(round, worker);
     collect(round);
     RoundRecord record = close(round);
-    if (crew_.alive() == 0)
-      return Error{ErrorCode::kDisconnected,
-                   "[train] no worker is left: all were lost, or sent updates that are not finite (a lower rate may help)"};
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - round.start;
     record.seconds = took.count();
     return record;
-  }
-
-  // Until one can be asked.
-  Status wait_for_somebody() {
-    const SteadyTime deadline = deadline_in(patience());
-    while (crew_.able().empty()) {
-      if (crew_.alive() == 0) return Error{ErrorCode::kDisconnected, "[train] no worker is left"};
-      if (!crew_.next(deadline) && std::chrono::steady_clock::now() >= deadline)
-        return Error{ErrorCode::kDeadlineExceeded, fmt::format("[train] none of {} workers has answered for {:.0f} s",
-                                                               crew_.alive(), job_.deadlines.patience.count() / 1e3)};
-      if (is_cancelled()) {
-        is_abandoned_ = true;
-        return {};
-      }
-    }
-    return {};
   }
 
   void ask(Round& round, std::uint32_t worker) {
@@ -123,13 +104,9 @@ class CentralRun final : public TrainingRun {
       return;
     }
     if (answer.is_lost) return;
-    if (!answer.status) {
+    if (const auto fault = fault_of(answer)) {
       ++round.rejected;
-      crew_.quarantine(answer.worker, answer.status.error().message);
-    } else if (!std::isfinite(update_norm(answer.numbers)) || answer.update.samples == 0) {
-      ++round.rejected;
-      crew_.quarantine(answer.worker, answer.update.samples == 0 ? "its update was computed from no samples"
-                                                                 : "its update has a number that is not finite");
+      crew_.quarantine(answer.worker, *fault);
     } else {
       round.times.push_back(answer.at - round.start);
       round.answers.push_back(std::move(answer));
@@ -147,13 +124,17 @@ class CentralRun final : public TrainingRun {
     const double limit = job_.deadlines.norm_factor * sorted[(sorted.size() - 1) / 2];
     std::vector<Answer> kept;
     for (std::size_t k = 0; k < norms.size(); ++k) {
-      if (norms[k] > limit && limit > 0) {
+      Answer& answer = round.answers[k];
+      const bool is_oversized = norms[k] > limit && limit > 0;
+      if (!is_oversized) crew_.end_grace(answer.worker);
+      if (is_oversized && !crew_.use_grace(answer.worker)) {
         ++round.rejected;
-        crew_.quarantine(round.answers[k].worker, fmt::format("its update is {:.3g} long, and the one in the middle {:.3g}",
-                                                              norms[k], limit / job_.deadlines.norm_factor));
-      } else {
-        kept.push_back(std::move(round.answers[k]));
+        crew_.quarantine(answer.worker, fmt::format("its update is {:.3g} long, and the one in the middle {:.3g}", norms[k],
+                                                    limit / job_.deadlines.norm_factor));
+        continue;
       }
+      if (is_oversized) shorten(answer.numbers, limit / norms[k]);
+      kept.push_back(std::move(answer));
     }
     round.answers = std::move(kept);
   }
@@ -162,6 +143,7 @@ class CentralRun final : public TrainingRun {
     // The order of arrival must not be seen in the result.
     std::sort(round.answers.begin(), round.answers.end(), [](const Answer& a, const Answer& b) { return a.worker < b.worker; });
     reject_oversized(round);
+    for (const std::uint32_t worker : round.pending) crew_.set_away(worker);
     RoundRecord record{.late = static_cast<std::uint32_t>(round.pending.size()), .rejected = round.rejected};
     std::vector<Contribution> contributions;
     double samples = 0;

@@ -4,7 +4,8 @@
 // Rounds over a parameter server close when all that were asked have answered, or at a deadline learned from those who have
 // (DeadlineSettings); what comes later is dropped by its round. An update with a number that is not finite, or many times longer
 // than the median one, is rejected, and its sender is quarantined: it is asked no more, and the report names it.
-// Between peers a lost member ends the attempt for all, and the others repeat it among themselves.
+// Between peers a lost member ends the attempt for all, and the others repeat it among themselves. A worker that is lost may come
+// back (find_again). A checkpoint that cannot be written is told and does not end the run.
 //
 //   TIDELINE_TRY(const TrainReport report, run_training(job, {.transport = *tcp, .workers = addresses, .model_file = onnx,
 //                                                             .model = numbers, .size = size, .evaluate = evaluate}));
@@ -39,6 +40,10 @@ struct TrainOptions {
   // Of a model; empty: no evaluation.
   std::function<Result<Evaluated>(std::span<const float> model)> evaluate{};
   std::optional<Checkpoint> resume{};
+  // Where a worker that is lost may be called now; its error: not yet. Asked on the calling thread, again and again with growing
+  // pauses; must not wait. Who comes back is given the present model and takes part from the next round. Empty: who is lost
+  // stays lost.
+  std::function<Result<Address>(std::uint32_t worker)> find_again{};
   // Ends the run after the round under way, with a checkpoint if the job has a folder for it.
   CancelToken cancel{};
   // After every round, and when something happens to a worker. On the calling thread; may be empty.

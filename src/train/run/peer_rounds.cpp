@@ -2,6 +2,7 @@
 // An attempt in which a member is lost counts for nobody and is repeated by the others; only the order for the next round, or a
 // question for the model, makes what a round gave hold.
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -14,6 +15,7 @@ namespace {
 
 // Attempts of one round in which nobody was lost and all failed nevertheless.
 constexpr std::uint32_t kAttemptsInVain = 3;
+constexpr std::chrono::milliseconds kLookForReturned{100};
 
 class PeerRun final : public TrainingRun {
  public:
@@ -22,13 +24,14 @@ class PeerRun final : public TrainingRun {
   Status run() override {
     bool needs_model = !options_.resume;
     while (round_ < job_.rounds && !is_cancelled()) {
+      welcome_back();
       const SteadyTime start = std::chrono::steady_clock::now();
       TIDELINE_TRY(RoundRecord record, one_round(needs_model));
       needs_model = false;
       record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       TIDELINE_CHECK_OK(finish_round(record));
     }
-    if (is_cancelled() && !job_.checkpoint_folder.empty() && saved_round_ != round_) TIDELINE_CHECK_OK(save_now());
+    TIDELINE_CHECK_OK(wind_up());
     return update_model();
   }
 
@@ -56,16 +59,46 @@ class PeerRun final : public TrainingRun {
     return {};
   }
 
-  Result<RoundRecord> one_round(bool needs_model) {
-    std::uint32_t in_vain = 0;
-    for (std::uint32_t attempt = 0;; ++attempt) {
+  // Who has come back is given what the others have, and takes part from now on.
+  void welcome_back() {
+    crew_.call_lost();
+    // Whether or not anything has been heard of them since.
+    for (const std::uint32_t worker : crew_.waiting()) {
       const std::vector<std::uint32_t> members = crew_.able();
-      const std::size_t least = find_strategy_form(job_.strategy.name)->workers_min;
-      if (members.size() < least)
+      if (members.empty()) return;
+      // Who has taken over what the last round gave does not do so again when the next order says it to all.
+      const auto state = crew_.fetch_state(members.front(), uncommitted_);
+      if (!state) continue;
+      crew_.admit(worker, *state);
+      has_new_members_ = true;
+    }
+  }
+
+  // As many as the strategy needs, if they may still come back.
+  Result<std::vector<std::uint32_t>> enough_members() {
+    const std::size_t least = find_strategy_form(job_.strategy.name)->workers_min;
+    const SteadyTime deadline = deadline_in(patience());
+    while (true) {
+      std::vector<std::uint32_t> members = crew_.able();
+      if (members.size() >= least) return members;
+      if (is_cancelled()) return Error{ErrorCode::kCancelled, "[train] interrupted"};
+      if (members.empty() || !crew_.may_return() || std::chrono::steady_clock::now() >= deadline)
         return Error{ErrorCode::kDisconnected,
                      fmt::format("[train] {} workers are left; {} needs at least {}", members.size(), job_.strategy.name, least)};
+      (void)crew_.next(std::min(deadline, deadline_in(kLookForReturned)));
+      welcome_back();
+    }
+  }
+
+  Result<RoundRecord> one_round(bool needs_model) {
+    std::uint32_t in_vain = 0;
+    // Connections to somebody who was lost are no good: in an attempt above 0 everybody calls everybody anew.
+    for (std::uint32_t attempt = 0;; ++attempt) {
+      TIDELINE_TRY(const std::vector<std::uint32_t> members, enough_members());
+      if (std::exchange(has_new_members_, false)) attempt = std::max(attempt, 1U);
       // Numbers that were put in by a failed attempt are there already.
-      order(members, attempt, needs_model && attempt == 0);
+      order(members, attempt, needs_model);
+      needs_model = false;
       RoundRecord record;
       const bool agreed = collect(members, record);
       if (agreed) {
@@ -80,10 +113,19 @@ class PeerRun final : public TrainingRun {
   }
 
   void order(const std::vector<std::uint32_t>& members, std::uint32_t attempt, bool with_model) {
-    TrainWork work{.round = round_, .attempt = attempt, .commit = attempt == 0 && take_commit()};
+    TrainWork work{.round = round_, .attempt = attempt, .commit = take_commit()};
     for (const std::uint32_t worker : members) work.members.push_back({worker, crew_.address(worker)});
     const SharedBytes model = with_model ? model_bytes() : nullptr;
     for (const std::uint32_t worker : members) crew_.work(worker, work, model);
+  }
+
+  // Whoever sent others what no member may, or failed by itself. A second accusation by the same member counts against both: so
+  // a liar costs two others at most.
+  void punish(const Answer& answer) {
+    const std::string why = answer.status.error().message;
+    const bool accuses = answer.at_fault != answer.worker && answer.at_fault < job_.workers;
+    if (accuses) crew_.quarantine(answer.at_fault, why);
+    if (!accuses || !accusers_.insert(answer.worker).second) crew_.quarantine(answer.worker, why);
   }
 
   // Whether all members have done their part.
@@ -104,8 +146,7 @@ class PeerRun final : public TrainingRun {
       if (!answer->status) {
         agreed = false;
         last_failure_ = answer->status.error().message;
-        if (answer->status.error().code != ErrorCode::kDisconnected && !answer->is_lost)
-          crew_.quarantine(answer->worker, last_failure_);
+        if (answer->status.error().code != ErrorCode::kDisconnected && !answer->is_lost) punish(*answer);
         continue;
       }
       const TrainUpdate& update = answer->update;
@@ -115,9 +156,10 @@ class PeerRun final : public TrainingRun {
     }
     double samples = 0;
     for (const auto& [worker, update] : updates) {
+      ++record.workers;
+      if (!std::isfinite(update.loss)) continue;
       record.loss += update.loss * static_cast<double>(update.samples);
       samples += static_cast<double>(update.samples);
-      ++record.workers;
     }
     record.loss /= std::max(samples, 1.0);
     if (agreed && digests.size() > 1 && job_.exchange != Exchange::kPeerToPeer)
@@ -126,6 +168,8 @@ class PeerRun final : public TrainingRun {
   }
 
   bool uncommitted_ = false;
+  bool has_new_members_ = false;
+  std::set<std::uint32_t> accusers_;
   std::string last_failure_;
 };
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include <fmt/format.h>
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "train/run/guarded.h"
 #include "transport/wait.h"
 
 namespace tideline::train {
@@ -31,8 +33,13 @@ Result<std::uint32_t> worker_of_name(std::string_view name) {
 }
 
 PeerNetwork::PeerNetwork(Transport& transport, std::uint32_t worker, wire::SessionId session, std::size_t numbers_max,
-                         std::chrono::nanoseconds patience)
-    : transport_(transport), worker_(worker), session_(session), numbers_max_(numbers_max), patience_(patience) {}
+                         std::chrono::nanoseconds patience, std::function<bool()> is_over)
+    : transport_(transport),
+      worker_(worker),
+      session_(session),
+      numbers_max_(numbers_max),
+      patience_(patience),
+      is_over_(std::move(is_over)) {}
 
 PeerNetwork::~PeerNetwork() {
   drop_outgoing();
@@ -65,13 +72,27 @@ void PeerNetwork::adopt(std::uint32_t worker, std::unique_ptr<Channel> channel) 
       old->ended = true;
       received_before_ += old->channel->connection().counters().received_bytes;
     }
-    here.reader = std::thread([this, &here] { read(here); });
+    const Status begun = guarded([&] { here.reader = std::thread([this, &here] { read(here); }); });
+    if (!begun) {
+      here.channel->shutdown();
+      here.ended = true;
+    }
   }
   changed_.notify_all();
   if (old != nullptr) close(*old);
 }
 
 void PeerNetwork::read(Incoming& incoming) {
+  (void)guarded([&] { read_pieces(incoming); });
+  incoming.channel->shutdown();
+  {
+    const std::lock_guard lock(mutex_);
+    incoming.ended = true;
+  }
+  changed_.notify_all();
+}
+
+void PeerNetwork::read_pieces(Incoming& incoming) {
   while (true) {
     const auto frame = incoming.channel->receive(kNoDeadline);
     if (!frame) break;
@@ -98,12 +119,6 @@ void PeerNetwork::read(Incoming& incoming) {
     }
     changed_.notify_all();
   }
-  incoming.channel->shutdown();
-  {
-    const std::lock_guard lock(mutex_);
-    incoming.ended = true;
-  }
-  changed_.notify_all();
 }
 
 void PeerNetwork::drop_outgoing() {
@@ -166,6 +181,11 @@ Status PeerNetwork::send(std::size_t to, std::uint32_t step, std::span<const flo
   return {};
 }
 
+Error PeerNetwork::accuse(std::uint32_t worker, std::string_view what) {
+  accused_ = worker;
+  return {ErrorCode::kCorrupt, fmt::format("[train] worker {} sent {}", worker, what)};
+}
+
 Status PeerNetwork::receive(std::size_t from, std::uint32_t step, std::span<float> into) {
   const std::uint32_t worker = members_[from].worker;
   const SteadyTime deadline = deadline_in(patience_);
@@ -184,9 +204,9 @@ Status PeerNetwork::receive(std::size_t from, std::uint32_t step, std::span<floa
         // What was under way when an earlier attempt failed.
         if (piece.head.round != round_ || piece.head.attempt != attempt_) continue;
         if (piece.head.step != step || piece.numbers.size() != into.size())
-          return Error{ErrorCode::kCorrupt, fmt::format("[train] worker {} sent another step or another length than it is the "
-                                                        "turn of",
-                                                        worker)};
+          return accuse(worker, "another step or another length than it is the turn of");
+        if (!std::all_of(piece.numbers.begin(), piece.numbers.end(), [](float number) { return std::isfinite(number); }))
+          return accuse(worker, "a number that is not finite");
         incoming.is_used = true;
         std::copy(piece.numbers.begin(), piece.numbers.end(), into.begin());
         return {};
@@ -199,8 +219,9 @@ Status PeerNetwork::receive(std::size_t from, std::uint32_t step, std::span<floa
     if (std::chrono::steady_clock::now() >= deadline) return gone("has sent nothing for too long");
     changed_.wait_for(lock, kPeerLook);
     lock.unlock();
-    const bool is_broken = any_outgoing_ended();
+    const bool is_broken = any_outgoing_ended(), is_over = is_over_();
     lock.lock();
+    if (is_over) return Error{ErrorCode::kDisconnected, "[train] nobody waits for this exchange any more"};
     if (is_broken) return gone("may never send: a member behind this one has left");
   }
 }

@@ -3,12 +3,14 @@
 // Each direction has a connection of its own: who sends, calls. What comes is read at once by a thread for each connection and
 // kept until it is asked for, up to limits::kTrainInboxModelsMax models; then that sender has to wait. When any member is found
 // to be gone, every connection is shut down: the news goes around the group at the speed of the network, all fail this attempt
-// and none waits for its deadline. The coordinator then names who is left. begin(), abort() and the PeerGroup belong to one
-// thread; adopt() is for any. `transport` outlives it.
+// and none waits for its deadline. The coordinator then names who is left. A member that sends another step, another length or a
+// number that is not finite is remembered (take_accused()). begin(), abort() and the PeerGroup belong to one thread; adopt() is
+// for any. `transport` outlives it.
 #pragma once
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -31,9 +33,9 @@ Result<std::uint32_t> worker_of_name(std::string_view name);
 
 class PeerNetwork final : public PeerGroup {
  public:
-  // `numbers_max`: of one piece.
+  // `numbers_max`: of one piece. `is_over`: whether nobody wants the exchange any more; asked while this worker waits.
   PeerNetwork(Transport& transport, std::uint32_t worker, wire::SessionId session, std::size_t numbers_max,
-              std::chrono::nanoseconds patience);
+              std::chrono::nanoseconds patience, std::function<bool()> is_over);
   ~PeerNetwork() override;
 
   // A connection on which another worker sends, after its HELLO: takes the place of an earlier one of the same worker.
@@ -47,6 +49,9 @@ class PeerNetwork final : public PeerGroup {
   std::size_t size() const override { return members_.size(); }
   Status send(std::size_t to, std::uint32_t step, std::span<const float> numbers) override;
   Status receive(std::size_t from, std::uint32_t step, std::span<float> into) override;
+
+  // Who sent this worker what no member may, if anybody has since the last call.
+  std::optional<std::uint32_t> take_accused() { return std::exchange(accused_, std::nullopt); }
 
   struct Bytes {
     std::uint64_t sent = 0;
@@ -69,6 +74,8 @@ class PeerNetwork final : public PeerGroup {
     bool is_used = false;  // in this attempt
   };
   void read(Incoming& incoming);
+  void read_pieces(Incoming& incoming);
+  Error accuse(std::uint32_t worker, std::string_view what);
   Result<Channel*> outgoing_to(std::size_t rank, SteadyTime deadline);
   bool any_outgoing_ended();
   void close(Incoming& incoming);
@@ -79,7 +86,9 @@ class PeerNetwork final : public PeerGroup {
   const wire::SessionId session_;
   const std::size_t numbers_max_;
   const std::chrono::nanoseconds patience_;
+  const std::function<bool()> is_over_;
 
+  std::optional<std::uint32_t> accused_;
   std::uint64_t round_ = 0;
   std::uint32_t attempt_ = 0;
   std::size_t rank_ = 0;

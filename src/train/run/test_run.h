@@ -4,6 +4,8 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -73,6 +75,8 @@ class TestRun {
       listeners.push_back(transport->listen({"127.0.0.1", 0}).value());
       addresses.push_back(listeners.back()->address());
     }
+    std::mutex mutex;  // of the addresses, and where those who come back listen
+    std::vector<std::optional<Address>> again(job_.workers);
     ended.assign(job_.workers, Status{});
     for (std::size_t k = 0; k < job_.workers; ++k)
       threads.emplace_back([&, k] {
@@ -81,8 +85,21 @@ class TestRun {
           return std::unique_ptr<Learner>(
               std::make_unique<MischievousLearner>(data.part(k * share, (k + 1) * share), mischief[k]));
         };
-        ended[k] =
-            run_worker({.transport = *transport, .listener = *listeners[k], .make_learner = make, .cancel = cancel_worker[k]});
+        const auto live = [&, k](Listener& listener, const CancelToken& token) {
+          return run_worker({.transport = *transport,
+                             .listener = listener,
+                             .make_learner = make,
+                             .cancel = token,
+                             .return_patience = return_patience});
+        };
+        ended[k] = live(*listeners[k], cancel_worker[k]);
+        if (!comes_back || !cancel_worker[k].cancelled() || is_over.cancelled()) return;
+        const auto listener = transport->listen({"127.0.0.1", 0}).value();
+        {
+          const std::lock_guard lock(mutex);
+          again[k] = listener->address();
+        }
+        ended[k] = live(*listener, is_over);
       });
     TrainOptions options{.transport = *transport,
                          .workers = addresses,
@@ -92,8 +109,15 @@ class TestRun {
                          .evaluate = [this](std::span<const float> model) { return evaluate(model); },
                          .resume = std::move(resume),
                          .cancel = cancel,
-                         .on_round = on_round};
+                         .on_round = on_round,
+                         .on_news = on_news};
+    if (comes_back)
+      options.find_again = [&](std::uint32_t worker) -> Result<Address> {
+        const std::lock_guard lock(mutex);
+        return again[worker] ? *again[worker] : addresses[worker];
+      };
     auto report = run_training(job_, options);
+    is_over.cancel();
     for (const CancelToken& token : cancel_worker)
       if (!report) token.cancel();
     for (std::thread& thread : threads) thread.join();
@@ -111,6 +135,7 @@ class TestRun {
 
  private:
   Job job_;
+  CancelToken is_over;
 
  public:
   LeastSquares data;
@@ -118,6 +143,10 @@ class TestRun {
   std::vector<CancelToken> cancel_worker;
   CancelToken cancel;
   std::function<void(const RoundRecord&)> on_round;
+  std::function<void(const std::string&)> on_news;
+  // A worker that was cancelled lives once more, at another address; and who is lost is called again.
+  bool comes_back = false;
+  std::chrono::milliseconds return_patience{300};
   std::vector<Status> ended;
 };
 

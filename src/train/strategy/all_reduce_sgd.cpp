@@ -1,6 +1,8 @@
 // sync-sgd over a ring or a tree: every worker keeps the whole model and an optimiser, and takes the same step along the gradient
 // that the all-reduce gives all of them, to the same last bit. What is summed is n_k g_k with n_k behind it, so that batches of
 // different sizes count by their samples.
+#include <cmath>
+
 #include "train/strategy/optimiser.h"
 #include "train/strategy/strategy.h"
 
@@ -51,7 +53,12 @@ class AllReduceWorker final : public WorkerRule {
     done_ = data_.counted();
     const auto samples = static_cast<float>(data_.batch_samples());
     mine_.clear();
-    for (const float number : learner.gradients()) mine_.push_back(number * samples);
+    for (const float number : learner.gradients()) {
+      // Within a sum nobody could tell any more whose it was.
+      if (!std::isfinite(number))
+        return Error{ErrorCode::kInvalidArgument, "[train] its gradient has a number that is not finite (a lower rate may help)"};
+      mine_.push_back(number * samples);
+    }
     const auto buffers = learner.buffers();
     for (std::size_t i = 0; i < buffers.size(); ++i) {
       mine_.push_back((buffers[i] - before[i]) * samples);
