@@ -9,8 +9,11 @@
 #include "../tideline/train_options.h"
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/text.h"
+#include "cluster/cluster.h"
 #include "platform/files.h"
 #include "platform/process.h"
+#include "train/hire/hire.h"
 #include "train/learn/net_learner.h"
 #include "train/report/report.h"
 #include "train/run/coordinator.h"
@@ -18,8 +21,6 @@
 
 namespace tideline::app {
 namespace {
-
-constexpr std::chrono::seconds kWorkerStart{60};
 
 // The processes that the workers live in; they end with this object.
 class WorkerProcesses {
@@ -40,7 +41,7 @@ class WorkerProcesses {
       first = end;
     }
     // All of them load their library at the same time.
-    const SteadyTime deadline = deadline_in(kWorkerStart);
+    const SteadyTime deadline = deadline_in(limits::kTrainWorkerStart);
     for (std::size_t p = 0; p < counts.size(); ++p)
       for (std::size_t k = 0; k < counts[p]; ++k) {
         const auto line = all->processes_[p].read_line(deadline, cancel);
@@ -69,6 +70,27 @@ class WorkerProcesses {
   std::vector<Process> processes_;
   std::vector<Address> addresses_;
 };
+
+// The workers of a run: processes of this machine, or hired on the nodes of a cluster.
+struct Workers {
+  std::unique_ptr<WorkerProcesses> here;
+  std::unique_ptr<train::Hired> elsewhere;
+  const std::vector<Address>& addresses() const { return here ? here->addresses() : elsewhere->addresses(); }
+};
+
+Result<Workers> start_workers(const train::Job& job, const TrainArguments& arguments, Transport& transport,
+                              const Context& context) {
+  Workers workers;
+  if (arguments.cluster.empty()) {
+    TIDELINE_TRY(workers.here, WorkerProcesses::start(job, context.interrupted));
+    return workers;
+  }
+  TIDELINE_TRY(const Cluster cluster, load_cluster(arguments.cluster));
+  TIDELINE_TRY(workers.elsewhere, train::hire_workers(transport, cluster, job, context.interrupted));
+  if (!context.quiet)
+    for (const std::string& place : workers.elsewhere->places()) fmt::print(stderr, "tideline: {}\n", place);
+  return workers;
+}
 
 std::string describe(const train::RoundRecord& round) {
   std::string text = fmt::format("loss {:.4f}", round.loss);
@@ -105,7 +127,12 @@ Status write_files(const std::string& folder, const train::TrainReport& report, 
 
 Status run_job(Context& context, const TrainArguments& arguments) {
   if (arguments.job.empty()) return Error{ErrorCode::kInvalidArgument, "give a job file"};
-  TIDELINE_TRY(const train::Job job, train::load_job(arguments.job));
+  TIDELINE_TRY(const train::Job job,
+               train::load_job(arguments.job, arguments.cluster.empty() ? train::WorkersAre::kHere : train::WorkersAre::kOnNodes));
+  if (arguments.cluster.empty() && !job.nodes.empty())
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("{}: its workers are nodes ({}, ..): give their cluster file with --cluster", printable(arguments.job),
+                             job.nodes.front())};
   if (arguments.resume && job.checkpoint_folder.empty())
     return Error{ErrorCode::kInvalidArgument, "--resume needs `checkpoint: {folder: DIR}` in the job"};
   TIDELINE_TRY(const std::string file, read_file(job.model, limits::kTrainModelBytesMax));
@@ -114,14 +141,14 @@ Status run_job(Context& context, const TrainArguments& arguments) {
   if (job.starts_random) model->draw_weights(job.seed);
   train::DataSet test;
   if (!job.test_data.empty()) {
-    TIDELINE_TRY(test, train::read_data(job.test_data));
+    TIDELINE_TRY(test, train::read_data(job.test_data, job.input ? &*job.input : nullptr));
   }
   TIDELINE_CHECK_OK(make_folders(arguments.out));
   const auto transport = make_tcp_transport({});
-  TIDELINE_TRY(const auto workers, WorkerProcesses::start(job, context.interrupted));
+  TIDELINE_TRY(const Workers workers, start_workers(job, arguments, *transport, context));
 
   train::TrainOptions options{.transport = *transport,
-                              .workers = workers->addresses(),
+                              .workers = workers.addresses(),
                               .model_file = file,
                               .model = model->numbers(),
                               .size = model->size(),
@@ -154,6 +181,7 @@ void add_run_training_command(CLI::App& app, Context& context) {
   CLI::App& command = *app.add_subcommand("run", "Run a job over worker processes on this machine");
   const auto arguments = std::make_shared<TrainArguments>();
   add_train_options(command, *arguments, context);
+  add_cluster_option(command, *arguments);
   command.footer("Example:\n  tideline-train run examples/train/fedavg.yaml --out trained");
   on_run(command, context, [&context, arguments] { return run_job(context, *arguments); });
 }

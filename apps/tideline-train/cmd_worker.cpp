@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/limits.h"
+#include "train/data/data_folder.h"
 #include "train/data/divide.h"
 #include "train/job/job.h"
 #include "train/learn/net_learner.h"
@@ -20,6 +21,7 @@ namespace {
 
 struct WorkerArguments {
   std::string data;
+  std::string root;  // the folder that the data are in; empty: anywhere
   std::string listen = "127.0.0.1";
   std::size_t first = 0;
   std::size_t count = 1;
@@ -28,13 +30,13 @@ struct WorkerArguments {
 // The data of this process: read once, whatever the number of workers, and nothing but what the command line names.
 class WorkerData {
  public:
-  explicit WorkerData(std::string word) : word_(std::move(word)) {}
+  WorkerData(std::string word, std::string root) : word_(std::move(word)), root_(std::move(root)) {}
 
   Result<std::unique_ptr<train::Learner>> learner(const train::Job& job, std::uint32_t worker, const std::string& file) {
     TIDELINE_TRY(auto model, train::NetModel::load(file, "model", {static_cast<float>(job.mean), static_cast<float>(job.std)}));
     train::Job own = job;
     own.train_data = word_;
-    TIDELINE_TRY(const auto data, read(train::data_of_worker(own, worker)));
+    TIDELINE_TRY(const auto data, read(train::data_of_worker(own, worker), job.input));
     std::vector<std::uint32_t> rows(data->size());
     if (train::has_own_data(own)) {
       for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::uint32_t>(i);
@@ -46,10 +48,15 @@ class WorkerData {
   }
 
  private:
-  Result<std::shared_ptr<const train::DataSet>> read(const std::string& word) {
+  // The runs of a process are one job's, so that the section is always the same.
+  Result<std::shared_ptr<const train::DataSet>> read(const std::string& word, const std::optional<InputSection>& input) {
     const std::lock_guard lock(mutex_);
     if (data_ == nullptr || read_ != word) {
-      TIDELINE_TRY(train::DataSet data, train::read_data(word));
+      std::string where = word;
+      if (!root_.empty()) {
+        TIDELINE_TRY(where, train::data_inside(root_, word));
+      }
+      TIDELINE_TRY(train::DataSet data, train::read_data(where, input ? &*input : nullptr));
       data_ = std::make_shared<const train::DataSet>(std::move(data));
       read_ = word;
     }
@@ -57,6 +64,7 @@ class WorkerData {
   }
 
   const std::string word_;
+  const std::string root_;
   std::mutex mutex_;
   std::string read_;
   std::shared_ptr<const train::DataSet> data_;
@@ -71,7 +79,7 @@ Status run_workers(const Context& context, const WorkerArguments& arguments) {
     listeners.push_back(std::move(listener));
   }
   std::fflush(stdout);
-  WorkerData data(arguments.data);
+  WorkerData data(arguments.data, arguments.root);
   std::vector<Status> ended(arguments.count);
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < arguments.count; ++i)
@@ -98,9 +106,11 @@ void add_worker_command(CLI::App& app, Context& context) {
   const auto arguments = std::make_shared<WorkerArguments>();
   command
       .add_option("--data", arguments->data,
-                  "All that these workers read: idx:PREFIX or npy:FOLDER, with {worker} for the number of each")
+                  "All that these workers read: idx:PREFIX, npy:FOLDER or images:FOLDER, with {worker} for the number of each")
       ->required()
       ->type_name("DATA");
+  command.add_option("--root", arguments->root, "Folder that the data are in, and that no link in it may lead out of")
+      ->type_name("DIR");
   command.add_option("--listen", arguments->listen, "Address of this host to be called at")->capture_default_str();
   command.add_option("--first", arguments->first, "Number of the first worker")->capture_default_str();
   command.add_option("--count", arguments->count, "How many workers")

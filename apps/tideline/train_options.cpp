@@ -1,5 +1,9 @@
 #include "train_options.h"
 
+#include <filesystem>
+
+#include <unistd.h>
+
 namespace tideline::app {
 
 void add_train_options(CLI::App& command, TrainArguments& arguments, Context& context) {
@@ -13,6 +17,24 @@ void add_train_options(CLI::App& command, TrainArguments& arguments, Context& co
       ->capture_default_str();
   command.add_flag("--resume", arguments.resume, "Go on from the checkpoint in the job's folder");
   add_output_option(command, context, true);
+}
+
+Result<std::string> training_program() {
+  std::error_code unresolved;
+  const std::filesystem::path self = std::filesystem::canonical("/proc/self/exe", unresolved);
+  std::string program = (self.parent_path() / "tideline-train").string();
+  if (unresolved || ::access(program.c_str(), X_OK) != 0)
+    return Error{ErrorCode::kUnsupported,
+                 "this installation does not train: there is no tideline-train beside tideline; build it with "
+                 "-DTIDELINE_TRAIN=ON, which needs libtorch"};
+  return program;
+}
+
+void add_cluster_option(CLI::App& command, TrainArguments& arguments) {
+  command
+      .add_option("--cluster", arguments.cluster,
+                  "Cluster file: the workers run on its nodes, which `tideline node --train DIR` serves (default: on this machine)")
+      ->type_name("FILE");
 }
 
 }  // namespace tideline::app

@@ -11,10 +11,15 @@ namespace tideline::app {
 struct TrainArguments {
   std::string job;
   std::string out = "trained";
+  std::string cluster;  // whose nodes the workers run on; empty: this machine
   bool resume = false;
 };
 
 void add_train_options(CLI::App& command, TrainArguments& arguments, Context& context);
+// Of `tideline train` and `tideline-train run`: where the workers are.
+void add_cluster_option(CLI::App& command, TrainArguments& arguments);
+// The path of tideline-train, beside this program. kUnsupported, saying how to get it, when it is not there.
+Result<std::string> training_program();
 void add_local_train_command(CLI::App& local, Context& context);
 
 }  // namespace tideline::app

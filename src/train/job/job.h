@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@
 
 #include "base/result.h"
 #include "base/units.h"
+#include "input/input_section.h"
 #include "train/compress/compressor.h"
 #include "train/data/divide.h"
 
@@ -112,10 +114,13 @@ struct Job {
   std::string model;       // an .onnx file
   std::string train_data;  // as read_data(); "{worker}" in it stands for the number of a worker, which then has its own
   std::string test_data;   // empty: no evaluation
-  double mean = 0;         // of bytes, which become (byte / 255 - mean) / std
+  std::optional<InputSection> input;  // what makes samples of pictures; only then may data be images:
+  double mean = 0;                    // of bytes, which become (byte / 255 - mean) / std
   double std = 1;
   DivideOptions divide;  // its `workers` is the next line's
   std::size_t workers = 1;
+  // Of a cluster file: one worker on each, which has data of its own there. None: workers are anywhere.
+  std::vector<std::string> nodes;
   std::size_t processes = 1;  // that the workers are spread over
   StrategySettings strategy;
   Exchange exchange = Exchange::kParameterServer;
@@ -140,8 +145,9 @@ std::string data_of_worker(const Job& job, std::size_t worker);
 // `name` is what errors call the text. Errors name line, column and key, and say what to write; whatever this build does not do
 // is refused by its name.
 Result<Job> parse_job(std::string_view yaml, std::string_view name);
-// Relative names in the file are relative to it.
-Result<Job> load_job(const std::string& path);
+// Relative names in the file are relative to it, but for the training data of workers elsewhere, which have folders of their own.
+enum class WorkersAre : std::uint8_t { kHere, kOnNodes };
+Result<Job> load_job(const std::string& path, WorkersAre where = WorkersAre::kHere);
 // As JSON, which parse_job() reads to the same value. Two jobs with the same text are one.
 std::string write_job(const Job& job);
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
+#include "base/name.h"
 #include "base/text.h"
 #include "base/yaml.h"
 #include "platform/files.h"
@@ -64,30 +65,59 @@ Status read_divide(const YamlNode& yaml, DivideOptions& divide) {
   return map.finish();
 }
 
-Status read_data_word(const YamlNode& yaml, std::string& word) {
+Status read_data_word(const YamlNode& yaml, const Job& job, std::string& word) {
   TIDELINE_TRY(word, yaml.text());
-  if (word.starts_with("images:"))
-    return yaml.error("training does not read images: yet; write the pictures as npy:FOLDER with x.npy and y.npy");
-  if (!word.starts_with("idx:") && !word.starts_with("npy:"))
-    return yaml.error(fmt::format("expected idx:PREFIX or npy:FOLDER, found '{}'", printable(word)));
+  const bool is_pictures = word.starts_with("images:");
+  if (!word.starts_with("idx:") && !word.starts_with("npy:") && !is_pictures)
+    return yaml.error(fmt::format("expected idx:PREFIX, npy:FOLDER or images:FOLDER, found '{}'", printable(word)));
+  if (is_pictures != job.input.has_value())
+    return yaml.error(is_pictures ? "pictures need to be told their size: write input: {size: [WIDTH, HEIGHT], ..} beside it"
+                                  : "only images: have an input section: leave `input` out, or take images:FOLDER for both");
+  return {};
+}
+
+// A number, or the names of nodes.
+Status read_workers(const YamlNode& yaml, Job& job) {
+  const auto names = yaml.present() ? yaml.list() : Result<std::vector<YamlNode>>(std::vector<YamlNode>());
+  if (!names) {
+    TIDELINE_TRY(job.workers, whole(yaml, 1, 1, limits::kTrainWorkersMax));
+    return {};
+  }
+  if (yaml.present() && (names->empty() || names->size() > limits::kTrainWorkersMax))
+    return yaml.error(fmt::format("expected a number, or 1 to {} names of nodes", limits::kTrainWorkersMax));
+  for (const YamlNode& each : *names) {
+    TIDELINE_TRY(std::string name, each.text());
+    if (!is_name(name)) return each.error(fmt::format("'{}' is no name of a node: {}", printable(name), kNameRule));
+    if (std::find(job.nodes.begin(), job.nodes.end(), name) != job.nodes.end())
+      return each.error(fmt::format("node '{}' is named twice; it has one worker", name));
+    job.nodes.push_back(std::move(name));
+  }
+  job.workers = std::max<std::size_t>(1, job.nodes.size());
   return {};
 }
 
 Status read_data(const YamlNode& yaml, Job& job) {
   TIDELINE_TRY(YamlMap map, yaml.map());
   const YamlNode train = map.required("train"), test = map.optional("test"), divide = map.optional("divide"),
-                 shared = map.optional("shared");
-  TIDELINE_CHECK_OK(read_data_word(train, job.train_data));
-  if (test.present()) TIDELINE_CHECK_OK(read_data_word(test, job.test_data));
+                 shared = map.optional("shared"), input = map.optional("input"), mean = map.optional("mean"),
+                 std = map.optional("std");
+  if (input.present()) {
+    TIDELINE_TRY(job.input, read_input_section(input));
+    for (const YamlNode* at : {&mean, &std})
+      if (at->present()) return at->error("the input section has its own: leave the key out");
+  }
+  TIDELINE_CHECK_OK(read_data_word(train, job, job.train_data));
+  if (test.present()) TIDELINE_CHECK_OK(read_data_word(test, job, job.test_data));
   if (divide.present()) {
-    if (has_own_data(job)) return divide.error("data with {worker} in their name are divided already: leave the key out");
+    if (has_own_data(job))
+      return divide.error(job.nodes.empty() ? "data with {worker} in their name are divided already: leave the key out"
+                                            : "each node has data of its own: leave the key out");
     TIDELINE_CHECK_OK(read_divide(divide, job.divide));
   }
   if (shared.present() && has_own_data(job))
     return shared.error("only data that are divided have a shared part: leave the key out");
   TIDELINE_TRY(job.divide.shared, within(shared, 0, 0, 1));
-  TIDELINE_TRY(job.mean, within(map.optional("mean"), 0, -1e6, 1e6));
-  const YamlNode std = map.optional("std");
+  TIDELINE_TRY(job.mean, within(mean, 0, -1e6, 1e6));
   TIDELINE_TRY(job.std, within(std, 1, 1e-6, 1e6));
   return map.finish();
 }
@@ -319,7 +349,7 @@ Status read_rest(YamlMap& map, Job& job) {
 std::string_view to_string(Exchange exchange) { return kExchangeNames[static_cast<std::size_t>(exchange)]; }
 std::string_view to_string(Aggregation aggregation) { return kAggregationNames[static_cast<std::size_t>(aggregation)]; }
 
-bool has_own_data(const Job& job) { return job.train_data.find(kWorkerMark) != std::string::npos; }
+bool has_own_data(const Job& job) { return !job.nodes.empty() || job.train_data.find(kWorkerMark) != std::string::npos; }
 
 std::string data_of_worker(const Job& job, std::size_t worker) {
   std::string word = job.train_data;
@@ -345,8 +375,8 @@ Result<Job> parse_job(std::string_view yaml, std::string_view name) {
     constexpr std::array<std::string_view, 1> kLosses{"cross-entropy"};
     TIDELINE_TRY([[maybe_unused]] const std::size_t only, choice(loss, kLosses, "loss"));
   }
+  TIDELINE_CHECK_OK(read_workers(map.optional("workers"), job));
   TIDELINE_CHECK_OK(read_data(map.required("data"), job));
-  TIDELINE_TRY(job.workers, whole(map.optional("workers"), 1, 1, limits::kTrainWorkersMax));
   job.divide.workers = job.workers;
   const YamlNode processes = map.optional("processes");
   TIDELINE_TRY(job.processes, whole(processes, std::min(job.workers, limits::kTrainProcessesDefault), 1, job.workers));
@@ -355,7 +385,7 @@ Result<Job> parse_job(std::string_view yaml, std::string_view name) {
   return job;
 }
 
-Result<Job> load_job(const std::string& path) {
+Result<Job> load_job(const std::string& path, WorkersAre where) {
   const auto beside = [&](const std::string& file) {
     const std::filesystem::path given(file);
     return file.empty() || given.is_absolute()
@@ -366,14 +396,23 @@ Result<Job> load_job(const std::string& path) {
   TIDELINE_TRY(Job job, parse_job(text, path));
   job.model = beside(job.model);
   job.checkpoint_folder = beside(job.checkpoint_folder);
-  for (std::string* word : {&job.train_data, &job.test_data})
-    if (!word->empty()) *word = word->substr(0, 4) + beside(word->substr(4));
+  for (std::string* word : {&job.train_data, &job.test_data}) {
+    const std::size_t name = word->find(':') + 1;
+    if (!word->empty() && (word == &job.test_data || where == WorkersAre::kHere))
+      *word = word->substr(0, name) + beside(word->substr(name));
+  }
   return job;
 }
 
 std::string write_job(const Job& job) {
   using Json = nlohmann::json;
-  Json data{{"train", job.train_data}, {"mean", job.mean}, {"std", job.std}};
+  Json data{{"train", job.train_data}};
+  if (job.input) {
+    data["input"] = Json::parse(write_input_section(*job.input));
+  } else {
+    data["mean"] = job.mean;
+    data["std"] = job.std;
+  }
   if (!job.test_data.empty()) data["test"] = job.test_data;
   if (!has_own_data(job)) {
     Json divide{{"rule", kRuleNames[static_cast<std::size_t>(job.divide.rule)]}, {"seed", job.divide.seed}};
@@ -411,7 +450,7 @@ std::string write_job(const Job& job) {
             {"model", job.model},
             {"loss", "cross-entropy"},
             {"data", std::move(data)},
-            {"workers", job.workers},
+            {"workers", job.nodes.empty() ? Json(job.workers) : Json(job.nodes)},
             {"processes", job.processes},
             {"strategy", std::move(strategy)},
             {"exchange", to_string(job.exchange)},
