@@ -127,12 +127,12 @@ Status write_files(const std::string& folder, const train::TrainReport& report, 
 
 Status run_job(Context& context, const TrainArguments& arguments) {
   if (arguments.job.empty()) return Error{ErrorCode::kInvalidArgument, "give a job file"};
-  TIDELINE_TRY(const train::Job job,
-               train::load_job(arguments.job, arguments.cluster.empty() ? train::WorkersAre::kHere : train::WorkersAre::kOnNodes));
+  TIDELINE_TRY(const train::Job job, train::load_job(arguments.job, arguments.cluster.empty() ? train::WorkersAre::kHere
+                                                                                              : train::WorkersAre::kOnNodes));
   if (arguments.cluster.empty() && !job.nodes.empty())
     return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("{}: its workers are nodes ({}, ..): give their cluster file with --cluster", printable(arguments.job),
-                             job.nodes.front())};
+                 fmt::format("{}: its workers are nodes ({}, ..): give their cluster file with --cluster",
+                             printable(arguments.job), job.nodes.front())};
   if (arguments.resume && job.checkpoint_folder.empty())
     return Error{ErrorCode::kInvalidArgument, "--resume needs `checkpoint: {folder: DIR}` in the job"};
   TIDELINE_TRY(const std::string file, read_file(job.model, limits::kTrainModelBytesMax));

@@ -175,9 +175,10 @@ void add_node_command(CLI::App& app, Context& context) {
       ->type_name("NAME=...")
       ->take_all();
   command
-      ->add_option("--train", options->train,
-                   "Folder of data for training: a coordinator (tideline train --cluster) may have workers started here, which read "
-                   "in it and nowhere else")
+      ->add_option(
+          "--train", options->train,
+          "Folder of data for training: a coordinator (tideline train --cluster) may have workers started here, which read "
+          "in it and nowhere else")
       ->type_name("DIR");
   command->add_option("--drain", options->drain, "On SIGTERM, time for running requests to finish")->capture_default_str();
   command->add_option("--log-level", options->log_level, "debug, info, warning or error")

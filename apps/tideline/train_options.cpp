@@ -32,8 +32,9 @@ Result<std::string> training_program() {
 
 void add_cluster_option(CLI::App& command, TrainArguments& arguments) {
   command
-      .add_option("--cluster", arguments.cluster,
-                  "Cluster file: the workers run on its nodes, which `tideline node --train DIR` serves (default: on this machine)")
+      .add_option(
+          "--cluster", arguments.cluster,
+          "Cluster file: the workers run on its nodes, which `tideline node --train DIR` serves (default: on this machine)")
       ->type_name("FILE");
 }
 
