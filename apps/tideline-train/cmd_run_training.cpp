@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -10,10 +11,12 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "base/units.h"
 #include "cluster/cluster.h"
 #include "platform/files.h"
 #include "platform/process.h"
 #include "train/hire/hire.h"
+#include "train/hire/paced.h"
 #include "train/learn/net_learner.h"
 #include "train/report/report.h"
 #include "train/run/coordinator.h"
@@ -25,7 +28,9 @@ namespace {
 // The processes that the workers live in; they end with this object.
 class WorkerProcesses {
  public:
-  static Result<std::unique_ptr<WorkerProcesses>> start(const train::Job& job, const CancelToken& cancel) {
+  // `places`: one for each worker, or none where nothing is emulated.
+  static Result<std::unique_ptr<WorkerProcesses>> start(const train::Job& job, std::span<const train::WorkerPlace> places,
+                                                        const CancelToken& cancel) {
     std::unique_ptr<WorkerProcesses> all(new WorkerProcesses());
     std::error_code unresolved;
     const std::string self = std::filesystem::canonical("/proc/self/exe", unresolved).string();
@@ -33,9 +38,18 @@ class WorkerProcesses {
     std::vector<std::size_t> counts;
     for (std::size_t p = 0, first = 0; p < job.processes; ++p) {
       const std::size_t end = job.workers * (p + 1) / job.processes;
-      TIDELINE_TRY(Process process, Process::start({.words = {self, "worker", "--quiet", "--data", job.train_data, "--first",
-                                                              std::to_string(first), "--count", std::to_string(end - first)},
-                                                    .pipe_output = true}));
+      std::vector<std::string> words{self,
+                                     "worker",
+                                     "--quiet",
+                                     "--data",
+                                     job.train_data,
+                                     "--first",
+                                     std::to_string(first),
+                                     "--count",
+                                     std::to_string(end - first)};
+      for (std::size_t worker = first; worker < end && worker < places.size(); ++worker)
+        words.insert(words.end(), {"--place", train::to_word(places[worker])});
+      TIDELINE_TRY(Process process, Process::start({.words = std::move(words), .pipe_output = true}));
       all->processes_.push_back(std::move(process));
       counts.push_back(end - first);
       first = end;
@@ -75,14 +89,41 @@ class WorkerProcesses {
 struct Workers {
   std::unique_ptr<WorkerProcesses> here;
   std::unique_ptr<train::Hired> elsewhere;
+  std::unique_ptr<Transport> paced;  // to workers whose links are emulated
   const std::vector<Address>& addresses() const { return here ? here->addresses() : elsewhere->addresses(); }
 };
+
+// None where nothing is emulated.
+Result<std::vector<train::WorkerPlace>> places_of(const train::Job& job, const TrainArguments& arguments) {
+  if (!arguments.is_emulated()) return std::vector<train::WorkerPlace>();
+  if (!arguments.emulate.empty()) {
+    TIDELINE_TRY(const Cluster cluster, load_cluster(arguments.emulate));
+    return train::places_on(cluster, job);
+  }
+  train::WorkerPlace place{.slowdown = arguments.slowdown};
+  if (!arguments.bandwidth.empty()) {
+    TIDELINE_TRY(place.link.up_bytes_per_s, parse_bandwidth_bytes_per_s(arguments.bandwidth));
+    place.link.down_bytes_per_s = place.link.up_bytes_per_s;
+  }
+  if (!arguments.bandwidth_back.empty()) {
+    TIDELINE_TRY(place.link.down_bytes_per_s, parse_bandwidth_bytes_per_s(arguments.bandwidth_back));
+  }
+  if (!arguments.rtt.empty()) {
+    TIDELINE_TRY(const Millis rtt, parse_duration(arguments.rtt));
+    place.link.round_trip = std::chrono::duration_cast<Nanos>(rtt);
+  }
+  return std::vector<train::WorkerPlace>(job.workers, place);
+}
 
 Result<Workers> start_workers(const train::Job& job, const TrainArguments& arguments, Transport& transport,
                               const Context& context) {
   Workers workers;
   if (arguments.cluster.empty()) {
-    TIDELINE_TRY(workers.here, WorkerProcesses::start(job, context.interrupted));
+    TIDELINE_TRY(const std::vector<train::WorkerPlace> places, places_of(job, arguments));
+    TIDELINE_TRY(workers.here, WorkerProcesses::start(job, places, context.interrupted));
+    std::vector<std::pair<Address, LinkShape>> links;
+    for (std::size_t i = 0; i < places.size(); ++i) links.emplace_back(workers.addresses()[i], places[i].link);
+    if (!places.empty()) workers.paced = train::make_paced_transport(transport, links);
     return workers;
   }
   TIDELINE_TRY(const Cluster cluster, load_cluster(arguments.cluster));
@@ -129,7 +170,7 @@ Status run_job(Context& context, const TrainArguments& arguments) {
   if (arguments.job.empty()) return Error{ErrorCode::kInvalidArgument, "give a job file"};
   TIDELINE_TRY(const train::Job job, train::load_job(arguments.job, arguments.cluster.empty() ? train::WorkersAre::kHere
                                                                                               : train::WorkersAre::kOnNodes));
-  if (arguments.cluster.empty() && !job.nodes.empty())
+  if (arguments.cluster.empty() && arguments.emulate.empty() && !job.nodes.empty())
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("{}: its workers are nodes ({}, ..): give their cluster file with --cluster",
                              printable(arguments.job), job.nodes.front())};
@@ -147,7 +188,7 @@ Status run_job(Context& context, const TrainArguments& arguments) {
   const auto transport = make_tcp_transport({});
   TIDELINE_TRY(const Workers workers, start_workers(job, arguments, *transport, context));
 
-  train::TrainOptions options{.transport = *transport,
+  train::TrainOptions options{.transport = workers.paced ? *workers.paced : *transport,
                               .workers = workers.addresses(),
                               .model_file = file,
                               .model = model->numbers(),
@@ -157,9 +198,12 @@ Status run_job(Context& context, const TrainArguments& arguments) {
     TIDELINE_TRY(options.resume, train::load_checkpoint(job.checkpoint_folder));
   }
   if (test.size() > 0) options.evaluate = [&](std::span<const float> numbers) { return model->evaluate(numbers, test); };
-  Progress progress(context, "training", job.rounds);
-  if (options.resume) progress.advance_to(options.resume->round);
-  options.on_round = [&](const train::RoundRecord& round) { progress.advance_to(round.round, describe(round)); };
+  std::optional<Progress> progress;
+  options.on_start = [&](std::uint64_t rounds) {
+    progress.emplace(context, "training", rounds);
+    if (options.resume) progress->advance_to(options.resume->round);
+  };
+  options.on_round = [&](const train::RoundRecord& round) { progress->advance_to(round.round, describe(round)); };
   if (!context.quiet) options.on_news = [](const std::string& news) { fmt::print(stderr, "tideline: {}\n", news); };
   TIDELINE_TRY(const train::TrainReport report, train::run_training(job, options));
 
@@ -182,6 +226,7 @@ void add_run_training_command(CLI::App& app, Context& context) {
   const auto arguments = std::make_shared<TrainArguments>();
   add_train_options(command, *arguments, context);
   add_cluster_option(command, *arguments);
+  add_emulation_options(command, *arguments);
   command.footer("Example:\n  tideline-train run examples/train/fedavg.yaml --out trained");
   on_run(command, context, [&context, arguments] { return run_job(context, *arguments); });
 }

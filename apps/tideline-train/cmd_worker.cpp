@@ -11,9 +11,11 @@
 #include "base/limits.h"
 #include "train/data/data_folder.h"
 #include "train/data/divide.h"
+#include "train/hire/paced.h"
 #include "train/job/job.h"
 #include "train/learn/net_learner.h"
 #include "train/run/worker.h"
+#include "train/strategy/slow_learner.h"
 #include "train_commands.h"
 
 namespace tideline::app {
@@ -25,6 +27,7 @@ struct WorkerArguments {
   std::string listen = "127.0.0.1";
   std::size_t first = 0;
   std::size_t count = 1;
+  std::vector<std::string> places;  // of each, where a site is emulated
 };
 
 // The data of this process: read once, whatever the number of workers, and nothing but what the command line names.
@@ -80,14 +83,29 @@ Status run_workers(const Context& context, const WorkerArguments& arguments) {
   }
   std::fflush(stdout);
   WorkerData data(arguments.data, arguments.root);
+  if (!arguments.places.empty() && arguments.places.size() != arguments.count)
+    return Error{ErrorCode::kInvalidArgument, fmt::format("{} --place for {} workers", arguments.places.size(), arguments.count)};
+  // What a worker sends to others leaves over its own link, whose far end is the coordinator's.
+  std::vector<train::WorkerPlace> places(arguments.count);
+  std::vector<std::unique_ptr<Transport>> links(arguments.count);
+  for (std::size_t i = 0; i < arguments.places.size(); ++i) {
+    TIDELINE_TRY(places[i], train::parse_place(arguments.places[i]));
+    const LinkShape& link = places[i].link;
+    links[i] = make_shaped_transport(*transport, {link.down_bytes_per_s, link.up_bytes_per_s, link.round_trip});
+  }
   std::vector<Status> ended(arguments.count);
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < arguments.count; ++i)
     threads.emplace_back([&, i] {
-      ended[i] = train::run_worker({.transport = *transport,
+      const auto make = [&](const train::Job& job, std::uint32_t worker,
+                            const std::string& file) -> Result<std::unique_ptr<train::Learner>> {
+        TIDELINE_TRY(auto learner, data.learner(job, worker, file));
+        if (places[i].slowdown > 1) return train::make_slow_learner(std::move(learner), places[i].slowdown);
+        return learner;
+      };
+      ended[i] = train::run_worker({.transport = links[i] ? *links[i] : *transport,
                                     .listener = *listeners[i],
-                                    .make_learner = [&](const train::Job& job, std::uint32_t worker,
-                                                        const std::string& file) { return data.learner(job, worker, file); },
+                                    .make_learner = make,
                                     .cancel = context.interrupted});
     });
   for (std::thread& thread : threads) thread.join();
@@ -116,6 +134,11 @@ void add_worker_command(CLI::App& app, Context& context) {
   command.add_option("--count", arguments->count, "How many workers")
       ->check(CLI::Range(std::size_t{1}, limits::kTrainWorkersMax))
       ->capture_default_str();
+  command
+      .add_option(
+          "--place", arguments->places,
+          "For each worker SLOWDOWN:UP:DOWN:NANOSECONDS of an emulated site (bytes/s from and to the coordinator, round trip)")
+      ->type_name("PLACE");
   command.footer("Example:\n  tideline-train worker --data npy:gateway-data --first 3");
   on_run(command, context, [&context, arguments] { return run_workers(context, *arguments); });
 }

@@ -37,7 +37,13 @@ Status become_trainer(const Context& context, const TrainArguments& arguments) {
   std::vector<std::string> words{
       program, "run", arguments.job, "--out", arguments.out, "-o", std::string(word_of(context.output))};
   if (arguments.resume) words.emplace_back("--resume");
-  if (!arguments.cluster.empty()) words.insert(words.end(), {"--cluster", arguments.cluster});
+  for (const auto& [name, value] : {std::pair{"--cluster", &arguments.cluster},
+                                    {"--emulate", &arguments.emulate},
+                                    {"--bandwidth", &arguments.bandwidth},
+                                    {"--bandwidth-back", &arguments.bandwidth_back},
+                                    {"--rtt", &arguments.rtt}})
+    if (!value->empty()) words.insert(words.end(), {name, *value});
+  if (arguments.slowdown != 1) words.insert(words.end(), {"--slowdown", fmt::format("{}", arguments.slowdown)});
   if (context.quiet) words.emplace_back("--quiet");
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -121,7 +127,12 @@ void add_local_train_command(CLI::App& local, Context& context) {
   CLI::App& command = *local.add_subcommand("train", "Train a model over worker processes on this machine (as tideline train)");
   const auto arguments = std::make_shared<TrainCommandArguments>();
   add_train_options(command, arguments->train, context);
-  command.footer("Example:\n  tideline local train examples/train/fedavg.yaml --out trained");
+  add_emulation_options(command, arguments->train);
+  command.footer(
+      "Examples:\n"
+      "  tideline local train examples/train/fedavg.yaml --out trained\n"
+      "  tideline local train examples/train/fedavg.yaml --bandwidth 5Mbit/s --rtt 30ms --slowdown 4\n"
+      "  tideline local train gateways.yaml --emulate site.yaml");
   on_run(command, context, [&context, arguments] { return run_train(context, *arguments); });
 }
 

@@ -127,7 +127,8 @@ struct Job {
   compress::CompressorSettings compression;
   AggregationSettings aggregation;
   OptimiserSettings optimiser;
-  std::size_t rounds = 1;
+  std::size_t rounds = 1;  // 0 where epochs say it: known once the workers' samples are (train/strategy/epochs.h)
+  std::size_t epochs = 0;
   std::uint64_t seed = 0;
   bool starts_random = false;      // weights drawn from N(0, 1/fan-in) by the seed; else as they are in the file
   std::size_t evaluate_every = 1;  // rounds; the last one always is

@@ -76,6 +76,20 @@ TEST(JobPictures, TheInputSectionSaysWhatPicturesBecome) {
   EXPECT_EQ(load_job(file)->train_data, "images:" + folder->path() + "/p");
 }
 
+TEST(JobEpochs, EitherRoundsOrEpochs) {
+  std::string text = job_text("train: npy:d");
+  text.replace(text.find("rounds: 3"), 9, "epochs: 4");
+  const auto job = parse_job(text, "job.yaml");
+  ASSERT_TRUE(job) << job.error().message;
+  EXPECT_EQ(job->epochs, 4U);
+  EXPECT_EQ(job->rounds, 0U);
+  EXPECT_EQ(*parse_job(write_job(*job), "again"), *job);
+  EXPECT_THAT(why_not(text + "rounds: 3\n"), HasSubstr("write one of them"));
+  text.replace(text.find("epochs: 4"), 9, "");
+  EXPECT_THAT(why_not(text), HasSubstr("write one of them"));
+  EXPECT_THAT(why_not(text + "epochs: 0\n"), HasSubstr("1 to 10000000"));
+}
+
 TEST(JobPictures, SlipsAreRefused) {
   EXPECT_THAT(why_not(job_text("train: images:p")), HasSubstr("pictures need to be told their size"));
   EXPECT_THAT(why_not(job_text("train: npy:d, input: {size: [8, 8]}")), HasSubstr("only images: have an input section"));

@@ -300,7 +300,7 @@ Status check_combination(const Job& job, const YamlNode& exchange, const YamlNod
   return {};
 }
 
-Status read_rest(YamlMap& map, Job& job) {
+Status read_rest(const YamlNode& root, YamlMap& map, Job& job) {
   const YamlNode exchange = map.optional("exchange"), compression = map.optional("compression"),
                  aggregation = map.optional("aggregation"), deadlines = map.optional("deadlines");
   job.exchange = find_strategy_form(job.strategy.name)->exchanges.front();
@@ -322,7 +322,12 @@ Status read_rest(YamlMap& map, Job& job) {
   if (job.compression.name == "dgc" && job.compression.number("momentum") > 0 && has_momentum &&
       std::find(kOfGradients.begin(), kOfGradients.end(), job.strategy.name) != kOfGradients.end())
     return optimiser.error("dgc has a momentum of its own; write momentum: 0 here, or compression: {name: dgc, momentum: 0}");
-  TIDELINE_TRY(job.rounds, whole(map.required("rounds"), 1, 1, limits::kTrainRoundsMax));
+  const YamlNode rounds = map.optional("rounds"), epochs = map.optional("epochs");
+  if (rounds.present() == epochs.present())
+    return (rounds.present() ? rounds : root)
+        .error("how long training goes on is said by `rounds` or by `epochs`: write one of them");
+  TIDELINE_TRY(job.rounds, whole(rounds, 0, 1, limits::kTrainRoundsMax));
+  TIDELINE_TRY(job.epochs, whole(epochs, 0, 1, limits::kTrainRoundsMax));
   TIDELINE_TRY(job.seed, whole(map.optional("seed"), 0, 0, limits::kTrainSeedMax));
   if (const YamlNode start = map.optional("start"); start.present()) {
     TIDELINE_TRY(const std::size_t index, choice(start, kStartNames, "start"));
@@ -381,7 +386,7 @@ Result<Job> parse_job(std::string_view yaml, std::string_view name) {
   const YamlNode processes = map.optional("processes");
   TIDELINE_TRY(job.processes, whole(processes, std::min(job.workers, limits::kTrainProcessesDefault), 1, job.workers));
   TIDELINE_CHECK_OK(read_strategy(map.required("strategy"), job));
-  TIDELINE_CHECK_OK(read_rest(map, job));
+  TIDELINE_CHECK_OK(read_rest(root, map, job));
   return job;
 }
 
@@ -457,7 +462,7 @@ std::string write_job(const Job& job) {
             {"compression", std::move(compression)},
             {"aggregation", std::move(aggregation)},
             {"optimiser", std::move(optimiser)},
-            {"rounds", job.rounds},
+            {job.epochs > 0 ? "epochs" : "rounds", job.epochs > 0 ? job.epochs : job.rounds},
             {"seed", job.seed},
             {"start", kStartNames[job.starts_random ? 1 : 0]},
             {"evaluate", {{"every", job.evaluate_every}}},

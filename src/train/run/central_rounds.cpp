@@ -82,7 +82,7 @@ class CentralRun final : public TrainingRun {
   }
 
   void ask(Round& round, std::uint32_t worker) {
-    crew_.work(worker, {.round = round_}, round.model);
+    crew_.work(worker, {.round = round_, .rounds = job_.rounds}, round.model);
     round.pending.insert(worker);
     ++round.asked;
   }

@@ -80,7 +80,7 @@ class PeerRun final : public TrainingRun {
   }
 
   void order(const std::vector<std::uint32_t>& members, std::uint32_t attempt, bool with_model) {
-    TrainWork work{.round = round_, .attempt = attempt, .commit = attempt == 0 && take_commit()};
+    TrainWork work{.round = round_, .rounds = job_.rounds, .attempt = attempt, .commit = attempt == 0 && take_commit()};
     for (const std::uint32_t worker : members) work.members.push_back({worker, crew_.address(worker)});
     const SharedBytes model = with_model ? model_bytes() : nullptr;
     for (const std::uint32_t worker : members) crew_.work(worker, work, model);

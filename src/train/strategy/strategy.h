@@ -30,6 +30,7 @@ struct Work {
   std::uint64_t round = 0;
   std::span<const float> model;        // the coordinator's; empty: go on from your own
   const UpdateCodec* codec = nullptr;  // that the update will be sent in, for those who confine their steps to it
+  std::uint64_t rounds = 0;            // of the whole run, for a rate that falls along it
 };
 // What it has done.
 struct Done {
