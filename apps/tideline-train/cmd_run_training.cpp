@@ -145,7 +145,8 @@ void print_run(const Context& context, const train::Job& job, const train::Train
     fmt::print("{}\n", json);
     return;
   }
-  print_table(context, train::round_table(report.rounds, is_csv(context)));
+  const std::vector<double> epsilons = train::epsilons_of(job, report.rounds);
+  print_table(context, train::round_table(report.rounds, is_csv(context), epsilons));
   if (!is_prose(context)) return;
   std::uint64_t up = 0, down = 0;
   for (const train::RoundRecord& round : report.rounds) {
@@ -154,13 +155,17 @@ void print_run(const Context& context, const train::Job& job, const train::Train
   }
   fmt::print("\n{} by {} workers over {}: {} sent, {} received\n", job.strategy.name, job.workers, to_string(job.exchange),
              format_bytes(up), format_bytes(down));
+  if (!epsilons.empty())
+    fmt::print("towards each worker the model is ({:.2f}, {:g})-differentially private{}\n", epsilons.back(), job.privacy->delta,
+               job.privacy->seed ? ", for whoever does not know the seed that the job names" : "");
   for (const std::string& news : report.news) fmt::print("{}\n", news);
   fmt::print("{}\n", model);
 }
 
-Status write_files(const std::string& folder, const train::TrainReport& report, const std::string& json) {
+Status write_files(const std::string& folder, const train::Job& job, const train::TrainReport& report, const std::string& json) {
   TIDELINE_CHECK_OK(write_file_atomic(folder + "/report.json", json + "\n"));
-  TIDELINE_CHECK_OK(write_file_atomic(folder + "/rounds.csv", train::round_table(report.rounds, true).csv()));
+  TIDELINE_CHECK_OK(write_file_atomic(folder + "/rounds.csv",
+                                      train::round_table(report.rounds, true, train::epsilons_of(job, report.rounds)).csv()));
   for (const auto& [name, svg] : train::accuracy_figures({{"this run", report.rounds}}))
     TIDELINE_CHECK_OK(write_file_atomic(folder + "/" + name, svg));
   return {};
@@ -213,7 +218,7 @@ Status run_job(Context& context, const TrainArguments& arguments) {
   const auto numbers = std::as_bytes(std::span(report.model));
   const std::string json =
       train::write_report(job, report, name, sha256({reinterpret_cast<const char*>(numbers.data()), numbers.size()}).hex());
-  TIDELINE_CHECK_OK(write_files(arguments.out, report, json));
+  TIDELINE_CHECK_OK(write_files(arguments.out, job, report, json));
   print_run(context, job, report, json, name);
   if (report.is_interrupted) context.exit_code = kExitInterrupted;
   return {};

@@ -110,6 +110,15 @@ struct DeadlineSettings {
   bool operator==(const DeadlineSettings&) const = default;
 };
 
+// Differential privacy towards workers (train/privacy/private_round.h).
+struct PrivacySettings {
+  double clip = 1;                    // an update is at most so long
+  double noise = 1;                   // deviation of the noise in every number of the sum, in clips
+  double delta = 1e-5;                // of the (epsilon, delta) that reports say
+  std::optional<std::uint64_t> seed;  // of draws that protect nothing, for experiments; none: the system's
+  bool operator==(const PrivacySettings&) const = default;
+};
+
 struct Job {
   std::string model;       // an .onnx file
   std::string train_data;  // as read_data(); "{worker}" in it stands for the number of a worker, which then has its own
@@ -126,6 +135,7 @@ struct Job {
   Exchange exchange = Exchange::kParameterServer;
   compress::CompressorSettings compression;
   AggregationSettings aggregation;
+  std::optional<PrivacySettings> privacy;
   OptimiserSettings optimiser;
   std::size_t rounds = 1;  // 0 where epochs say it: known once the workers' samples are (train/strategy/epochs.h)
   std::size_t epochs = 0;

@@ -259,6 +259,31 @@ Status read_aggregation(const YamlNode& yaml, Job& job) {
   return {};
 }
 
+Status read_privacy(const YamlNode& yaml, Job& job) {
+  TIDELINE_TRY(YamlMap map, yaml.map());
+  PrivacySettings privacy;
+  TIDELINE_TRY(privacy.clip, within(map.required("clip"), 0, 1e-9, 1e9));
+  TIDELINE_TRY(privacy.noise, within(map.required("noise"), 0, 0.01, 1e6));
+  TIDELINE_TRY(privacy.delta, within(map.required("delta"), 0, 1e-30, 0.1));
+  if (const YamlNode seed = map.optional("seed"); seed.present()) {
+    TIDELINE_TRY(privacy.seed, whole(seed, 0, 0, limits::kTrainSeedMax));
+  }
+  TIDELINE_CHECK_OK(map.finish());
+  constexpr std::array<std::string_view, 7> kWhereUpdatesAddUp{"single",  "sync-sgd",  "fedsgd", "fedavg",
+                                                               "fedprox", "local-sgd", "diloco"};
+  const bool adds_up =
+      std::find(kWhereUpdatesAddUp.begin(), kWhereUpdatesAddUp.end(), job.strategy.name) != kWhereUpdatesAddUp.end();
+  if (!adds_up || job.exchange != Exchange::kParameterServer)
+    return yaml.error(
+        fmt::format("noise is added where all updates of a round meet; {} over {} has no such place: take {} over "
+                    "parameter-server",
+                    job.strategy.name, to_string(job.exchange), fmt::join(kWhereUpdatesAddUp, ", ")));
+  if (job.aggregation.rule != Aggregation::kMean)
+    return yaml.error("what one worker changes of a median or of krum has no bound: write aggregation: mean");
+  job.privacy = privacy;
+  return {};
+}
+
 Status read_deadlines(const YamlNode& yaml, DeadlineSettings& deadlines) {
   TIDELINE_TRY(YamlMap map, yaml.map());
   TIDELINE_TRY(deadlines.quorum, within(map.optional("quorum"), 1, 1e-6, 1));
@@ -312,6 +337,7 @@ Status read_rest(const YamlNode& root, YamlMap& map, Job& job) {
   if (aggregation.present()) TIDELINE_CHECK_OK(read_aggregation(aggregation, job));
   if (deadlines.present()) TIDELINE_CHECK_OK(read_deadlines(deadlines, job.deadlines));
   TIDELINE_CHECK_OK(check_combination(job, exchange, compression, aggregation, deadlines));
+  if (const YamlNode privacy = map.optional("privacy"); privacy.present()) TIDELINE_CHECK_OK(read_privacy(privacy, job));
   const YamlNode optimiser = map.required("optimiser");
   TIDELINE_CHECK_OK(read_optimiser(optimiser, job.optimiser));
   const bool has_momentum = job.optimiser.name == OptimiserSettings::Name::kSgd && job.optimiser.momentum > 0;
@@ -471,6 +497,10 @@ std::string write_job(const Job& job) {
               {"spread", job.deadlines.spread},
               {"patience", fmt::format("{}ms", job.deadlines.patience.count())},
               {"norm_factor", job.deadlines.norm_factor}}}};
+  if (job.privacy) {
+    json["privacy"] = {{"clip", job.privacy->clip}, {"noise", job.privacy->noise}, {"delta", job.privacy->delta}};
+    if (job.privacy->seed) json["privacy"]["seed"] = *job.privacy->seed;
+  }
   if (!job.checkpoint_folder.empty()) json["checkpoint"] = {{"folder", job.checkpoint_folder}, {"every", job.checkpoint_every}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }
