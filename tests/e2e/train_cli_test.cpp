@@ -12,9 +12,9 @@ namespace {
 using testing::HasSubstr;
 
 TEST_F(Train, EveryStrategyRunsOverProcesses) {
-  for (const char* strategy :
-       {"{name: sync-sgd}", "{name: backup-workers}", "{name: fedavg, fraction: 0.5, batch: 10}",
-        "{name: diloco, local_steps: 5}", "{name: easgd, local_steps: 5}", "{name: dc-asgd}", "{name: gossip}", "ring", "tree"}) {
+  for (const char* strategy : {"{name: sync-sgd}", "{name: backup-workers}", "{name: fedavg, fraction: 0.5, batch: 10}",
+                               "{name: diloco, local_steps: 5}", "{name: easgd, local_steps: 5}", "{name: dc-asgd}",
+                               "{name: gossip}", "{name: codistillation, local_steps: 5}", "ring", "tree"}) {
     SCOPED_TRACE(strategy);
     const bool is_exchange = strategy[0] != '{';
     const std::string file = job("job.yaml", is_exchange ? "{name: sync-sgd}" : strategy, 4, 20,

@@ -167,6 +167,8 @@ Status read_strategy(const YamlNode& yaml, Job& job) {
     return name.error(
         form.workers_max == 1
             ? fmt::format("single has one worker, found workers: {}; write workers: 1, or take sync-sgd", job.workers)
+        : job.workers > form.workers_max
+            ? fmt::format("{} has at most {} workers, found {}", form.name, form.workers_max, job.workers)
             : fmt::format("{} needs at least {} workers, found {}", form.name, form.workers_min, job.workers));
   return {};
 }

@@ -49,13 +49,23 @@ class NetLearner final : public Learner {
   std::vector<compress::Layer> layers() const override { return model_->layers(); }
   std::span<float> buffers() override { return model_->net().buffers(); }
   Result<Batch> gradient(std::span<const std::uint32_t> rows, std::uint64_t seed) override {
-    std::vector<std::uint32_t> of_data;
-    of_data.reserve(rows.size());
-    for (const std::uint32_t row : rows) of_data.push_back(rows_[row]);
-    return model_->gradient(*data_, of_data, seed);
+    return model_->gradient(*data_, of_data(rows), seed);
+  }
+  Result<std::vector<float>> answers(std::span<const float> model, std::span<const std::uint32_t> rows) override {
+    return model_->answers(model, *data_, of_data(rows));
+  }
+  Result<Batch> gradient(std::span<const std::uint32_t> rows, std::uint64_t seed, const Lesson& lesson) override {
+    return model_->gradient(*data_, of_data(rows), seed, &lesson);
   }
 
  private:
+  std::vector<std::uint32_t> of_data(std::span<const std::uint32_t> rows) const {
+    std::vector<std::uint32_t> all;
+    all.reserve(rows.size());
+    for (const std::uint32_t row : rows) all.push_back(rows_[row]);
+    return all;
+  }
+
   std::unique_ptr<NetModel> model_;
   std::shared_ptr<const DataSet> data_;
   std::vector<std::uint32_t> rows_;
@@ -128,14 +138,44 @@ Result<Evaluated> NetModel::evaluate(std::span<const float> numbers, const DataS
   return result;
 }
 
-Result<Learner::Batch> NetModel::gradient(const DataSet& data, std::span<const std::uint32_t> rows, std::uint64_t seed) {
+Result<std::vector<float>> NetModel::answers(std::span<const float> numbers, const DataSet& data,
+                                             std::span<const std::uint32_t> rows) {
+  const std::vector<float> own = this->numbers();
+  put(numbers);
+  const auto compute = [&]() -> Result<std::vector<float>> {
+    std::vector<float> all;
+    for (std::size_t first = 0; first < rows.size(); first += kRowsAtATime) {
+      TIDELINE_TRY(const Tensor batch, make_batch(data, rows.subspan(first, std::min(kRowsAtATime, rows.size() - first)), form_));
+      TIDELINE_TRY(const auto pass, net_->forward(net_->to_logits(), {view(batch)}, {.gradients = false}));
+      const TensorView logits = view(pass->outputs().front());
+      const auto* const z = reinterpret_cast<const float*>(logits.bytes.data());
+      all.insert(all.end(), z, z + logits.bytes.size() / sizeof(float));
+    }
+    return all;
+  };
+  auto result = compute();
+  put(own);
+  return result;
+}
+
+Result<Learner::Batch> NetModel::gradient(const DataSet& data, std::span<const std::uint32_t> rows, std::uint64_t seed,
+                                          const Lesson* lesson) {
   net_->clear_gradients();
   Learner::Batch result;
   for (std::size_t first = 0; first < rows.size(); first += kRowsAtATime) {
     const auto part = rows.subspan(first, std::min(kRowsAtATime, rows.size() - first));
     TIDELINE_TRY(const Tensor batch, make_batch(data, part, form_));
     TIDELINE_TRY(const auto pass, net_->forward(net_->to_logits(), {view(batch)}, {.training = true, .seed = seed + first}));
-    TIDELINE_TRY(Loss loss, cross_entropy(view(pass->outputs().front()), labels_at(data, part)));
+    const std::vector<std::int32_t> labels = labels_at(data, part);
+    const TensorView logits = view(pass->outputs().front());
+    const auto learn = [&]() -> Result<Loss> {
+      if (lesson == nullptr) return cross_entropy(logits, labels);
+      Lesson of_part = *lesson;
+      const std::size_t classes = lesson->probabilities.size() / rows.size();
+      of_part.probabilities = lesson->probabilities.subspan(first * classes, part.size() * classes);
+      return distillation_loss(logits, labels, of_part);
+    };
+    TIDELINE_TRY(Loss loss, learn());
     const double share = static_cast<double>(part.size()) / static_cast<double>(rows.size());
     // The loss is the mean of this part; its gradient has to be that of the mean of all.
     if (part.size() < rows.size()) {

@@ -41,8 +41,12 @@ class NetModel {
   // The file with these numbers and nothing else changed.
   Result<std::string> file_with(std::span<const float> numbers);
   Result<Evaluated> evaluate(std::span<const float> numbers, const DataSet& data, const CancelToken& cancel = {});
-  // Sets the gradients to the mean over `rows`; few enough at a time to fit into memory.
-  Result<Learner::Batch> gradient(const DataSet& data, std::span<const std::uint32_t> rows, std::uint64_t seed);
+  // Sets the gradients to the mean over `rows`; few enough at a time to fit into memory. With a lesson of as many rows, of the
+  // loss with it.
+  Result<Learner::Batch> gradient(const DataSet& data, std::span<const std::uint32_t> rows, std::uint64_t seed,
+                                  const Lesson* lesson = nullptr);
+  // The logits of a model with these numbers, a row for each of `rows`; the net's own numbers stay.
+  Result<std::vector<float>> answers(std::span<const float> numbers, const DataSet& data, std::span<const std::uint32_t> rows);
 
  private:
   NetModel(std::unique_ptr<Net> net, SampleForm form) : net_(std::move(net)), form_(std::move(form)) {}

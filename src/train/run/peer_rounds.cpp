@@ -35,7 +35,7 @@ class PeerRun final : public TrainingRun {
  private:
   bool take_commit() override { return std::exchange(uncommitted_, false); }
 
-  // Over a ring or a tree all have the same; of gossip it is the mean.
+  // Over a ring or a tree all have the same; of gossip it is the mean, of codistillation the first one.
   Status update_model() override {
     const bool commit = take_commit();
     const std::vector<std::uint32_t> members = crew_.able();
@@ -43,7 +43,7 @@ class PeerRun final : public TrainingRun {
     std::vector<double> sums(options_.size.all(), 0);
     std::size_t count = 0;
     for (const std::uint32_t worker : members) {
-      const bool is_wanted = count == 0 || job_.exchange == Exchange::kPeerToPeer;
+      const bool is_wanted = count == 0 || job_.strategy.name == "gossip";
       // Everybody has to take over what the round gave, asked for its model or not.
       if (!is_wanted && !commit) continue;
       const auto model = crew_.fetch_model(worker, commit);

@@ -7,6 +7,13 @@ namespace tideline::train {
 namespace {
 
 class SlowLearner final : public Learner {
+  auto stretched(auto compute) const {
+    const auto start = std::chrono::steady_clock::now();
+    auto result = compute();
+    std::this_thread::sleep_for((std::chrono::steady_clock::now() - start) * (factor_ - 1));
+    return result;
+  }
+
  public:
   SlowLearner(std::unique_ptr<Learner> inner, double factor) : inner_(std::move(inner)), factor_(factor) {}
   std::size_t samples() const override { return inner_->samples(); }
@@ -15,10 +22,13 @@ class SlowLearner final : public Learner {
   std::vector<compress::Layer> layers() const override { return inner_->layers(); }
   std::span<float> buffers() override { return inner_->buffers(); }
   Result<Batch> gradient(std::span<const std::uint32_t> rows, std::uint64_t seed) override {
-    const auto start = std::chrono::steady_clock::now();
-    auto batch = inner_->gradient(rows, seed);
-    std::this_thread::sleep_for((std::chrono::steady_clock::now() - start) * (factor_ - 1));
-    return batch;
+    return stretched([&] { return inner_->gradient(rows, seed); });
+  }
+  Result<std::vector<float>> answers(std::span<const float> model, std::span<const std::uint32_t> rows) override {
+    return stretched([&] { return inner_->answers(model, rows); });
+  }
+  Result<Batch> gradient(std::span<const std::uint32_t> rows, std::uint64_t seed, const Lesson& lesson) override {
+    return stretched([&] { return inner_->gradient(rows, seed, lesson); });
   }
 
  private:
