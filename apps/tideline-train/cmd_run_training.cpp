@@ -15,6 +15,7 @@
 #include "cluster/cluster.h"
 #include "platform/files.h"
 #include "platform/process.h"
+#include "train/data/model_files.h"
 #include "train/hire/hire.h"
 #include "train/hire/paced.h"
 #include "train/learn/net_learner.h"
@@ -189,13 +190,22 @@ Status run_job(Context& context, const TrainArguments& arguments) {
   if (!job.test_data.empty()) {
     TIDELINE_TRY(test, train::read_data(job.test_data, job.input ? &*job.input : nullptr));
   }
+  std::string sent = file;
+  if (job.teacher) {
+    TIDELINE_TRY(const std::string teacher, read_file(job.teacher->model, limits::kTrainModelBytesMax));
+    sent = train::pack_files({.model = file, .teacher = teacher});
+    if (sent.size() > limits::kTrainModelBytesMax)
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("model and teacher are {} together; at most {} are sent to workers", format_bytes(sent.size()),
+                               format_bytes(limits::kTrainModelBytesMax))};
+  }
   TIDELINE_CHECK_OK(make_folders(arguments.out));
   const auto transport = make_tcp_transport({});
   TIDELINE_TRY(const Workers workers, start_workers(job, arguments, *transport, context));
 
   train::TrainOptions options{.transport = workers.paced ? *workers.paced : *transport,
                               .workers = workers.addresses(),
-                              .model_file = file,
+                              .model_file = sent,
                               .model = model->numbers(),
                               .size = model->size(),
                               .cancel = context.interrupted};

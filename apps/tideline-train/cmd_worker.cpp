@@ -9,8 +9,12 @@
 #include <fmt/format.h>
 
 #include "base/limits.h"
+#include "engine/engine.h"
+#include "model/model.h"
 #include "train/data/data_folder.h"
 #include "train/data/divide.h"
+#include "train/data/model_files.h"
+#include "train/evaluate/evaluate.h"
 #include "train/hire/paced.h"
 #include "train/job/job.h"
 #include "train/learn/net_learner.h"
@@ -35,7 +39,12 @@ class WorkerData {
  public:
   WorkerData(std::string word, std::string root) : word_(std::move(word)), root_(std::move(root)) {}
 
-  Result<std::unique_ptr<train::Learner>> learner(const train::Job& job, std::uint32_t worker, const std::string& file) {
+  Result<std::unique_ptr<train::Learner>> learner(const train::Job& job, std::uint32_t worker, const std::string& sent) {
+    train::ModelFiles files{.model = sent, .teacher = {}};
+    if (job.teacher) {
+      TIDELINE_TRY(files, train::unpack_files(sent));
+    }
+    const std::string& file = files.model;
     TIDELINE_TRY(auto model, train::NetModel::load(file, "model", {static_cast<float>(job.mean), static_cast<float>(job.std)}));
     train::Job own = job;
     own.train_data = word_;
@@ -47,10 +56,26 @@ class WorkerData {
       TIDELINE_TRY(auto all, train::divide(data->labels, job.divide));
       rows = std::move(all[worker]);
     }
-    return train::make_net_learner(std::move(model), data, std::move(rows));
+    std::optional<train::Teaching> teaching;
+    if (job.teacher) {
+      TIDELINE_TRY(teaching, teach(job, files.teacher, *data, rows));
+    }
+    return train::make_net_learner(std::move(model), data, std::move(rows), std::move(teaching));
   }
 
  private:
+  static Result<train::Teaching> teach(const train::Job& job, const std::string& teacher, const train::DataSet& data,
+                                       std::span<const std::uint32_t> rows) {
+    TIDELINE_TRY(const Model model, Model::parse(teacher, "the teacher", ""));
+    TIDELINE_TRY(const auto engine, make_engine({.threads = 1}));
+    TIDELINE_TRY(const std::vector<float> answers,
+                 train::answers(*engine, model, data, rows,
+                                {.mean = static_cast<float>(job.mean), .std = static_cast<float>(job.std)}, {}));
+    return train::Teaching{.probabilities = train::softmax_rows(answers, answers.size() / rows.size(), job.teacher->temperature),
+                           .temperature = job.teacher->temperature,
+                           .weight = job.teacher->weight};
+  }
+
   // The runs of a process are one job's, so that the section is always the same.
   Result<std::shared_ptr<const train::DataSet>> read(const std::string& word, const std::optional<InputSection>& input) {
     const std::lock_guard lock(mutex_);

@@ -75,6 +75,39 @@ TEST_F(Train, AKilledWorkerIsNamedAndTheOthersFinish) {
   }
 }
 
+// A student whose labels say nothing (weight 1) still learns what its teacher knows.
+TEST_F(Train, ATeacherTeaches) {
+  const Outcome taught = run("train " + job("teacher.yaml", "{name: single}", 1, 200) + " --out " + path("teacher") + " -o json");
+  ASSERT_EQ(taught.exit_code, 0) << taught.err;
+  // Labels by chance.
+  const TensorSpec labels{"", DType::kInt64, {kSamples}};
+  std::vector<std::int64_t> y(kSamples);
+  std::mt19937 random(1);
+  for (std::int64_t& label : y) label = static_cast<std::int64_t>(random() % kClasses);
+  std::filesystem::create_directories(folder_ / "chance");
+  std::filesystem::copy(path("data/x.npy"), path("chance/x.npy"));
+  write("chance/y.npy", *write_npy({&labels, std::as_bytes(std::span(y))}));
+  const auto student = [&](const std::string& more) {
+    std::string text = slurp(job("student.yaml", "{name: fedavg, batch: 10}", 2, 12, more));
+    text.replace(text.find("train: npy:data"), 15, "train: npy:chance");
+    write("student.yaml", text);
+    return run("train " + path("student.yaml") + " --out " + path("student") + " -o json");
+  };
+  const Outcome alone = student(""), pupil = student("teacher: {model: teacher/trained.onnx, temperature: 2, weight: 1}\n");
+  ASSERT_EQ(pupil.exit_code, 0) << pupil.err;
+  const double of_teacher = taught.json()["final"]["accuracy"].get<double>();
+  EXPECT_GT(of_teacher, 0.8);
+  EXPECT_LT(alone.json()["final"]["accuracy"].get<double>(), 0.6);
+  EXPECT_GT(pupil.json()["final"]["accuracy"].get<double>(), of_teacher - 0.05);
+  const Outcome missing = student("teacher: {model: nobody.onnx}\n");
+  EXPECT_EQ(missing.exit_code, 3);
+  EXPECT_THAT(missing.err, HasSubstr("nobody.onnx"));
+  write("broken.onnx", "no model");
+  const Outcome broken = student("teacher: {model: broken.onnx}\n");
+  EXPECT_EQ(broken.exit_code, 3);
+  EXPECT_THAT(broken.err, HasSubstr("teacher"));
+}
+
 // 3.01 after 60 epochs in the accountant's own test; here that it is asked with the run's numbers, and that noise is noise.
 TEST_F(Train, APrivateRunSaysWhatItHasGivenAway) {
   const auto privately = [&](const char* noise) {

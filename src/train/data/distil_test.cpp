@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "train/data/model_files.h"
+
 namespace tideline::train {
 namespace {
 
@@ -76,6 +78,17 @@ TEST(Distil, AtHighTemperatureLogitsAreMatched) {
   const std::vector<float> q = softmax_rows(v, kColumns, kHot);
   const std::vector<float> gradient = gradient_of(loss_of(z, {q, 0, 1, kHot}));
   for (std::size_t i = 0; i < z.size(); ++i) EXPECT_NEAR(gradient[i], (z[i] - v[i]) / kColumns / kRows, 1e-3) << i;
+}
+
+TEST(ModelFiles, TravelAsOneAndNothingElseIsTaken) {
+  const std::string packed = pack_files({"model", "teacher"});
+  const auto files = unpack_files(packed);
+  ASSERT_TRUE(files);
+  EXPECT_EQ(files->model, "model");
+  EXPECT_EQ(files->teacher, "teacher");
+  for (std::size_t size = 0; size <= 8 + 5; ++size) EXPECT_FALSE(unpack_files(packed.substr(0, size))) << size;
+  EXPECT_EQ(unpack_files(std::string(16, '\xff')).error().code, ErrorCode::kCorrupt);
+  EXPECT_FALSE(unpack_files(std::string(16, '\0')));
 }
 
 TEST(Distil, AnotherNumberOfClassesIsRefused) {

@@ -110,6 +110,14 @@ struct DeadlineSettings {
   bool operator==(const DeadlineSettings&) const = default;
 };
 
+// A trained model that workers learn from beside their labels (train/data/distil.h).
+struct TeacherSettings {
+  std::string model;       // an .onnx file; the coordinator sends it to the workers
+  double temperature = 4;  // of both models' answers
+  double weight = 0.7;     // of what it teaches; the labels have the rest
+  bool operator==(const TeacherSettings&) const = default;
+};
+
 // Differential privacy towards workers (train/privacy/private_round.h).
 struct PrivacySettings {
   double clip = 1;                    // an update is at most so long
@@ -136,6 +144,7 @@ struct Job {
   compress::CompressorSettings compression;
   AggregationSettings aggregation;
   std::optional<PrivacySettings> privacy;
+  std::optional<TeacherSettings> teacher;
   OptimiserSettings optimiser;
   std::size_t rounds = 1;  // 0 where epochs say it: known once the workers' samples are (train/strategy/epochs.h)
   std::size_t epochs = 0;

@@ -90,6 +90,18 @@ TEST(JobEpochs, EitherRoundsOrEpochs) {
   EXPECT_THAT(why_not(text + "epochs: 0\n"), HasSubstr("1 to 10000000"));
 }
 
+TEST(JobTeacher, IsReadAndRefusedWhereThereIsOne) {
+  const std::string text = job_text("train: npy:d") + "teacher: {model: big.onnx, weight: 0.4}\n";
+  const auto job = parse_job(text, "job.yaml");
+  ASSERT_TRUE(job) << job.error().message;
+  EXPECT_EQ(job->teacher, (TeacherSettings{"big.onnx", 4, 0.4}));
+  EXPECT_EQ(*parse_job(write_job(*job), "again"), *job);
+  EXPECT_THAT(why_not(job_text("train: npy:d") + "teacher: {model: b, weight: 2}\n"), HasSubstr("expected 0 to 1"));
+  std::string codistil = text;
+  codistil.replace(codistil.find("sync-sgd"), 8, "codistillation");
+  EXPECT_THAT(why_not(codistil), HasSubstr("learns from other workers already"));
+}
+
 TEST(JobPictures, SlipsAreRefused) {
   EXPECT_THAT(why_not(job_text("train: images:p")), HasSubstr("pictures need to be told their size"));
   EXPECT_THAT(why_not(job_text("train: npy:d, input: {size: [8, 8]}")), HasSubstr("only images: have an input section"));

@@ -286,6 +286,21 @@ Status read_privacy(const YamlNode& yaml, Job& job) {
   return {};
 }
 
+Status read_teacher(const YamlNode& yaml, Job& job) {
+  TIDELINE_TRY(YamlMap map, yaml.map());
+  TeacherSettings teacher;
+  const YamlNode model = map.required("model");
+  TIDELINE_TRY(teacher.model, model.text());
+  if (teacher.model.empty()) return model.error("expected the name of an .onnx file");
+  TIDELINE_TRY(teacher.temperature, within(map.optional("temperature"), teacher.temperature, 0.1, 1000));
+  TIDELINE_TRY(teacher.weight, within(map.optional("weight"), teacher.weight, 0, 1));
+  TIDELINE_CHECK_OK(map.finish());
+  if (job.strategy.name == "codistillation")
+    return yaml.error("codistillation learns from other workers already: leave the teacher out, or take another strategy");
+  job.teacher = std::move(teacher);
+  return {};
+}
+
 Status read_deadlines(const YamlNode& yaml, DeadlineSettings& deadlines) {
   TIDELINE_TRY(YamlMap map, yaml.map());
   TIDELINE_TRY(deadlines.quorum, within(map.optional("quorum"), 1, 1e-6, 1));
@@ -339,6 +354,7 @@ Status read_rest(const YamlNode& root, YamlMap& map, Job& job) {
   if (aggregation.present()) TIDELINE_CHECK_OK(read_aggregation(aggregation, job));
   if (deadlines.present()) TIDELINE_CHECK_OK(read_deadlines(deadlines, job.deadlines));
   TIDELINE_CHECK_OK(check_combination(job, exchange, compression, aggregation, deadlines));
+  if (const YamlNode teacher = map.optional("teacher"); teacher.present()) TIDELINE_CHECK_OK(read_teacher(teacher, job));
   if (const YamlNode privacy = map.optional("privacy"); privacy.present()) TIDELINE_CHECK_OK(read_privacy(privacy, job));
   const YamlNode optimiser = map.required("optimiser");
   TIDELINE_CHECK_OK(read_optimiser(optimiser, job.optimiser));
@@ -428,6 +444,7 @@ Result<Job> load_job(const std::string& path, WorkersAre where) {
   TIDELINE_TRY(const std::string text, read_file(path, limits::kYamlFileBytesMax));
   TIDELINE_TRY(Job job, parse_job(text, path));
   job.model = beside(job.model);
+  if (job.teacher) job.teacher->model = beside(job.teacher->model);
   job.checkpoint_folder = beside(job.checkpoint_folder);
   for (std::string* word : {&job.train_data, &job.test_data}) {
     const std::size_t name = word->find(':') + 1;
@@ -499,6 +516,8 @@ std::string write_job(const Job& job) {
               {"spread", job.deadlines.spread},
               {"patience", fmt::format("{}ms", job.deadlines.patience.count())},
               {"norm_factor", job.deadlines.norm_factor}}}};
+  if (job.teacher)
+    json["teacher"] = {{"model", job.teacher->model}, {"temperature", job.teacher->temperature}, {"weight", job.teacher->weight}};
   if (job.privacy) {
     json["privacy"] = {{"clip", job.privacy->clip}, {"noise", job.privacy->noise}, {"delta", job.privacy->delta}};
     if (job.privacy->seed) json["privacy"]["seed"] = *job.privacy->seed;

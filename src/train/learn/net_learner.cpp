@@ -40,8 +40,9 @@ Result<std::vector<std::int64_t>> sample_shape(const std::string& file, const st
 
 class NetLearner final : public Learner {
  public:
-  NetLearner(std::unique_ptr<NetModel> model, std::shared_ptr<const DataSet> data, std::vector<std::uint32_t> rows)
-      : model_(std::move(model)), data_(std::move(data)), rows_(std::move(rows)) {}
+  NetLearner(std::unique_ptr<NetModel> model, std::shared_ptr<const DataSet> data, std::vector<std::uint32_t> rows,
+             std::optional<Teaching> teaching)
+      : model_(std::move(model)), data_(std::move(data)), rows_(std::move(rows)), teaching_(std::move(teaching)) {}
 
   std::size_t samples() const override { return rows_.size(); }
   std::span<float> parameters() override { return model_->net().parameters(); }
@@ -49,7 +50,19 @@ class NetLearner final : public Learner {
   std::vector<compress::Layer> layers() const override { return model_->layers(); }
   std::span<float> buffers() override { return model_->net().buffers(); }
   Result<Batch> gradient(std::span<const std::uint32_t> rows, std::uint64_t seed) override {
-    return model_->gradient(*data_, of_data(rows), seed);
+    if (!teaching_) return model_->gradient(*data_, of_data(rows), seed);
+    const std::size_t classes = teaching_->probabilities.size() / rows_.size();
+    std::vector<float> probabilities;
+    probabilities.reserve(rows.size() * classes);
+    for (const std::uint32_t row : rows) {
+      const auto taught = std::span(teaching_->probabilities).subspan(row * classes, classes);
+      probabilities.insert(probabilities.end(), taught.begin(), taught.end());
+    }
+    return gradient(rows, seed,
+                    Lesson{.probabilities = probabilities,
+                           .hard = 1 - teaching_->weight,
+                           .soft = teaching_->weight,
+                           .temperature = teaching_->temperature});
   }
   Result<std::vector<float>> answers(std::span<const float> model, std::span<const std::uint32_t> rows) override {
     return model_->answers(model, *data_, of_data(rows));
@@ -69,6 +82,7 @@ class NetLearner final : public Learner {
   std::unique_ptr<NetModel> model_;
   std::shared_ptr<const DataSet> data_;
   std::vector<std::uint32_t> rows_;
+  std::optional<Teaching> teaching_;
 };
 
 }  // namespace
@@ -190,9 +204,13 @@ Result<Learner::Batch> NetModel::gradient(const DataSet& data, std::span<const s
 }
 
 Result<std::unique_ptr<Learner>> make_net_learner(std::unique_ptr<NetModel> model, std::shared_ptr<const DataSet> data,
-                                                  std::vector<std::uint32_t> rows) {
+                                                  std::vector<std::uint32_t> rows, std::optional<Teaching> teaching) {
   if (rows.empty()) return Error{ErrorCode::kInvalidArgument, "[train] a worker has no samples"};
-  return std::unique_ptr<Learner>(std::make_unique<NetLearner>(std::move(model), std::move(data), std::move(rows)));
+  if (teaching && (teaching->probabilities.empty() || teaching->probabilities.size() % rows.size() != 0))
+    return Error{ErrorCode::kInvalidArgument, fmt::format("[train] a teacher's {} answers are not those to {} samples",
+                                                          teaching->probabilities.size(), rows.size())};
+  return std::unique_ptr<Learner>(
+      std::make_unique<NetLearner>(std::move(model), std::move(data), std::move(rows), std::move(teaching)));
 }
 
 }  // namespace tideline::train

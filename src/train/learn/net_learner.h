@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,8 +57,16 @@ class NetModel {
   SampleForm form_;
 };
 
-// `rows` of `data` are the learner's samples. kInvalidArgument when there is none.
+// What a teacher answers to a learner's samples, once for all.
+struct Teaching {
+  std::vector<float> probabilities;  // at that temperature: a row of classes for each of the learner's samples
+  double temperature = 1;
+  double weight = 0;  // the labels have the rest
+};
+
+// `rows` of `data` are the learner's samples. kInvalidArgument when there is none, or when the teaching is of another number of
+// them.
 Result<std::unique_ptr<Learner>> make_net_learner(std::unique_ptr<NetModel> model, std::shared_ptr<const DataSet> data,
-                                                  std::vector<std::uint32_t> rows);
+                                                  std::vector<std::uint32_t> rows, std::optional<Teaching> teaching = {});
 
 }  // namespace tideline::train
