@@ -63,6 +63,12 @@ install(TARGETS tideline RUNTIME DESTINATION bin)
 # RPATH and not RUNPATH: it is also how the libraries that come along find each other.
 set_target_properties(tideline PROPERTIES INSTALL_RPATH "$ORIGIN/../lib")
 target_link_options(tideline PRIVATE -Wl,--disable-new-dtags)
+# What trains comes along where it was built; libtorch does not: 500 MB that a system has, or that TORCH_ROOT says where they are.
+if(TARGET tideline-train)
+  install(TARGETS tideline-train RUNTIME DESTINATION bin)
+  set_target_properties(tideline-train PROPERTIES INSTALL_RPATH "$ORIGIN/../lib" INSTALL_RPATH_USE_LINK_PATH ON)
+  target_link_options(tideline-train PRIVATE -Wl,--disable-new-dtags)
+endif()
 install(DIRECTORY "${tideline_public_include}/tideline" DESTINATION include)
 include(CMakePackageConfigHelpers)
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/tidelineConfigVersion.cmake" COMPATIBILITY SameMinorVersion)

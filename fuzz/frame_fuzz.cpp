@@ -57,7 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace wire;
     check_all<ErrorMessage, Ping, Pong, Goodbye, HasSegments, SegmentsMissing, PutSegment, SegmentProgress, Install, Installed,
               Uninstall, Uninstalled, InstallProgram, ProgramInstalled, Forward, Run, RunResult, Cancel, Credit, GetStatus,
-              NodeStatus>(*frame);
+              NodeStatus, HireWorkers, WorkersHired>(*frame);
     const auto run = decode<Run>(*frame);
     if (run) {
       std::size_t used = 0;

@@ -95,7 +95,7 @@ int main(int argc, char** argv) {
   const std::string folder = argv[1];
   write_frames<ErrorMessage, Ping, Pong, Goodbye, HasSegments, SegmentsMissing, PutSegment, SegmentProgress, Install, Installed,
                Uninstall, Uninstalled, InstallProgram, ProgramInstalled, Forward, Run, RunResult, Cancel, Credit, GetStatus,
-               NodeStatus>(folder);
+               NodeStatus, HireWorkers, WorkersHired>(folder);
   write_coded_frames(folder);
   write_codecs(folder);
   Hello hello{.name = "camera-1"};

@@ -1,5 +1,6 @@
 // tideline node: the daemon of one host.
 #include <cstdio>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,7 @@
 #include "commands.h"
 #include "engine/engine.h"
 #include "node/node.h"
+#include "train_options.h"
 #include "transport/transport.h"
 
 namespace tideline::app {
@@ -27,6 +29,7 @@ struct NodeArguments {
   std::string next_bandwidth;
   std::string next_bandwidth_back;
   std::vector<std::string> links;
+  std::string train;
   std::string log_level = "info";
   std::string drain = "5s";
   std::vector<std::string> allow_next;
@@ -96,6 +99,12 @@ Status run_node(const NodeArguments& options, Context& context) {
   node_options.store_folder = options.store;
   node_options.slowdown = options.slowdown;
   node_options.allow_next = options.allow_next;
+  if (!options.train.empty()) {
+    if (std::error_code status; !std::filesystem::is_directory(options.train, status))
+      return Error{ErrorCode::kNotFound, fmt::format("--train '{}': there is no such folder", printable(options.train))};
+    node_options.train_folder = std::filesystem::absolute(options.train).string();
+    TIDELINE_TRY(node_options.train_program, training_program());
+  }
   TIDELINE_TRY(node_options.listen, parse_address(options.listen));
   TIDELINE_TRY(node_options.store_bytes, parse_bytes(options.store_bytes));
   TIDELINE_TRY(node_options.request_bytes, parse_bytes(options.request_bytes));
@@ -165,6 +174,12 @@ void add_node_command(CLI::App& app, Context& context) {
                    "Emulate one link: NAME=rtt:4ms,bandwidth:20Mbit/s,back:5Mbit/s for the next node NAME (repeatable)")
       ->type_name("NAME=...")
       ->take_all();
+  command
+      ->add_option(
+          "--train", options->train,
+          "Folder of data for training: a coordinator (tideline train --cluster) may have workers started here, which read "
+          "in it and nowhere else")
+      ->type_name("DIR");
   command->add_option("--drain", options->drain, "On SIGTERM, time for running requests to finish")->capture_default_str();
   command->add_option("--log-level", options->log_level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
@@ -172,6 +187,7 @@ void add_node_command(CLI::App& app, Context& context) {
       "Examples:\n"
       "  tideline node --name gateway --listen 127.0.0.1:7412\n"
       "  tideline node --name camera --listen 192.0.2.10:7411 --threads 4 --memory 512MB --store /var/lib/tideline\n"
+      "  tideline node --name gateway --listen 192.0.2.20:7411 --train /srv/pictures\n"
       "SIGTERM, SIGHUP or Ctrl-C drains: running requests finish, new ones are refused.");
   on_run(*command, context, [options, &context] { return run_node(*options, context); });
 }

@@ -1,7 +1,6 @@
 // tideline train: hands the command line to tideline-train, which alone links the library that computes gradients; compares runs.
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 
 #include <fmt/format.h>
@@ -34,16 +33,17 @@ std::string_view word_of(Output output) {
 
 // Does not return when it goes well: this process becomes that program.
 Status become_trainer(const Context& context, const TrainArguments& arguments) {
-  std::error_code unresolved;
-  const std::filesystem::path self = std::filesystem::canonical("/proc/self/exe", unresolved);
-  const std::string program = (self.parent_path() / "tideline-train").string();
-  if (unresolved || ::access(program.c_str(), X_OK) != 0)
-    return Error{ErrorCode::kUnsupported,
-                 "this installation does not train: there is no tideline-train beside tideline; build it with "
-                 "-DTIDELINE_TRAIN=ON, which needs libtorch"};
+  TIDELINE_TRY(const std::string program, training_program());
   std::vector<std::string> words{
       program, "run", arguments.job, "--out", arguments.out, "-o", std::string(word_of(context.output))};
   if (arguments.resume) words.emplace_back("--resume");
+  for (const auto& [name, value] : {std::pair{"--cluster", &arguments.cluster},
+                                    {"--emulate", &arguments.emulate},
+                                    {"--bandwidth", &arguments.bandwidth},
+                                    {"--bandwidth-back", &arguments.bandwidth_back},
+                                    {"--rtt", &arguments.rtt}})
+    if (!value->empty()) words.insert(words.end(), {name, *value});
+  if (arguments.slowdown != 1) words.insert(words.end(), {"--slowdown", fmt::format("{}", arguments.slowdown)});
   if (context.quiet) words.emplace_back("--quiet");
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -101,12 +101,13 @@ Status run_train(Context& context, const TrainCommandArguments& arguments) {
 }
 
 constexpr const char* kExample =
-    "Workers are processes on this machine; each reads its data itself and sends updates only. Ctrl-C ends the run after the\n"
-    "round under way, with a checkpoint where the job has a folder for it.\n"
+    "Workers are processes on this machine or, with --cluster, on its nodes; each reads its data itself and sends updates only.\n"
+    "Ctrl-C ends the run after the round under way, with a checkpoint where the job has a folder for it.\n"
     "JSON: rounds [{round, loss, accuracy, test_loss, bytes_up, bytes_down, seconds, workers, late, rejected}], final,\n"
     "bytes_by_worker, model, weights_sha256 (docs/formats/train-report.md).\n"
     "Example:\n"
     "  tideline train examples/train/fedavg.yaml --out trained\n"
+    "  tideline train gateways.yaml --cluster site.yaml --out trained     (in it: workers: [gateway-1, gateway-2])\n"
     "  tideline train --compare fedavg/report.json sync/report.json --out figures";
 
 }  // namespace
@@ -115,6 +116,7 @@ void add_train_command(CLI::App& app, Context& context) {
   CLI::App& command = *app.add_subcommand("train", "Train a model over workers that keep their data; compare such runs");
   const auto arguments = std::make_shared<TrainCommandArguments>();
   add_train_options(command, arguments->train, context);
+  add_cluster_option(command, arguments->train);
   command.add_option("--compare", arguments->compare, "Draw these runs (report.json of each) over each other instead")
       ->type_name("REPORT");
   command.footer(kExample);
@@ -125,7 +127,12 @@ void add_local_train_command(CLI::App& local, Context& context) {
   CLI::App& command = *local.add_subcommand("train", "Train a model over worker processes on this machine (as tideline train)");
   const auto arguments = std::make_shared<TrainCommandArguments>();
   add_train_options(command, arguments->train, context);
-  command.footer("Example:\n  tideline local train examples/train/fedavg.yaml --out trained");
+  add_emulation_options(command, arguments->train);
+  command.footer(
+      "Examples:\n"
+      "  tideline local train examples/train/fedavg.yaml --out trained\n"
+      "  tideline local train examples/train/fedavg.yaml --bandwidth 5Mbit/s --rtt 30ms --slowdown 4\n"
+      "  tideline local train gateways.yaml --emulate site.yaml");
   on_run(command, context, [&context, arguments] { return run_train(context, *arguments); });
 }
 

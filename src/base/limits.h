@@ -319,6 +319,17 @@ inline constexpr std::size_t kTrainJobBytesMax = 32'768;
 inline constexpr std::size_t kTrainInboxModelsMax = 4;
 // A checkpoint holds the model, the coordinator's state and one of each worker.
 inline constexpr std::uint64_t kTrainCheckpointBytesMax = std::uint64_t{8} << 30;
+// Workers that one node starts for one coordinator, and processes that it has for all: each takes 170 MB before it has read a
+// model, and its workers share it.
+inline constexpr std::size_t kNodeWorkersMax = 256;
+inline constexpr std::size_t kNodeWorkerProcessesMax = 16;
+// "images:" and a name in the node's folder of data.
+inline constexpr std::size_t kTrainDataWordBytesMax = 1024;
+// Loading the library on a board takes long, more so when several do.
+inline constexpr std::chrono::seconds kTrainWorkerStart{60};
+// Pictures of one data set that is read from files: as many as there are rows in the numbers that name them, and fewer than fill
+// the memory with their names.
+inline constexpr std::size_t kTrainPicturesMax = 4'000'000;
 // A worker whose coordinator has not come, or come back, ends.
 inline constexpr std::chrono::seconds kTrainOrphanPatience{120};
 

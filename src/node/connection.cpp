@@ -52,7 +52,7 @@ NodeConnection::NodeConnection(NodeCore& core, std::unique_ptr<Connection> conne
       heard_at_(Clock::now()) {}
 
 SteadyTime NodeConnection::silent_since() const {
-  if (refusal_) return kNoDeadline;
+  if (refusal_ || has_hired_) return kNoDeadline;
   {
     const std::lock_guard lock(caller_mutex_);
     if ((caller_ && caller_->beats()) || (upstream_ && upstream_->busy())) return kNoDeadline;
@@ -101,6 +101,7 @@ void NodeConnection::serve() {
     log(LogLevel::kError, fmt::format("connection {} ended: {}", channel_.connection().peer(), error.what()));
   }
   channel_.shutdown();
+  hired_.reset();
   // What only this connection kept goes outside the lock: it may close others.
   std::shared_ptr<Caller> last;
   std::shared_ptr<Upstream> requests;
@@ -274,7 +275,7 @@ void NodeConnection::serve_data() {
       frame = channel_.receive(deadline_in(core_.options.idle_timeout));
     const bool pipelined = ahead == kAheadOfAnswers || upstream_->has_more();
     if (!frame) {
-      if (frame.error().code == ErrorCode::kDeadlineExceeded && (caller_->beats() || upstream_->busy())) continue;
+      if (frame.error().code == ErrorCode::kDeadlineExceeded && (caller_->beats() || upstream_->busy() || has_hired_)) continue;
       if (frame.error().code == ErrorCode::kCorrupt) {
         log(LogLevel::kWarning, fmt::format("{}: {}", channel_.connection().peer(), frame.error().message));
         (void)refuse(0, frame.error());
@@ -301,6 +302,7 @@ Status NodeConnection::handle(const Frame& frame, bool pipelined) {
     case wire::FrameType::kPutSegment: return handle_put(frame);
     case wire::FrameType::kForward: return handle_forward(frame);
     case wire::FrameType::kPing: return handle_ping(frame);
+    case wire::FrameType::kHireWorkers: return handle_hire(frame);
     case wire::FrameType::kGetStatus: {
       const auto question = decode<wire::GetStatus>(frame);
       if (!question) return refuse(frame, question.error());
@@ -364,6 +366,20 @@ Status NodeConnection::handle_ping(const Frame& frame) {
   for (std::uint64_t left = ping->reply_bytes; left > 0; left -= pieces.back().size())
     pieces.push_back(std::span(kZeros).first(static_cast<std::size_t>(std::min<std::uint64_t>(left, kZeros.size()))));
   return send(frame.header.request_id, pong, pieces, deadline);
+}
+
+Status NodeConnection::handle_hire(const Frame& frame) {
+  const auto request = decode<wire::HireWorkers>(frame);
+  if (!request) return refuse(frame, request.error());
+  const std::uint64_t id = frame.header.request_id;
+  if (hired_) return refuse(id, Error{ErrorCode::kOverloaded, "[node] this connection has its workers already"});
+  auto hired = HiredWorkers::start(core_.options, *request, core_.worker_processes,
+                                   [this] { return core_.stopping || channel_.connection().ended(); });
+  if (!hired) return refuse(id, hired.error());
+  hired_ = std::move(*hired);
+  has_hired_ = true;
+  log(LogLevel::kInfo, fmt::format("{} worker(s) of training for {}", request->count, channel_.connection().peer()));
+  return send(id, wire::WorkersHired{hired_->ports()}, {}, deadline_in(kAnswerTimeout));
 }
 
 Status NodeConnection::handle_put(const Frame& frame) {

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "node/core.h"
+#include "node/hired_workers.h"
 #include "node/upstream.h"
 #include "transport/channel.h"
 
@@ -49,6 +50,7 @@ class NodeConnection {
   Status handle_run(const Frame& frame, SteadyTime arrived, bool pipelined);
   Status handle_forward(const Frame& frame);
   Status handle_ping(const Frame& frame);
+  Status handle_hire(const Frame& frame);
   Result<std::uint64_t> install(std::uint64_t epoch, const std::vector<wire::ProgramStage>& stages);  // nanoseconds of loading
   Result<std::shared_ptr<NextNode>> next_node(const std::string& name, const std::string& address);
   // Answers with an ERROR; the payload must have been read.
@@ -73,6 +75,9 @@ class NodeConnection {
   std::atomic<SteadyTime> heard_at_;
   std::atomic<bool> is_control_{false};
   wire::Hello hello_;  // of the serving thread
+  // For whoever trains over this connection; of the serving thread, which they end with. The flag is for any thread.
+  std::unique_ptr<HiredWorkers> hired_;
+  std::atomic<bool> has_hired_{false};
   // Written by the serving thread under the mutex; others read them under it.
   mutable std::mutex caller_mutex_;
   std::shared_ptr<Caller> caller_;

@@ -47,6 +47,7 @@ struct NodeCore {
   std::atomic<std::uint64_t> requests_done{0};
   std::atomic<std::uint64_t> requests_failed{0};
   std::atomic<std::uint32_t> connections{0};
+  std::atomic<std::uint32_t> worker_processes{0};  // of training
   // The number changes under the mutex, so that who waits for it cannot miss a change.
   std::atomic<std::uint32_t> requests_running{0};
   std::mutex running_mutex;

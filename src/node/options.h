@@ -26,6 +26,9 @@ struct NodeOptions {
   std::size_t connections_per_address_max = limits::kNodeConnectionsPerAddressMax;
   // Where stages may lead: "host" or "host:port", compared as written. Empty: anywhere.
   std::vector<std::string> allow_next;
+  // Folder of the data that workers of training may read; empty: this node does not train. And the program that they are.
+  std::string train_folder;
+  std::string train_program = "tideline-train";
   // See limits::kNodeSilence.
   std::chrono::milliseconds silence = limits::kNodeSilence;
   // A data connection that says nothing for this long is closed, unless its caller's control connection beats.

@@ -135,6 +135,8 @@ std::string_view to_string(FrameType type) {
     case FrameType::kCredit: return "CREDIT";
     case FrameType::kGetStatus: return "GET_STATUS";
     case FrameType::kNodeStatus: return "NODE_STATUS";
+    case FrameType::kHireWorkers: return "HIRE_WORKERS";
+    case FrameType::kWorkersHired: return "WORKERS_HIRED";
     case FrameType::kTrainSetup: return "TRAIN_SETUP";
     case FrameType::kTrainReady: return "TRAIN_READY";
     case FrameType::kTrainWork: return "TRAIN_WORK";

@@ -322,6 +322,20 @@ void visit(Codec& codec, Ref<Codec, NodeStatus> message) {
   codec.flag(message.draining);
 }
 
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, HireWorkers> message) {
+  codec.number(message.first);
+  codec.number(message.count);
+  codec.require(message.count >= 1 && message.count <= limits::kNodeWorkersMax && message.first < limits::kTrainWorkersMax,
+                "asks for no workers, or for too many");
+  codec.text(message.data, limits::kTrainDataWordBytesMax);
+}
+
+template <class Codec>
+void visit(Codec& codec, Ref<Codec, WorkersHired> message) {
+  codec.list(message.ports, limits::kNodeWorkersMax, [](Codec& c, auto& port) { c.number(port); });
+}
+
 // Cannot wrap: each is at most kFramePayloadBytesMax, and there are at most kFrameTensorsMax.
 std::uint64_t sum_of_bytes(const std::vector<WireTensor>& tensors) {
   std::uint64_t sum = 0;
@@ -428,5 +442,7 @@ TIDELINE_WIRE_MESSAGE(RunResult);
 TIDELINE_WIRE_MESSAGE(Cancel);
 TIDELINE_WIRE_MESSAGE(GetStatus);
 TIDELINE_WIRE_MESSAGE(NodeStatus);
+TIDELINE_WIRE_MESSAGE(HireWorkers);
+TIDELINE_WIRE_MESSAGE(WorkersHired);
 
 }  // namespace tideline::wire

@@ -97,6 +97,8 @@ enum class FrameType : std::uint16_t {
   kCredit = 35,
   kGetStatus = 48,
   kNodeStatus = 49,
+  kHireWorkers = 50,
+  kWorkersHired = 51,
   // Between a coordinator of training and its workers, and among these: train/protocol/messages.h.
   kTrainSetup = 64,
   kTrainReady = 65,
@@ -395,6 +397,21 @@ struct NodeStatus {
   std::uint32_t requests_running = 0;
   bool draining = false;
   bool operator==(const NodeStatus&) const = default;
+};
+
+// Start workers of training, numbers `first` and up, whose data are `data` (a word as train/data reads it) in the folder that the
+// node was given for them. They last as long as this connection.
+struct HireWorkers {
+  static constexpr FrameType kType = FrameType::kHireWorkers;
+  std::uint32_t first = 0;
+  std::uint32_t count = 1;  // 1 to limits::kNodeWorkersMax
+  std::string data;         // at most limits::kTrainDataWordBytesMax
+  bool operator==(const HireWorkers&) const = default;
+};
+struct WorkersHired {
+  static constexpr FrameType kType = FrameType::kWorkersHired;
+  std::vector<std::uint16_t> ports;  // of this node's host, in the workers' order
+  bool operator==(const WorkersHired&) const = default;
 };
 
 // Appends the meta of `message` to `meta`.

@@ -26,7 +26,7 @@ template <class Message>
 class EveryMessage : public testing::Test {};
 using AllMessages = testing::Types<ErrorMessage, Ping, Pong, Goodbye, HasSegments, SegmentsMissing, PutSegment, SegmentProgress,
                                    Install, Installed, Uninstall, Uninstalled, InstallProgram, ProgramInstalled, Forward, Run,
-                                   RunResult, Cancel, Credit, GetStatus, NodeStatus>;
+                                   RunResult, Cancel, Credit, GetStatus, NodeStatus, HireWorkers, WorkersHired>;
 TYPED_TEST_SUITE(EveryMessage, AllMessages);
 
 TYPED_TEST(EveryMessage, ComesBackAsItWas) {

@@ -201,5 +201,16 @@ inline NodeStatus Samples::make() {
   return {name(),     message(100), message(100), number32(), number64(), number64(), number64(),
           number32(), number32(),   number32(),   number64(), number64(), number32(), number(1) == 0};
 }
+template <>
+inline HireWorkers Samples::make() {
+  return {static_cast<std::uint32_t>(number(limits::kTrainWorkersMax - 1)),
+          static_cast<std::uint32_t>(1 + number(limits::kNodeWorkersMax - 1)), "npy:" + message(100)};
+}
+template <>
+inline WorkersHired Samples::make() {
+  std::vector<std::uint16_t> ports;
+  for (std::uint64_t i = number(9); i > 0; --i) ports.push_back(static_cast<std::uint16_t>(number(65'535)));
+  return {ports};
+}
 
 }  // namespace tideline::wire

@@ -48,6 +48,16 @@ TEST_F(EmbedTest, AnInstalledFolderRunsWhereItIsCopiedAndCanBeBuiltUpon) {
     }
   }
 
+  // What trains comes along where it was built, and is found beside the program.
+  const bool trains = std::filesystem::exists(build_folder() + "/bin/tideline-train");
+  EXPECT_EQ(std::filesystem::exists(moved + "/bin/tideline-train"), trains);
+  if (trains) {
+    EXPECT_THAT(shell("env -i " + moved + "/bin/tideline-train --version"), HasSubstr("tideline-train "));
+    EXPECT_THAT(shell("ldd " + moved + "/bin/tideline-train"), HasSubstr(moved + "/bin/../lib/libonnx_proto"));
+    write("empty.yaml", "version: 1\n");
+    EXPECT_THAT(run("train " + path("empty.yaml")).err, HasSubstr("empty.yaml"));
+  }
+
   shell("CXXFLAGS='-Wall -Wextra -Wpedantic -Werror' cmake -S " + source_ + "/examples/embed -B " + path("embed") +
         " -G Ninja -DCMAKE_PREFIX_PATH=" + moved + " && cmake --build " + path("embed"));
   if (HasFailure()) return;

@@ -1,87 +1,20 @@
 // Goal: training over real worker processes does what the command line promises, whoever is killed, frozen or interrupted.
 // Method: the real binaries on a small net and clusters made here.
 #include <cmath>
-#include <random>
 
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 
-#include "command_line.h"
-#include "model/test_models.h"
-#include "tensor/npy.h"
+#include "train_fixture.h"
 
 namespace tideline::e2e {
 namespace {
 
 using testing::HasSubstr;
 
-constexpr std::size_t kInputs = 6, kHidden = 10, kClasses = 3;
-
-// softmax(b + relu(x a) c).
-std::string classifier() {
-  onnx::ModelProto model = test::empty_model();
-  test::add_input(model, "x", {1, kInputs});
-  test::add_output(model, "y", {1, kClasses});
-  std::mt19937 random(2);
-  std::normal_distribution<float> normal(0, 0.4F);
-  const auto add = [&](const char* name, const test::Dims& dims, std::size_t count) {
-    onnx::TensorProto* weight = test::add_weight(model, name, dims);
-    weight->clear_float_data();
-    weight->clear_raw_data();
-    for (std::size_t i = 0; i < count; ++i) weight->add_float_data(normal(random));
-  };
-  add("a", {kInputs, kHidden}, kInputs * kHidden);
-  add("c", {kHidden, kClasses}, kHidden * kClasses);
-  add("b", {kClasses}, kClasses);
-  test::add_node(model, "MatMul", {"x", "a"}, {"h"});
-  test::add_node(model, "Relu", {"h"}, {"r"});
-  test::add_node(model, "MatMul", {"r", "c"}, {"m"});
-  test::add_node(model, "Add", {"m", "b"}, {"z"});
-  test::add_node(model, "Softmax", {"z"}, {"y"});
-  return model.SerializeAsString();
-}
-
-class Train : public CommandLine {
- protected:
-  void SetUp() override {
-    CommandLine::SetUp();
-    if (HasFatalFailure()) return;
-    write("m.onnx", classifier());
-    std::filesystem::create_directories(folder_ / "data");
-    constexpr std::size_t kSamples = 240;
-    std::vector<float> x;
-    std::vector<std::int64_t> y;
-    std::mt19937 random(4);
-    std::normal_distribution<float> normal(0, 1);
-    for (std::size_t i = 0; i < kSamples; ++i) {
-      y.push_back(static_cast<std::int64_t>(i % kClasses));
-      for (std::size_t k = 0; k < kInputs; ++k) x.push_back(normal(random) + (k % kClasses == i % kClasses ? 1.5F : 0.0F));
-    }
-    const TensorSpec samples{"", DType::kFloat32, {kSamples, kInputs}}, labels{"", DType::kInt64, {kSamples}};
-    write("data/x.npy", *write_npy({&samples, std::as_bytes(std::span(x))}));
-    write("data/y.npy", *write_npy({&labels, std::as_bytes(std::span(y))}));
-  }
-
-  std::string job(const std::string& name, const std::string& strategy, int workers, int rounds,
-                  const std::string& more = "") const {
-    return write(name, fmt::format("version: 1\nmodel: m.onnx\ndata: {{train: npy:data, test: npy:data}}\nworkers: {}\n"
-                                   "strategy: {}\noptimiser: {{name: sgd, rate: 0.1, momentum: 0.5}}\nrounds: {}\nseed: 1\n"
-                                   "evaluate: {{every: {}}}\n{}",
-                                   workers, strategy, rounds, rounds, more));
-  }
-  // A process that has ended and that nobody has asked for yet does not run either.
-  static bool is_running(pid_t process) {
-    const std::string stat = slurp(fmt::format("/proc/{}/stat", process));
-    const std::size_t after_name = stat.rfind(')');
-    return after_name != std::string::npos && stat[after_name + 2] != 'Z';
-  }
-  static bool exists(const std::string& file) { return std::filesystem::exists(file); }
-};
-
 TEST_F(Train, EveryStrategyRunsOverProcesses) {
-  for (const char* strategy :
-       {"{name: sync-sgd}", "{name: backup-workers}", "{name: fedavg, fraction: 0.5, batch: 10}",
-        "{name: diloco, local_steps: 5}", "{name: easgd, local_steps: 5}", "{name: dc-asgd}", "{name: gossip}", "ring", "tree"}) {
+  for (const char* strategy : {"{name: sync-sgd}", "{name: backup-workers}", "{name: fedavg, fraction: 0.5, batch: 10}",
+                               "{name: diloco, local_steps: 5}", "{name: easgd, local_steps: 5}", "{name: dc-asgd}",
+                               "{name: gossip}", "{name: codistillation, local_steps: 5}", "ring", "tree"}) {
     SCOPED_TRACE(strategy);
     const bool is_exchange = strategy[0] != '{';
     const std::string file = job("job.yaml", is_exchange ? "{name: sync-sgd}" : strategy, 4, 20,
@@ -172,6 +105,66 @@ TEST_F(Train, KilledAndFrozenWorkersComeBackWhateverTheStrategy) {
     EXPECT_TRUE(children_of(child).empty());
     std::filesystem::remove_all(path("kept"));
   }
+}
+
+// A student whose labels say nothing (weight 1) still learns what its teacher knows.
+TEST_F(Train, ATeacherTeaches) {
+  const Outcome taught = run("train " + job("teacher.yaml", "{name: single}", 1, 200) + " --out " + path("teacher") + " -o json");
+  ASSERT_EQ(taught.exit_code, 0) << taught.err;
+  // Labels by chance.
+  const TensorSpec labels{"", DType::kInt64, {kSamples}};
+  std::vector<std::int64_t> y(kSamples);
+  std::mt19937 random(1);
+  for (std::int64_t& label : y) label = static_cast<std::int64_t>(random() % kClasses);
+  std::filesystem::create_directories(folder_ / "chance");
+  std::filesystem::copy(path("data/x.npy"), path("chance/x.npy"));
+  write("chance/y.npy", *write_npy({&labels, std::as_bytes(std::span(y))}));
+  const auto student = [&](const std::string& more) {
+    std::string text = slurp(job("student.yaml", "{name: fedavg, batch: 10}", 2, 12, more));
+    text.replace(text.find("train: npy:data"), 15, "train: npy:chance");
+    write("student.yaml", text);
+    return run("train " + path("student.yaml") + " --out " + path("student") + " -o json");
+  };
+  const Outcome alone = student(""), pupil = student("teacher: {model: teacher/trained.onnx, temperature: 2, weight: 1}\n");
+  ASSERT_EQ(pupil.exit_code, 0) << pupil.err;
+  const double of_teacher = taught.json()["final"]["accuracy"].get<double>();
+  EXPECT_GT(of_teacher, 0.8);
+  EXPECT_LT(alone.json()["final"]["accuracy"].get<double>(), 0.6);
+  EXPECT_GT(pupil.json()["final"]["accuracy"].get<double>(), of_teacher - 0.05);
+  const Outcome missing = student("teacher: {model: nobody.onnx}\n");
+  EXPECT_EQ(missing.exit_code, 3);
+  EXPECT_THAT(missing.err, HasSubstr("nobody.onnx"));
+  write("broken.onnx", "no model");
+  const Outcome broken = student("teacher: {model: broken.onnx}\n");
+  EXPECT_EQ(broken.exit_code, 3);
+  EXPECT_THAT(broken.err, HasSubstr("teacher"));
+}
+
+// 3.01 after 60 epochs in the accountant's own test; here that it is asked with the run's numbers, and that noise is noise.
+TEST_F(Train, APrivateRunSaysWhatItHasGivenAway) {
+  const auto privately = [&](const char* noise) {
+    const std::string file = job("job.yaml", "{name: fedavg, batch: 10}", 3, 8,
+                                 fmt::format("privacy: {{clip: 100, noise: {}, delta: 1e-5, seed: 1}}\n", noise));
+    return run("train " + file + " --out " + path("out") + " -o json");
+  };
+  const Outcome plain = run("train " + job("job.yaml", "{name: fedavg, batch: 10}", 3, 8) + " --out " + path("out") + " -o json");
+  const Outcome slight = privately("0.01"), strong = privately("5");
+  ASSERT_EQ(slight.exit_code, 0) << slight.err;
+  ASSERT_EQ(strong.exit_code, 0) << strong.err;
+  EXPECT_FALSE(plain.json()["rounds"][0].contains("epsilon"));
+  double before = 0;
+  const auto rounds = strong.json()["rounds"];
+  ASSERT_EQ(rounds.size(), 8U);
+  for (const auto& round : rounds) {
+    EXPECT_GT(round["epsilon"].get<double>(), before);
+    before = round["epsilon"].get<double>();
+  }
+  // Eight rounds of everybody: RDP 8 alpha / 50, 2.49 by the tighter conversion at order 9.
+  EXPECT_NEAR(before, 8 * 9 / 50.0 + std::log(8.0 / 9) - (std::log(1e-5) + std::log(9.0)) / 8, 0.05);
+  EXPECT_THAT(slurp(path("out/rounds.csv")), HasSubstr("epsilon"));
+  // A clip that binds nobody, equal parts and little noise: all but the same model; with noise of 500 in every number, another.
+  EXPECT_NE(slight.json()["weights_sha256"], plain.json()["weights_sha256"]);
+  EXPECT_GT(strong.json()["final"]["loss"].get<double>(), 5 * plain.json()["final"]["loss"].get<double>());
 }
 
 TEST_F(Train, AFrozenWorkerIsLateAndTheOthersFinish) {

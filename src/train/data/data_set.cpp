@@ -109,6 +109,9 @@ Result<std::vector<Picture>> list_pictures(const std::string& folder) {
       return data_error(
           fmt::format("class '{}' of '{}' has no .jpg, .jpeg or .png file", printable(classes[label]), printable(folder)));
   }
+  if (pictures.size() > limits::kTrainPicturesMax)
+    return data_error(
+        fmt::format("'{}' has {} pictures; at most {} are read", printable(folder), pictures.size(), limits::kTrainPicturesMax));
   if (pictures.empty())
     return data_error(fmt::format("'{}' has no folders; one folder of pictures for each class is expected", printable(folder)));
   return pictures;
@@ -138,6 +141,10 @@ Result<DataSet> read_pictures(const std::string& folder, const InputSection& sec
       data.samples.spec = one.spec;
       data.samples.spec.shape.front() = static_cast<std::int64_t>(pictures.size());
       TIDELINE_TRY(const Bytes bytes, byte_size(one.spec.dtype, data.samples.spec.shape));
+      if (bytes > limits::kTensorBytesMax)
+        return data_error(fmt::format("{} pictures of {} are {}, and at most {} are kept in memory: make `size` smaller",
+                                      pictures.size(), describe(one.spec), format_bytes(bytes),
+                                      format_bytes(limits::kTensorBytesMax)));
       data.samples.data = Buffer(bytes);
     }
     const bool fits = std::equal(one.spec.shape.begin() + 1, one.spec.shape.end(), data.samples.spec.shape.begin() + 1,

@@ -1,6 +1,7 @@
 #include "train/evaluate/evaluate.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include <fmt/format.h>
 #include <onnx/onnx_pb.h>
@@ -57,27 +58,34 @@ Result<Shape> shape_of(const Session& session) {
                .sample = {input.shape.begin() + 1, input.shape.end()}};
 }
 
-// Adds the first `count` rows of what the session answers to `batch`.
-Status add_batch(Session& session, const Tensor& batch, std::span<const std::int32_t> labels, std::size_t count,
-                 const CancelToken& cancel, Evaluation& result) {
-  RunOutput output;
-  const TensorView input = view(batch);
-  TIDELINE_CHECK_OK(session.run({&input, 1}, {&output, 1}, {.cancel = &cancel}));
-  TensorSpec spec = output.spec;
-  if (spec.shape.size() < 2 || spec.shape[0] < static_cast<std::int64_t>(count) || spec.dtype != DType::kFloat32 ||
-      spec.shape[0] == 0)
-    return evaluate_error(fmt::format("the model answers {}; one row of classes for each sample is expected", describe(spec)));
-  const std::size_t row_bytes = output.bytes.size() / static_cast<std::size_t>(spec.shape[0]);
-  spec.shape[0] = static_cast<std::int64_t>(count);
-  const auto rows = output.bytes.first(count * row_bytes);
-  TIDELINE_TRY(const Loss loss, cross_entropy({&spec, rows}, labels));
-  result.loss += loss.mean * static_cast<double>(count);
-  result.correct += loss.correct;
-  const auto classes = static_cast<std::size_t>(spec.shape[1]);
-  if (result.confusion.empty()) result.confusion.assign(classes, std::vector<std::uint64_t>(classes, 0));
-  const auto* z = reinterpret_cast<const float*>(rows.data());
-  for (std::size_t k = 0; k < count; ++k, z += classes)
-    ++result.confusion[static_cast<std::size_t>(labels[k])][static_cast<std::size_t>(std::max_element(z, z + classes) - z)];
+// Of `count` samples from `first` on in the order that they are run: their rows of logits.
+using UseRows = std::function<Status(std::size_t first, std::size_t count, const TensorView& logits)>;
+
+Status run_rows(Engine& engine, const Model& model, const DataSet& data, std::span<const std::uint32_t> rows,
+                const EvaluateOptions& options, const EvaluateControl& control, const UseRows& use) {
+  TIDELINE_TRY(const std::string onnx, logits_model(model));
+  TIDELINE_TRY(const auto session, engine.load_onnx(onnx, {}));
+  TIDELINE_TRY(const Shape shape, shape_of(*session));
+  const SampleForm form{.shape = shape.sample, .mean = options.mean, .std = options.std};
+  for (std::size_t first = 0; first < rows.size(); first += shape.batch) {
+    if (control.cancel.cancelled()) return Error{ErrorCode::kCancelled, "interrupted"};
+    const std::size_t count = std::min(shape.batch, rows.size() - first);
+    // A batch that the file fixes is filled up with its last sample, which is not counted again.
+    std::vector<std::uint32_t> of_batch(shape.batch);
+    for (std::size_t k = 0; k < of_batch.size(); ++k) of_batch[k] = rows[first + std::min(k, count - 1)];
+    TIDELINE_TRY(const Tensor batch, make_batch(data, of_batch, form));
+    RunOutput output;
+    const TensorView input = view(batch);
+    TIDELINE_CHECK_OK(session->run({&input, 1}, {&output, 1}, {.cancel = &control.cancel}));
+    TensorSpec spec = output.spec;
+    if (spec.shape.size() < 2 || spec.shape[0] < static_cast<std::int64_t>(count) || spec.dtype != DType::kFloat32 ||
+        spec.shape[0] == 0)
+      return evaluate_error(fmt::format("the model answers {}; one row of classes for each sample is expected", describe(spec)));
+    const std::size_t row_bytes = output.bytes.size() / static_cast<std::size_t>(spec.shape[0]);
+    spec.shape[0] = static_cast<std::int64_t>(count);
+    TIDELINE_CHECK_OK(use(first, count, {&spec, output.bytes.first(count * row_bytes)}));
+    if (control.progress) control.progress(first + count, rows.size());
+  }
   return {};
 }
 
@@ -85,23 +93,36 @@ Status add_batch(Session& session, const Tensor& batch, std::span<const std::int
 
 Result<Evaluation> evaluate(Engine& engine, const Model& model, const DataSet& data, const EvaluateOptions& options,
                             const EvaluateControl& control) {
-  TIDELINE_TRY(const std::string onnx, logits_model(model));
-  TIDELINE_TRY(const auto session, engine.load_onnx(onnx, {}));
-  TIDELINE_TRY(const Shape shape, shape_of(*session));
-  const SampleForm form{.shape = shape.sample, .mean = options.mean, .std = options.std};
+  std::vector<std::uint32_t> rows(data.size());
+  std::iota(rows.begin(), rows.end(), 0U);
   Evaluation result{.samples = data.size()};
-  for (std::size_t first = 0; first < data.size(); first += shape.batch) {
-    if (control.cancel.cancelled()) return Error{ErrorCode::kCancelled, "interrupted"};
-    const std::size_t count = std::min(shape.batch, data.size() - first);
-    // A batch that the file fixes is filled up with its last sample, which is not counted again.
-    std::vector<std::uint32_t> rows(shape.batch);
-    for (std::size_t k = 0; k < rows.size(); ++k) rows[k] = static_cast<std::uint32_t>(first + std::min(k, count - 1));
-    TIDELINE_TRY(const Tensor batch, make_batch(data, rows, form));
-    TIDELINE_CHECK_OK(add_batch(*session, batch, {data.labels.data() + first, count}, count, control.cancel, result));
-    if (control.progress) control.progress(first + count, data.size());
-  }
+  const auto add = [&](std::size_t first, std::size_t count, const TensorView& logits) -> Status {
+    const std::span<const std::int32_t> labels(data.labels.data() + first, count);
+    TIDELINE_TRY(const Loss loss, cross_entropy(logits, labels));
+    result.loss += loss.mean * static_cast<double>(count);
+    result.correct += loss.correct;
+    const auto classes = static_cast<std::size_t>(logits.spec->shape[1]);
+    if (result.confusion.empty()) result.confusion.assign(classes, std::vector<std::uint64_t>(classes, 0));
+    const auto* z = reinterpret_cast<const float*>(logits.bytes.data());
+    for (std::size_t k = 0; k < count; ++k, z += classes)
+      ++result.confusion[static_cast<std::size_t>(labels[k])][static_cast<std::size_t>(std::max_element(z, z + classes) - z)];
+    return {};
+  };
+  TIDELINE_CHECK_OK(run_rows(engine, model, data, rows, options, control, add));
   result.loss /= static_cast<double>(data.size());
   return result;
+}
+
+Result<std::vector<float>> answers(Engine& engine, const Model& model, const DataSet& data, std::span<const std::uint32_t> rows,
+                                   const EvaluateOptions& options, const EvaluateControl& control) {
+  std::vector<float> all;
+  const auto add = [&](std::size_t, std::size_t, const TensorView& logits) -> Status {
+    const auto* const z = reinterpret_cast<const float*>(logits.bytes.data());
+    all.insert(all.end(), z, z + logits.bytes.size() / sizeof(float));
+    return {};
+  };
+  TIDELINE_CHECK_OK(run_rows(engine, model, data, rows, options, control, add));
+  return all;
 }
 
 }  // namespace tideline::train

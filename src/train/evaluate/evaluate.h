@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "base/cancel.h"
@@ -42,5 +43,9 @@ struct EvaluateControl {
 // not fit, naming it.
 Result<Evaluation> evaluate(Engine& engine, const Model& model, const DataSet& data, const EvaluateOptions& options,
                             const EvaluateControl& control);
+
+// The logits of such a model for the samples `rows` of the data, a row of classes for each.
+Result<std::vector<float>> answers(Engine& engine, const Model& model, const DataSet& data, std::span<const std::uint32_t> rows,
+                                   const EvaluateOptions& options, const EvaluateControl& control);
 
 }  // namespace tideline::train

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@
 
 #include "base/result.h"
 #include "base/units.h"
+#include "input/input_section.h"
 #include "train/compress/compressor.h"
 #include "train/data/divide.h"
 
@@ -108,21 +110,44 @@ struct DeadlineSettings {
   bool operator==(const DeadlineSettings&) const = default;
 };
 
+// A trained model that workers learn from beside their labels (train/data/distil.h).
+struct TeacherSettings {
+  std::string model;       // an .onnx file; the coordinator sends it to the workers
+  double temperature = 4;  // of both models' answers
+  double weight = 0.7;     // of what it teaches; the labels have the rest
+  bool operator==(const TeacherSettings&) const = default;
+};
+
+// Differential privacy towards workers (train/privacy/private_round.h).
+struct PrivacySettings {
+  double clip = 1;                    // an update is at most so long
+  double noise = 1;                   // deviation of the noise in every number of the sum, in clips
+  double delta = 1e-5;                // of the (epsilon, delta) that reports say
+  std::optional<std::uint64_t> seed;  // of draws that protect nothing, for experiments; none: the system's
+  bool operator==(const PrivacySettings&) const = default;
+};
+
 struct Job {
   std::string model;       // an .onnx file
   std::string train_data;  // as read_data(); "{worker}" in it stands for the number of a worker, which then has its own
   std::string test_data;   // empty: no evaluation
-  double mean = 0;         // of bytes, which become (byte / 255 - mean) / std
+  std::optional<InputSection> input;  // what makes samples of pictures; only then may data be images:
+  double mean = 0;                    // of bytes, which become (byte / 255 - mean) / std
   double std = 1;
   DivideOptions divide;  // its `workers` is the next line's
   std::size_t workers = 1;
+  // Of a cluster file: one worker on each, which has data of its own there. None: workers are anywhere.
+  std::vector<std::string> nodes;
   std::size_t processes = 1;  // that the workers are spread over
   StrategySettings strategy;
   Exchange exchange = Exchange::kParameterServer;
   compress::CompressorSettings compression;
   AggregationSettings aggregation;
+  std::optional<PrivacySettings> privacy;
+  std::optional<TeacherSettings> teacher;
   OptimiserSettings optimiser;
-  std::size_t rounds = 1;
+  std::size_t rounds = 1;  // 0 where epochs say it: known once the workers' samples are (train/strategy/epochs.h)
+  std::size_t epochs = 0;
   std::uint64_t seed = 0;
   bool starts_random = false;      // weights drawn from N(0, 1/fan-in) by the seed; else as they are in the file
   std::size_t evaluate_every = 1;  // rounds; the last one always is
@@ -140,8 +165,9 @@ std::string data_of_worker(const Job& job, std::size_t worker);
 // `name` is what errors call the text. Errors name line, column and key, and say what to write; whatever this build does not do
 // is refused by its name.
 Result<Job> parse_job(std::string_view yaml, std::string_view name);
-// Relative names in the file are relative to it.
-Result<Job> load_job(const std::string& path);
+// Relative names in the file are relative to it, but for the training data of workers elsewhere, which have folders of their own.
+enum class WorkersAre : std::uint8_t { kHere, kOnNodes };
+Result<Job> load_job(const std::string& path, WorkersAre where = WorkersAre::kHere);
 // As JSON, which parse_job() reads to the same value. Two jobs with the same text are one.
 std::string write_job(const Job& job);
 

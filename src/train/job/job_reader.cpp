@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
+#include "base/name.h"
 #include "base/text.h"
 #include "base/yaml.h"
 #include "platform/files.h"
@@ -64,30 +65,59 @@ Status read_divide(const YamlNode& yaml, DivideOptions& divide) {
   return map.finish();
 }
 
-Status read_data_word(const YamlNode& yaml, std::string& word) {
+Status read_data_word(const YamlNode& yaml, const Job& job, std::string& word) {
   TIDELINE_TRY(word, yaml.text());
-  if (word.starts_with("images:"))
-    return yaml.error("training does not read images: yet; write the pictures as npy:FOLDER with x.npy and y.npy");
-  if (!word.starts_with("idx:") && !word.starts_with("npy:"))
-    return yaml.error(fmt::format("expected idx:PREFIX or npy:FOLDER, found '{}'", printable(word)));
+  const bool is_pictures = word.starts_with("images:");
+  if (!word.starts_with("idx:") && !word.starts_with("npy:") && !is_pictures)
+    return yaml.error(fmt::format("expected idx:PREFIX, npy:FOLDER or images:FOLDER, found '{}'", printable(word)));
+  if (is_pictures != job.input.has_value())
+    return yaml.error(is_pictures ? "pictures need to be told their size: write input: {size: [WIDTH, HEIGHT], ..} beside it"
+                                  : "only images: have an input section: leave `input` out, or take images:FOLDER for both");
+  return {};
+}
+
+// A number, or the names of nodes.
+Status read_workers(const YamlNode& yaml, Job& job) {
+  const auto names = yaml.present() ? yaml.list() : Result<std::vector<YamlNode>>(std::vector<YamlNode>());
+  if (!names) {
+    TIDELINE_TRY(job.workers, whole(yaml, 1, 1, limits::kTrainWorkersMax));
+    return {};
+  }
+  if (yaml.present() && (names->empty() || names->size() > limits::kTrainWorkersMax))
+    return yaml.error(fmt::format("expected a number, or 1 to {} names of nodes", limits::kTrainWorkersMax));
+  for (const YamlNode& each : *names) {
+    TIDELINE_TRY(std::string name, each.text());
+    if (!is_name(name)) return each.error(fmt::format("'{}' is no name of a node: {}", printable(name), kNameRule));
+    if (std::find(job.nodes.begin(), job.nodes.end(), name) != job.nodes.end())
+      return each.error(fmt::format("node '{}' is named twice; it has one worker", name));
+    job.nodes.push_back(std::move(name));
+  }
+  job.workers = std::max<std::size_t>(1, job.nodes.size());
   return {};
 }
 
 Status read_data(const YamlNode& yaml, Job& job) {
   TIDELINE_TRY(YamlMap map, yaml.map());
   const YamlNode train = map.required("train"), test = map.optional("test"), divide = map.optional("divide"),
-                 shared = map.optional("shared");
-  TIDELINE_CHECK_OK(read_data_word(train, job.train_data));
-  if (test.present()) TIDELINE_CHECK_OK(read_data_word(test, job.test_data));
+                 shared = map.optional("shared"), input = map.optional("input"), mean = map.optional("mean"),
+                 std = map.optional("std");
+  if (input.present()) {
+    TIDELINE_TRY(job.input, read_input_section(input));
+    for (const YamlNode* at : {&mean, &std})
+      if (at->present()) return at->error("the input section has its own: leave the key out");
+  }
+  TIDELINE_CHECK_OK(read_data_word(train, job, job.train_data));
+  if (test.present()) TIDELINE_CHECK_OK(read_data_word(test, job, job.test_data));
   if (divide.present()) {
-    if (has_own_data(job)) return divide.error("data with {worker} in their name are divided already: leave the key out");
+    if (has_own_data(job))
+      return divide.error(job.nodes.empty() ? "data with {worker} in their name are divided already: leave the key out"
+                                            : "each node has data of its own: leave the key out");
     TIDELINE_CHECK_OK(read_divide(divide, job.divide));
   }
   if (shared.present() && has_own_data(job))
     return shared.error("only data that are divided have a shared part: leave the key out");
   TIDELINE_TRY(job.divide.shared, within(shared, 0, 0, 1));
-  TIDELINE_TRY(job.mean, within(map.optional("mean"), 0, -1e6, 1e6));
-  const YamlNode std = map.optional("std");
+  TIDELINE_TRY(job.mean, within(mean, 0, -1e6, 1e6));
   TIDELINE_TRY(job.std, within(std, 1, 1e-6, 1e6));
   return map.finish();
 }
@@ -137,6 +167,8 @@ Status read_strategy(const YamlNode& yaml, Job& job) {
     return name.error(
         form.workers_max == 1
             ? fmt::format("single has one worker, found workers: {}; write workers: 1, or take sync-sgd", job.workers)
+        : job.workers > form.workers_max
+            ? fmt::format("{} has at most {} workers, found {}", form.name, form.workers_max, job.workers)
             : fmt::format("{} needs at least {} workers, found {}", form.name, form.workers_min, job.workers));
   return {};
 }
@@ -229,6 +261,46 @@ Status read_aggregation(const YamlNode& yaml, Job& job) {
   return {};
 }
 
+Status read_privacy(const YamlNode& yaml, Job& job) {
+  TIDELINE_TRY(YamlMap map, yaml.map());
+  PrivacySettings privacy;
+  TIDELINE_TRY(privacy.clip, within(map.required("clip"), 0, 1e-9, 1e9));
+  TIDELINE_TRY(privacy.noise, within(map.required("noise"), 0, 0.01, 1e6));
+  TIDELINE_TRY(privacy.delta, within(map.required("delta"), 0, 1e-30, 0.1));
+  if (const YamlNode seed = map.optional("seed"); seed.present()) {
+    TIDELINE_TRY(privacy.seed, whole(seed, 0, 0, limits::kTrainSeedMax));
+  }
+  TIDELINE_CHECK_OK(map.finish());
+  constexpr std::array<std::string_view, 7> kWhereUpdatesAddUp{"single",  "sync-sgd",  "fedsgd", "fedavg",
+                                                               "fedprox", "local-sgd", "diloco"};
+  const bool adds_up =
+      std::find(kWhereUpdatesAddUp.begin(), kWhereUpdatesAddUp.end(), job.strategy.name) != kWhereUpdatesAddUp.end();
+  if (!adds_up || job.exchange != Exchange::kParameterServer)
+    return yaml.error(
+        fmt::format("noise is added where all updates of a round meet; {} over {} has no such place: take {} over "
+                    "parameter-server",
+                    job.strategy.name, to_string(job.exchange), fmt::join(kWhereUpdatesAddUp, ", ")));
+  if (job.aggregation.rule != Aggregation::kMean)
+    return yaml.error("what one worker changes of a median or of krum has no bound: write aggregation: mean");
+  job.privacy = privacy;
+  return {};
+}
+
+Status read_teacher(const YamlNode& yaml, Job& job) {
+  TIDELINE_TRY(YamlMap map, yaml.map());
+  TeacherSettings teacher;
+  const YamlNode model = map.required("model");
+  TIDELINE_TRY(teacher.model, model.text());
+  if (teacher.model.empty()) return model.error("expected the name of an .onnx file");
+  TIDELINE_TRY(teacher.temperature, within(map.optional("temperature"), teacher.temperature, 0.1, 1000));
+  TIDELINE_TRY(teacher.weight, within(map.optional("weight"), teacher.weight, 0, 1));
+  TIDELINE_CHECK_OK(map.finish());
+  if (job.strategy.name == "codistillation")
+    return yaml.error("codistillation learns from other workers already: leave the teacher out, or take another strategy");
+  job.teacher = std::move(teacher);
+  return {};
+}
+
 Status read_deadlines(const YamlNode& yaml, DeadlineSettings& deadlines) {
   TIDELINE_TRY(YamlMap map, yaml.map());
   TIDELINE_TRY(deadlines.quorum, within(map.optional("quorum"), 1, 1e-6, 1));
@@ -270,7 +342,7 @@ Status check_combination(const Job& job, const YamlNode& exchange, const YamlNod
   return {};
 }
 
-Status read_rest(YamlMap& map, Job& job) {
+Status read_rest(const YamlNode& root, YamlMap& map, Job& job) {
   const YamlNode exchange = map.optional("exchange"), compression = map.optional("compression"),
                  aggregation = map.optional("aggregation"), deadlines = map.optional("deadlines");
   job.exchange = find_strategy_form(job.strategy.name)->exchanges.front();
@@ -282,6 +354,8 @@ Status read_rest(YamlMap& map, Job& job) {
   if (aggregation.present()) TIDELINE_CHECK_OK(read_aggregation(aggregation, job));
   if (deadlines.present()) TIDELINE_CHECK_OK(read_deadlines(deadlines, job.deadlines));
   TIDELINE_CHECK_OK(check_combination(job, exchange, compression, aggregation, deadlines));
+  if (const YamlNode teacher = map.optional("teacher"); teacher.present()) TIDELINE_CHECK_OK(read_teacher(teacher, job));
+  if (const YamlNode privacy = map.optional("privacy"); privacy.present()) TIDELINE_CHECK_OK(read_privacy(privacy, job));
   const YamlNode optimiser = map.required("optimiser");
   TIDELINE_CHECK_OK(read_optimiser(optimiser, job.optimiser));
   const bool has_momentum = job.optimiser.name == OptimiserSettings::Name::kSgd && job.optimiser.momentum > 0;
@@ -292,7 +366,12 @@ Status read_rest(YamlMap& map, Job& job) {
   if (job.compression.name == "dgc" && job.compression.number("momentum") > 0 && has_momentum &&
       std::find(kOfGradients.begin(), kOfGradients.end(), job.strategy.name) != kOfGradients.end())
     return optimiser.error("dgc has a momentum of its own; write momentum: 0 here, or compression: {name: dgc, momentum: 0}");
-  TIDELINE_TRY(job.rounds, whole(map.required("rounds"), 1, 1, limits::kTrainRoundsMax));
+  const YamlNode rounds = map.optional("rounds"), epochs = map.optional("epochs");
+  if (rounds.present() == epochs.present())
+    return (rounds.present() ? rounds : root)
+        .error("how long training goes on is said by `rounds` or by `epochs`: write one of them");
+  TIDELINE_TRY(job.rounds, whole(rounds, 0, 1, limits::kTrainRoundsMax));
+  TIDELINE_TRY(job.epochs, whole(epochs, 0, 1, limits::kTrainRoundsMax));
   TIDELINE_TRY(job.seed, whole(map.optional("seed"), 0, 0, limits::kTrainSeedMax));
   if (const YamlNode start = map.optional("start"); start.present()) {
     TIDELINE_TRY(const std::size_t index, choice(start, kStartNames, "start"));
@@ -319,7 +398,7 @@ Status read_rest(YamlMap& map, Job& job) {
 std::string_view to_string(Exchange exchange) { return kExchangeNames[static_cast<std::size_t>(exchange)]; }
 std::string_view to_string(Aggregation aggregation) { return kAggregationNames[static_cast<std::size_t>(aggregation)]; }
 
-bool has_own_data(const Job& job) { return job.train_data.find(kWorkerMark) != std::string::npos; }
+bool has_own_data(const Job& job) { return !job.nodes.empty() || job.train_data.find(kWorkerMark) != std::string::npos; }
 
 std::string data_of_worker(const Job& job, std::size_t worker) {
   std::string word = job.train_data;
@@ -345,17 +424,17 @@ Result<Job> parse_job(std::string_view yaml, std::string_view name) {
     constexpr std::array<std::string_view, 1> kLosses{"cross-entropy"};
     TIDELINE_TRY([[maybe_unused]] const std::size_t only, choice(loss, kLosses, "loss"));
   }
+  TIDELINE_CHECK_OK(read_workers(map.optional("workers"), job));
   TIDELINE_CHECK_OK(read_data(map.required("data"), job));
-  TIDELINE_TRY(job.workers, whole(map.optional("workers"), 1, 1, limits::kTrainWorkersMax));
   job.divide.workers = job.workers;
   const YamlNode processes = map.optional("processes");
   TIDELINE_TRY(job.processes, whole(processes, std::min(job.workers, limits::kTrainProcessesDefault), 1, job.workers));
   TIDELINE_CHECK_OK(read_strategy(map.required("strategy"), job));
-  TIDELINE_CHECK_OK(read_rest(map, job));
+  TIDELINE_CHECK_OK(read_rest(root, map, job));
   return job;
 }
 
-Result<Job> load_job(const std::string& path) {
+Result<Job> load_job(const std::string& path, WorkersAre where) {
   const auto beside = [&](const std::string& file) {
     const std::filesystem::path given(file);
     return file.empty() || given.is_absolute()
@@ -365,15 +444,25 @@ Result<Job> load_job(const std::string& path) {
   TIDELINE_TRY(const std::string text, read_file(path, limits::kYamlFileBytesMax));
   TIDELINE_TRY(Job job, parse_job(text, path));
   job.model = beside(job.model);
+  if (job.teacher) job.teacher->model = beside(job.teacher->model);
   job.checkpoint_folder = beside(job.checkpoint_folder);
-  for (std::string* word : {&job.train_data, &job.test_data})
-    if (!word->empty()) *word = word->substr(0, 4) + beside(word->substr(4));
+  for (std::string* word : {&job.train_data, &job.test_data}) {
+    const std::size_t name = word->find(':') + 1;
+    if (!word->empty() && (word == &job.test_data || where == WorkersAre::kHere))
+      *word = word->substr(0, name) + beside(word->substr(name));
+  }
   return job;
 }
 
 std::string write_job(const Job& job) {
   using Json = nlohmann::json;
-  Json data{{"train", job.train_data}, {"mean", job.mean}, {"std", job.std}};
+  Json data{{"train", job.train_data}};
+  if (job.input) {
+    data["input"] = Json::parse(write_input_section(*job.input));
+  } else {
+    data["mean"] = job.mean;
+    data["std"] = job.std;
+  }
   if (!job.test_data.empty()) data["test"] = job.test_data;
   if (!has_own_data(job)) {
     Json divide{{"rule", kRuleNames[static_cast<std::size_t>(job.divide.rule)]}, {"seed", job.divide.seed}};
@@ -411,14 +500,14 @@ std::string write_job(const Job& job) {
             {"model", job.model},
             {"loss", "cross-entropy"},
             {"data", std::move(data)},
-            {"workers", job.workers},
+            {"workers", job.nodes.empty() ? Json(job.workers) : Json(job.nodes)},
             {"processes", job.processes},
             {"strategy", std::move(strategy)},
             {"exchange", to_string(job.exchange)},
             {"compression", std::move(compression)},
             {"aggregation", std::move(aggregation)},
             {"optimiser", std::move(optimiser)},
-            {"rounds", job.rounds},
+            {job.epochs > 0 ? "epochs" : "rounds", job.epochs > 0 ? job.epochs : job.rounds},
             {"seed", job.seed},
             {"start", kStartNames[job.starts_random ? 1 : 0]},
             {"evaluate", {{"every", job.evaluate_every}}},
@@ -427,6 +516,12 @@ std::string write_job(const Job& job) {
               {"spread", job.deadlines.spread},
               {"patience", fmt::format("{}ms", job.deadlines.patience.count())},
               {"norm_factor", job.deadlines.norm_factor}}}};
+  if (job.teacher)
+    json["teacher"] = {{"model", job.teacher->model}, {"temperature", job.teacher->temperature}, {"weight", job.teacher->weight}};
+  if (job.privacy) {
+    json["privacy"] = {{"clip", job.privacy->clip}, {"noise", job.privacy->noise}, {"delta", job.privacy->delta}};
+    if (job.privacy->seed) json["privacy"]["seed"] = *job.privacy->seed;
+  }
   if (!job.checkpoint_folder.empty()) json["checkpoint"] = {{"folder", job.checkpoint_folder}, {"every", job.checkpoint_every}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }

@@ -129,7 +129,7 @@ TEST(Job, WhatIsNotThereIsRefusedByName) {
   EXPECT_THAT(refusal("version: 2\nmodel: m\n"), HasSubstr("this build reads version 1, found 2"));
   std::string images = small("{name: fedavg}");
   images.replace(images.find("npy:d"), 5, "images:d");
-  EXPECT_THAT(refusal(images), HasSubstr("training does not read images: yet"));
+  EXPECT_THAT(refusal(images), HasSubstr("pictures need to be told their size"));
 }
 
 TEST(Job, WhatDoesNotGoTogetherIsRefusedWithTheReason) {

@@ -50,14 +50,18 @@ class Schema : public testing::Test {
                                               "minLength",
                                               "additionalProperties",
                                               "exclusiveMinimum",
-                                              "exclusiveMaximum"};
+                                              "exclusiveMaximum",
+                                              "items",
+                                              "minItems",
+                                              "maxItems",
+                                              "uniqueItems"};
     for (const auto& [word, unused] : schema.items())
       if (!kKnown.contains(word)) return fmt::format("{}: the test does not know the keyword {}", at, word);
     if (schema.contains("$ref")) return refusal(schema_.at(Pointer(schema["$ref"].get<std::string>().substr(1))), value, at);
     if (schema.contains("oneOf")) {
       int fitting = 0;
       for (const Json& one : schema["oneOf"]) fitting += refusal(one, value, at).empty() ? 1 : 0;
-      return fitting == 1 ? "" : fmt::format("{}: {} fits {} of its forms", at, value.dump(), fitting);
+      if (fitting != 1) return fmt::format("{}: {} fits {} of its forms", at, value.dump(), fitting);
     }
     const auto wrong = [&](const char* what) { return fmt::format("{}: {} against {}", at, value.dump(), what); };
     if (schema.contains("const") && value != schema["const"]) return wrong("const");
@@ -77,18 +81,28 @@ class Schema : public testing::Test {
       if (schema.contains("pattern") && !std::regex_search(text, std::regex(schema["pattern"].get<std::string>())))
         return wrong("pattern");
     }
+    if (value.is_array()) {
+      if (schema.contains("minItems") && value.size() < schema["minItems"]) return wrong("minItems");
+      if (schema.contains("maxItems") && value.size() > schema["maxItems"]) return wrong("maxItems");
+      if (schema.value("uniqueItems", false) && std::set<Json>(value.begin(), value.end()).size() < value.size())
+        return wrong("uniqueItems");
+      for (const Json& inner : value)
+        if (std::string why = schema.contains("items") ? refusal(schema["items"], inner, at) : ""; !why.empty()) return why;
+    }
     if (!value.is_object()) return "";
     for (const Json& key : schema.value("required", Json::array()))
       if (!value.contains(key)) return fmt::format("{} has no {}", at, key.dump());
+    if (!schema.contains("properties")) return "";
     for (const auto& [key, inner] : value.items()) {
-      const auto known = schema.contains("properties") ? schema["properties"].find(key) : schema.end();
-      if (!schema.contains("properties") || known == schema["properties"].end()) return fmt::format("{} has {}", at, key);
+      const auto known = schema["properties"].find(key);
+      if (known == schema["properties"].end()) return fmt::format("{} has {}", at, key);
       if (std::string why = refusal(*known, inner, at + "/" + key); !why.empty()) return why;
     }
     return "";
   }
   static bool is_type(const std::string& type, const Json& value) {
     if (type == "object") return value.is_object();
+    if (type == "array") return value.is_array();
     if (type == "string") return value.is_string();
     if (type == "boolean") return value.is_boolean();
     if (type == "integer") return value.is_number() && std::floor(value.get<double>()) == value.get<double>();
@@ -236,6 +250,7 @@ TEST_F(Schema, DrawsTheSameLimitsAsTheReader) {
     const char* in_job;
     Json with = Json::object();  // what the key needs beside it
   };
+  const Json kPrivate{{"/privacy", {{"clip", 1}, {"noise", 1}, {"delta", 1e-5}}}};
   const std::vector<At> numbers = {
       {"data/properties/mean", "/data/mean"},
       {"data/properties/std", "/data/std"},
@@ -243,7 +258,7 @@ TEST_F(Schema, DrawsTheSameLimitsAsTheReader) {
       {"data/properties/divide/properties/per_worker", "/data/divide/per_worker", {{"/data/divide/rule", "shards"}}},
       {"data/properties/divide/properties/alpha", "/data/divide/alpha", {{"/data/divide/rule", "dirichlet"}}},
       {"data/properties/divide/properties/seed", "/data/divide/seed"},
-      {"workers", "/workers"},
+      {"workers/oneOf/0", "/workers"},
       {"processes", "/processes", {{"/workers", 1000}}},
       {"strategy/properties/batch", "/strategy/batch"},
       {"aggregation/oneOf/1/properties/hostile",
@@ -261,6 +276,13 @@ TEST_F(Schema, DrawsTheSameLimitsAsTheReader) {
        {{"/optimiser/schedule", "step"}, {"/optimiser/step_rounds", 1}}},
       {"optimiser/properties/warmup_rounds", "/optimiser/warmup_rounds"},
       {"rounds", "/rounds"},
+      {"epochs", "/epochs", {{"/rounds", nullptr}}},
+      {"teacher/properties/temperature", "/teacher/temperature", {{"/teacher/model", "t.onnx"}}},
+      {"teacher/properties/weight", "/teacher/weight", {{"/teacher/model", "t.onnx"}}},
+      {"privacy/properties/clip", "/privacy/clip", kPrivate},
+      {"privacy/properties/noise", "/privacy/noise", kPrivate},
+      {"privacy/properties/delta", "/privacy/delta", kPrivate},
+      {"privacy/properties/seed", "/privacy/seed", kPrivate},
       {"seed", "/seed"},
       {"evaluate/properties/every", "/evaluate/every"},
       {"deadlines/properties/quorum", "/deadlines/quorum"},
@@ -277,7 +299,12 @@ TEST_F(Schema, DrawsTheSameLimitsAsTheReader) {
     if (property.contains("oneOf")) property = property["oneOf"].back();
     const auto with = [&](double value) {
       Json job = base();
-      for (const auto& [where, what] : at.with.items()) job[Pointer(where)] = what;
+      for (const auto& [where, what] : at.with.items()) {
+        if (what.is_null())
+          job.erase(where.substr(1));
+        else
+          job[Pointer(where)] = what;
+      }
       if (property["type"] == "integer")
         job[Pointer(at.in_job)] = static_cast<std::int64_t>(value);
       else
@@ -324,13 +351,25 @@ TEST_F(Schema, HasNoKeyOfItsOwn) {
   job["checkpoint"] = {{"folder", "kept"}, {"every", 2}};
   job["optimiser"] = {{"name", "sgd"}, {"rate", 0.1}, {"momentum", 0.5}, {"nesterov", true}};
   expect_read(job);
-  for (const auto& [key, unused] : schema_["properties"].items()) EXPECT_TRUE(job.contains(key)) << key << " is not tried";
+  Json epochs = job;
+  epochs.erase("rounds");
+  epochs["epochs"] = 2;
+  expect_read(epochs);
+  job["teacher"] = {{"model", "t.onnx"}, {"temperature", 2}, {"weight", 0.5}};
+  expect_read(job);
+  Json hidden = job;
+  hidden.erase("teacher");
+  hidden["deadlines"].erase("quorum");
+  hidden["privacy"] = {{"clip", 1}, {"noise", 1}, {"delta", 1e-5}, {"seed", 3}};
+  expect_read(hidden);
+  for (const auto& [key, unused] : schema_["properties"].items())
+    EXPECT_TRUE(job.contains(key) || epochs.contains(key) || hidden.contains(key)) << key << " is not tried";
   for (const char* in : {"evaluate", "deadlines", "checkpoint"})
     for (const auto& [key, unused] : schema_["properties"][in]["properties"].items())
       EXPECT_TRUE(job[in].contains(key)) << in << "." << key << " is not tried";
   // And what neither knows, both refuse.
   for (const char* at : {"/surprise", "/data/surprise", "/data/divide/surprise", "/strategy/surprise", "/optimiser/surprise",
-                         "/evaluate/surprise", "/deadlines/surprise", "/checkpoint/surprise"}) {
+                         "/teacher/surprise", "/evaluate/surprise", "/deadlines/surprise", "/checkpoint/surprise"}) {
     Json other = job;
     other[Pointer(at)] = 1;
     EXPECT_NE(read(other).find("unknown key 'surprise'"), std::string::npos) << at << ": " << read(other);

@@ -73,6 +73,14 @@ std::vector<StrategyForm> make_forms() {
        .keys = {local_steps(1)},
        .exchanges = {kPeerToPeer},
        .workers_min = 2},
+      {.name = "codistillation",
+       .summary = "workers with models of their own that also learn from the mean answers of the others' (Anil et al. 2018)",
+       .keys = {local_steps(10),
+                {"weight", "of what is learnt from the others, beside 1 of the labels", 0, 100, 1, false},
+                {"burn_in", "rounds before anybody listens", 0, 1e6, 1, true}},
+       .exchanges = {kPeerToPeer},
+       .workers_min = 2,
+       .workers_max = 16},
   };
 }
 

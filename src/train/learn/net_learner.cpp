@@ -40,8 +40,9 @@ Result<std::vector<std::int64_t>> sample_shape(const std::string& file, const st
 
 class NetLearner final : public Learner {
  public:
-  NetLearner(std::unique_ptr<NetModel> model, std::shared_ptr<const DataSet> data, std::vector<std::uint32_t> rows)
-      : model_(std::move(model)), data_(std::move(data)), rows_(std::move(rows)) {}
+  NetLearner(std::unique_ptr<NetModel> model, std::shared_ptr<const DataSet> data, std::vector<std::uint32_t> rows,
+             std::optional<Teaching> teaching)
+      : model_(std::move(model)), data_(std::move(data)), rows_(std::move(rows)), teaching_(std::move(teaching)) {}
 
   std::size_t samples() const override { return rows_.size(); }
   std::span<float> parameters() override { return model_->net().parameters(); }
@@ -49,16 +50,39 @@ class NetLearner final : public Learner {
   std::vector<compress::Layer> layers() const override { return model_->layers(); }
   std::span<float> buffers() override { return model_->net().buffers(); }
   Result<Batch> gradient(std::span<const std::uint32_t> rows, std::uint64_t seed) override {
-    std::vector<std::uint32_t> of_data;
-    of_data.reserve(rows.size());
-    for (const std::uint32_t row : rows) of_data.push_back(rows_[row]);
-    return model_->gradient(*data_, of_data, seed);
+    if (!teaching_) return model_->gradient(*data_, of_data(rows), seed);
+    const std::size_t classes = teaching_->probabilities.size() / rows_.size();
+    std::vector<float> probabilities;
+    probabilities.reserve(rows.size() * classes);
+    for (const std::uint32_t row : rows) {
+      const auto taught = std::span(teaching_->probabilities).subspan(row * classes, classes);
+      probabilities.insert(probabilities.end(), taught.begin(), taught.end());
+    }
+    return gradient(rows, seed,
+                    Lesson{.probabilities = probabilities,
+                           .hard = 1 - teaching_->weight,
+                           .soft = teaching_->weight,
+                           .temperature = teaching_->temperature});
+  }
+  Result<std::vector<float>> answers(std::span<const float> model, std::span<const std::uint32_t> rows) override {
+    return model_->answers(model, *data_, of_data(rows));
+  }
+  Result<Batch> gradient(std::span<const std::uint32_t> rows, std::uint64_t seed, const Lesson& lesson) override {
+    return model_->gradient(*data_, of_data(rows), seed, &lesson);
   }
 
  private:
+  std::vector<std::uint32_t> of_data(std::span<const std::uint32_t> rows) const {
+    std::vector<std::uint32_t> all;
+    all.reserve(rows.size());
+    for (const std::uint32_t row : rows) all.push_back(rows_[row]);
+    return all;
+  }
+
   std::unique_ptr<NetModel> model_;
   std::shared_ptr<const DataSet> data_;
   std::vector<std::uint32_t> rows_;
+  std::optional<Teaching> teaching_;
 };
 
 }  // namespace
@@ -128,14 +152,44 @@ Result<Evaluated> NetModel::evaluate(std::span<const float> numbers, const DataS
   return result;
 }
 
-Result<Learner::Batch> NetModel::gradient(const DataSet& data, std::span<const std::uint32_t> rows, std::uint64_t seed) {
+Result<std::vector<float>> NetModel::answers(std::span<const float> numbers, const DataSet& data,
+                                             std::span<const std::uint32_t> rows) {
+  const std::vector<float> own = this->numbers();
+  put(numbers);
+  const auto compute = [&]() -> Result<std::vector<float>> {
+    std::vector<float> all;
+    for (std::size_t first = 0; first < rows.size(); first += kRowsAtATime) {
+      TIDELINE_TRY(const Tensor batch, make_batch(data, rows.subspan(first, std::min(kRowsAtATime, rows.size() - first)), form_));
+      TIDELINE_TRY(const auto pass, net_->forward(net_->to_logits(), {view(batch)}, {.gradients = false}));
+      const TensorView logits = view(pass->outputs().front());
+      const auto* const z = reinterpret_cast<const float*>(logits.bytes.data());
+      all.insert(all.end(), z, z + logits.bytes.size() / sizeof(float));
+    }
+    return all;
+  };
+  auto result = compute();
+  put(own);
+  return result;
+}
+
+Result<Learner::Batch> NetModel::gradient(const DataSet& data, std::span<const std::uint32_t> rows, std::uint64_t seed,
+                                          const Lesson* lesson) {
   net_->clear_gradients();
   Learner::Batch result;
   for (std::size_t first = 0; first < rows.size(); first += kRowsAtATime) {
     const auto part = rows.subspan(first, std::min(kRowsAtATime, rows.size() - first));
     TIDELINE_TRY(const Tensor batch, make_batch(data, part, form_));
     TIDELINE_TRY(const auto pass, net_->forward(net_->to_logits(), {view(batch)}, {.training = true, .seed = seed + first}));
-    TIDELINE_TRY(Loss loss, cross_entropy(view(pass->outputs().front()), labels_at(data, part)));
+    const std::vector<std::int32_t> labels = labels_at(data, part);
+    const TensorView logits = view(pass->outputs().front());
+    const auto learn = [&]() -> Result<Loss> {
+      if (lesson == nullptr) return cross_entropy(logits, labels);
+      Lesson of_part = *lesson;
+      const std::size_t classes = lesson->probabilities.size() / rows.size();
+      of_part.probabilities = lesson->probabilities.subspan(first * classes, part.size() * classes);
+      return distillation_loss(logits, labels, of_part);
+    };
+    TIDELINE_TRY(Loss loss, learn());
     const double share = static_cast<double>(part.size()) / static_cast<double>(rows.size());
     // The loss is the mean of this part; its gradient has to be that of the mean of all.
     if (part.size() < rows.size()) {
@@ -150,9 +204,13 @@ Result<Learner::Batch> NetModel::gradient(const DataSet& data, std::span<const s
 }
 
 Result<std::unique_ptr<Learner>> make_net_learner(std::unique_ptr<NetModel> model, std::shared_ptr<const DataSet> data,
-                                                  std::vector<std::uint32_t> rows) {
+                                                  std::vector<std::uint32_t> rows, std::optional<Teaching> teaching) {
   if (rows.empty()) return Error{ErrorCode::kInvalidArgument, "[train] a worker has no samples"};
-  return std::unique_ptr<Learner>(std::make_unique<NetLearner>(std::move(model), std::move(data), std::move(rows)));
+  if (teaching && (teaching->probabilities.empty() || teaching->probabilities.size() % rows.size() != 0))
+    return Error{ErrorCode::kInvalidArgument, fmt::format("[train] a teacher's {} answers are not those to {} samples",
+                                                          teaching->probabilities.size(), rows.size())};
+  return std::unique_ptr<Learner>(
+      std::make_unique<NetLearner>(std::move(model), std::move(data), std::move(rows), std::move(teaching)));
 }
 
 }  // namespace tideline::train

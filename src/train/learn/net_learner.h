@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,8 +42,12 @@ class NetModel {
   // The file with these numbers and nothing else changed.
   Result<std::string> file_with(std::span<const float> numbers);
   Result<Evaluated> evaluate(std::span<const float> numbers, const DataSet& data, const CancelToken& cancel = {});
-  // Sets the gradients to the mean over `rows`; few enough at a time to fit into memory.
-  Result<Learner::Batch> gradient(const DataSet& data, std::span<const std::uint32_t> rows, std::uint64_t seed);
+  // Sets the gradients to the mean over `rows`; few enough at a time to fit into memory. With a lesson of as many rows, of the
+  // loss with it.
+  Result<Learner::Batch> gradient(const DataSet& data, std::span<const std::uint32_t> rows, std::uint64_t seed,
+                                  const Lesson* lesson = nullptr);
+  // The logits of a model with these numbers, a row for each of `rows`; the net's own numbers stay.
+  Result<std::vector<float>> answers(std::span<const float> numbers, const DataSet& data, std::span<const std::uint32_t> rows);
 
  private:
   NetModel(std::unique_ptr<Net> net, SampleForm form) : net_(std::move(net)), form_(std::move(form)) {}
@@ -52,8 +57,16 @@ class NetModel {
   SampleForm form_;
 };
 
-// `rows` of `data` are the learner's samples. kInvalidArgument when there is none.
+// What a teacher answers to a learner's samples, once for all.
+struct Teaching {
+  std::vector<float> probabilities;  // at that temperature: a row of classes for each of the learner's samples
+  double temperature = 1;
+  double weight = 0;  // the labels have the rest
+};
+
+// `rows` of `data` are the learner's samples. kInvalidArgument when there is none, or when the teaching is of another number of
+// them.
 Result<std::unique_ptr<Learner>> make_net_learner(std::unique_ptr<NetModel> model, std::shared_ptr<const DataSet> data,
-                                                  std::vector<std::uint32_t> rows);
+                                                  std::vector<std::uint32_t> rows, std::optional<Teaching> teaching = {});
 
 }  // namespace tideline::train

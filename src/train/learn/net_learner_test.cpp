@@ -227,5 +227,38 @@ TEST(NetLearner, ModelsThatDoNotFitAreRefused) {
   EXPECT_FALSE(make_net_learner(load(), clusters(3), {}));
 }
 
+// Answers of another model leave this one alone, and lessons in parts are the lesson of the whole.
+TEST(NetLearner, LearnsFromTheAnswersOfAnotherModel) {
+  const auto data = clusters(1200);  // more than are computed at a time
+  const auto model = load(), other = load();
+  other->draw_weights(5);
+  const auto rows = rows_from(0, data->size());
+  const std::vector<float> before = model->numbers();
+  const auto answers = model->answers(other->numbers(), *data, rows);
+  ASSERT_TRUE(answers) << answers.error().message;
+  EXPECT_EQ(answers->size(), data->size() * kClasses);
+  EXPECT_EQ(model->numbers(), before);
+  EXPECT_EQ(*other->answers(other->numbers(), *data, rows), *answers);
+  EXPECT_NE(*model->answers(before, *data, rows), *answers);
+
+  const std::vector<float> q = softmax_rows(*answers, kClasses, 2);
+  const Lesson lesson{q, 0.3, 0.7, 2};
+  const auto whole = model->gradient(*data, rows, 1, &lesson);
+  ASSERT_TRUE(whole) << whole.error().message;
+  const std::vector<float> gradient(model->net().gradients().begin(), model->net().gradients().end());
+  std::vector<double> sum(gradient.size(), 0);
+  constexpr std::size_t kPart = 300;
+  for (std::size_t first = 0; first < rows.size(); first += kPart) {
+    const Lesson of_part{std::span(q).subspan(first * kClasses, kPart * kClasses), 0.3, 0.7, 2};
+    ASSERT_TRUE(model->gradient(*data, std::span(rows).subspan(first, kPart), 1, &of_part));
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += static_cast<double>(model->net().gradients()[i]) / 4;
+  }
+  double largest = 0;
+  for (const float number : gradient) largest = std::max(largest, std::abs(static_cast<double>(number)));
+  for (std::size_t i = 0; i < sum.size(); ++i) EXPECT_NEAR(gradient[i], sum[i], 2e-5 * largest);
+  const Lesson wrong{std::span(q).first(q.size() - rows.size()), 0.3, 0.7, 2};
+  EXPECT_FALSE(model->gradient(*data, rows, 1, &wrong));
+}
+
 }  // namespace
 }  // namespace tideline::train

@@ -48,6 +48,7 @@ void visit(Codec& codec, TrainRef<Codec, TrainReady> message) {
 template <class Codec>
 void visit(Codec& codec, TrainRef<Codec, TrainWork> message) {
   codec.number(message.round);
+  codec.number(message.rounds);
   codec.number(message.attempt);
   codec.flag(message.commit);
   std::int64_t previous = -1;

@@ -42,6 +42,7 @@ struct TrainReady {
 struct TrainWork {
   static constexpr wire::FrameType kType = wire::FrameType::kTrainWork;
   std::uint64_t round = 0;
+  std::uint64_t rounds = 0;   // of the whole run
   std::uint32_t attempt = 0;  // of this round; above 0 after a member was lost
   bool commit = false;        // what the last attempt of the round before gave holds
   struct Member {

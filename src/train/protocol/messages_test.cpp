@@ -12,7 +12,9 @@ namespace {
 TrainSetup setup() {
   return {.worker = 2, .workers = 5, .job = {std::byte{'{'}, std::byte{'}'}}, .model_bytes = 70, .state_bytes = 6};
 }
-TrainWork work() { return {.round = 9, .attempt = 1, .commit = true, .members = {{0, "127.0.0.1:4000"}, {3, "[::1]:5"}}}; }
+TrainWork work() {
+  return {.round = 9, .rounds = 11, .attempt = 1, .commit = true, .members = {{0, "127.0.0.1:4000"}, {3, "[::1]:5"}}};
+}
 TrainUpdate update() {
   return {.round = 9,
           .attempt = 1,

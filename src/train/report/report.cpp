@@ -9,6 +9,8 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "report/svg.h"
+#include "train/privacy/accountant.h"
+#include "train/privacy/private_round.h"
 
 namespace tideline::train {
 namespace {
@@ -54,6 +56,14 @@ Result<RoundRecord> read_round(const Json& json, const std::string& file, const 
 
 }  // namespace
 
+std::vector<double> epsilons_of(const Job& job, const std::vector<RoundRecord>& rounds) {
+  std::vector<double> epsilons;
+  if (!job.privacy) return epsilons;
+  const Accountant accountant(sampling_rate(job), job.privacy->noise, job.privacy->delta);
+  for (const RoundRecord& record : rounds) epsilons.push_back(accountant.epsilon(record.round));
+  return epsilons;
+}
+
 std::string write_report(const Job& job, const TrainReport& report, const std::string& model, const std::string& weights_sha256) {
   Json rounds = Json::array();
   for (const RoundRecord& record : report.rounds)
@@ -67,6 +77,8 @@ std::string write_report(const Job& job, const TrainReport& report, const std::s
                       {"workers", record.workers},
                       {"late", record.late},
                       {"rejected", record.rejected}});
+  const std::vector<double> epsilons = epsilons_of(job, report.rounds);
+  for (std::size_t i = 0; i < epsilons.size(); ++i) rounds[i]["epsilon"] = epsilons[i];
   Json final{{"accuracy", nullptr}, {"loss", nullptr}};
   if (!report.rounds.empty())
     final = {{"accuracy", real(report.rounds.back().accuracy)}, {"loss", real(report.rounds.back().test_loss)}};
@@ -98,16 +110,18 @@ Result<RunCurve> parse_report(std::string_view text, const std::string& file) {
   return curve;
 }
 
-report::Table round_table(const std::vector<RoundRecord>& rounds, bool every_round) {
-  report::Table table({{"round", "round"},
-                       {"loss", "loss"},
-                       {"accuracy", "accuracy"},
-                       {"sent", "bytes_up"},
-                       {"received", "bytes_down"},
-                       {"seconds", "seconds"},
-                       {"workers", "workers"},
-                       {"late", "late"},
-                       {"rejected", "rejected"}});
+report::Table round_table(const std::vector<RoundRecord>& rounds, bool every_round, const std::vector<double>& epsilons) {
+  std::vector<report::Table::Column> columns({{"round", "round"},
+                                              {"loss", "loss"},
+                                              {"accuracy", "accuracy"},
+                                              {"sent", "bytes_up"},
+                                              {"received", "bytes_down"},
+                                              {"seconds", "seconds"},
+                                              {"workers", "workers"},
+                                              {"late", "late"},
+                                              {"rejected", "rejected"}});
+  if (!epsilons.empty()) columns.push_back({"epsilon", "epsilon"});
+  report::Table table(std::move(columns));
   // What people read is what has come together since the last row.
   std::uint64_t up = 0, down = 0;
   double seconds = 0;
@@ -116,16 +130,22 @@ report::Table round_table(const std::vector<RoundRecord>& rounds, bool every_rou
     down += record.bytes_down;
     seconds += record.seconds;
     if (!every_round && !record.accuracy && &record != &rounds.back()) continue;
-    table.add({record.round,
-               {fmt::format("{:.4f}", record.loss), record.loss},
-               record.accuracy ? report::Table::Cell(fmt::format("{:.2f} %", 100 * *record.accuracy), *record.accuracy)
-                               : report::Table::Cell(""),
-               {format_bytes(up), static_cast<double>(record.bytes_up)},
-               {format_bytes(down), static_cast<double>(record.bytes_down)},
-               {fmt::format("{:.2f}", seconds), record.seconds},
-               record.workers,
-               record.late,
-               record.rejected});
+    std::vector<report::Table::Cell> cells{
+        record.round,
+        {fmt::format("{:.4f}", record.loss), record.loss},
+        record.accuracy ? report::Table::Cell(fmt::format("{:.2f} %", 100 * *record.accuracy), *record.accuracy)
+                        : report::Table::Cell(""),
+        {format_bytes(up), static_cast<double>(record.bytes_up)},
+        {format_bytes(down), static_cast<double>(record.bytes_down)},
+        {fmt::format("{:.2f}", seconds), record.seconds},
+        record.workers,
+        record.late,
+        record.rejected};
+    if (!epsilons.empty()) {
+      const double epsilon = epsilons[static_cast<std::size_t>(&record - rounds.data())];
+      cells.emplace_back(fmt::format("{:.2f}", epsilon), epsilon);
+    }
+    table.add(std::move(cells));
   }
   return table;
 }

@@ -62,7 +62,7 @@ class AsyncRun final : public TrainingRun {
     seen_[worker] = model_bytes();
     gate_.hand_out(worker);
     handed_out_[worker] = std::chrono::steady_clock::now();
-    crew_.work(worker, {.round = steps_[worker]++}, seen_[worker]);
+    crew_.work(worker, {.round = steps_[worker]++, .rounds = job_.rounds}, seen_[worker]);
   }
 
   // The first of those that came that may be used now.

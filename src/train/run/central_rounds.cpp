@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "train/exchange/aggregate.h"
+#include "train/privacy/private_round.h"
 #include "train/run/arrivals.h"
 #include "train/run/rounds.h"
 
@@ -16,7 +17,9 @@ namespace {
 class CentralRun final : public TrainingRun {
  public:
   CentralRun(const Job& job, const TrainOptions& options, Crew& crew, std::unique_ptr<ServerRule> rule)
-      : TrainingRun(job, options, crew), rule_(std::move(rule)) {}
+      : TrainingRun(job, options, crew), rule_(std::move(rule)) {
+    if (job.privacy) private_.emplace(job_);
+  }
 
   Status load() {
     if (!options_.resume) return {};
@@ -54,7 +57,9 @@ class CentralRun final : public TrainingRun {
     is_abandoned_ = crew_.able().empty();
     if (is_abandoned_) return RoundRecord{};
     Round round{.start = std::chrono::steady_clock::now(), .model = model_bytes()};
-    for (const std::uint32_t worker : rule_->asked(round_, crew_.able())) ask(round, worker);
+    const std::vector<std::uint32_t> able = crew_.able();
+    for (const std::uint32_t worker : private_ ? private_->participants(round_, able) : rule_->asked(round_, able))
+      ask(round, worker);
     collect(round);
     RoundRecord record = close(round);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - round.start;
@@ -63,7 +68,7 @@ class CentralRun final : public TrainingRun {
   }
 
   void ask(Round& round, std::uint32_t worker) {
-    crew_.work(worker, {.round = round_}, round.model);
+    crew_.work(worker, {.round = round_, .rounds = job_.rounds}, round.model);
     round.pending.insert(worker);
     ++round.asked;
   }
@@ -142,7 +147,7 @@ class CentralRun final : public TrainingRun {
   RoundRecord close(Round& round) {
     // The order of arrival must not be seen in the result.
     std::sort(round.answers.begin(), round.answers.end(), [](const Answer& a, const Answer& b) { return a.worker < b.worker; });
-    reject_oversized(round);
+    if (!private_) reject_oversized(round);  // otherwise each is as long as the clip, and who is dropped must depend on no other
     for (const std::uint32_t worker : round.pending) crew_.set_away(worker);
     RoundRecord record{.late = static_cast<std::uint32_t>(round.pending.size()), .rejected = round.rejected};
     std::vector<Contribution> contributions;
@@ -152,6 +157,13 @@ class CentralRun final : public TrainingRun {
       samples += n;
       record.loss += answer.update.loss * n;
       contributions.push_back({answer.worker, rule_->counts_samples() ? n : 1, std::move(answer.numbers)});
+    }
+    if (private_) {
+      record.workers = static_cast<std::uint32_t>(contributions.size());
+      if (samples > 0) record.loss /= samples;
+      // Of nobody too: that nobody took part is not to be seen either.
+      rule_->apply(round_, private_->update(round_, contributions, model_.size()), contributions.size(), model_);
+      return record;
     }
     if (contributions.empty()) return record;
     record.loss /= samples;
@@ -166,12 +178,18 @@ class CentralRun final : public TrainingRun {
   }
 
   std::unique_ptr<ServerRule> rule_;
+  std::optional<PrivateRound> private_;
   bool is_abandoned_ = false;  // cancelled while there was nobody to ask
 };
 
 }  // namespace
 
 Result<std::unique_ptr<TrainingRun>> make_central_run(const Job& job, const TrainOptions& options, Crew& crew) {
+  if (job.privacy && options.size.buffers > 0)
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("[train] this model has {} running statistics (batch normalisation), which noise would make "
+                             "meaningless; privacy takes models without",
+                             options.size.buffers)};
   auto run = std::make_unique<CentralRun>(job, options, crew, find_strategy(job.strategy.name)->server(job, options.size));
   TIDELINE_CHECK_OK(run->load());
   return std::unique_ptr<TrainingRun>(std::move(run));

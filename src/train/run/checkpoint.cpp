@@ -149,16 +149,18 @@ Result<Checkpoint> load_checkpoint(const std::string& folder) {
 Status check_resumable(const Checkpoint& checkpoint, const Job& job) {
   TIDELINE_TRY(Job before, parse_job(checkpoint.job, "the checkpoint's job"));
   before.rounds = job.rounds;
+  before.epochs = job.epochs;
   before.processes = job.processes;
   before.deadlines = job.deadlines;
   before.evaluate_every = job.evaluate_every;
   before.checkpoint_folder = job.checkpoint_folder;
   before.checkpoint_every = job.checkpoint_every;
   if (before != job)
-    return Error{ErrorCode::kInvalidArgument,
-                 "[train] the checkpoint is of another job: only rounds, processes, deadlines, evaluate and checkpoint may be "
-                 "changed; start anew without --resume"};
-  if (checkpoint.worker_states.size() != job.workers || checkpoint.round > job.rounds)
+    return Error{
+        ErrorCode::kInvalidArgument,
+        "[train] the checkpoint is of another job: only rounds, epochs, processes, deadlines, evaluate and checkpoint may be "
+        "changed; start anew without --resume"};
+  if (checkpoint.worker_states.size() != job.workers || (job.epochs == 0 && checkpoint.round > job.rounds))
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("[train] the checkpoint is of {} workers after {} rounds; the job has {} and ends after {}",
                              checkpoint.worker_states.size(), checkpoint.round, job.workers, job.rounds)};

@@ -8,6 +8,7 @@
 #include "platform/files.h"
 #include "train/exchange/aggregate.h"
 #include "train/run/rounds.h"
+#include "train/strategy/epochs.h"
 
 namespace tideline::train {
 
@@ -127,17 +128,23 @@ TrainReport TrainingRun::take_report() {
           .is_interrupted = is_cancelled() && round_ < job_.rounds};
 }
 
-Result<TrainReport> run_training(const Job& job, const TrainOptions& options) {
+Result<TrainReport> run_training(const Job& given, const TrainOptions& options) {
   if (options.model.size() != options.size.all())
     return Error{ErrorCode::kInvalidArgument, "[train] the model to start from has another size than the model"};
   if (options.resume) {
-    TIDELINE_CHECK_OK(check_resumable(*options.resume, job));
+    TIDELINE_CHECK_OK(check_resumable(*options.resume, given));
     if (options.resume->model.size() != options.size.all())
       return Error{ErrorCode::kInvalidArgument, "[train] the checkpoint has another model than the job"};
   }
   // Before hours have gone by, not after.
-  if (!job.checkpoint_folder.empty()) TIDELINE_CHECK_OK(make_folders(job.checkpoint_folder));
-  TIDELINE_TRY(const auto crew, Crew::call(job, options));
+  if (!given.checkpoint_folder.empty()) TIDELINE_CHECK_OK(make_folders(given.checkpoint_folder));
+  TIDELINE_TRY(const auto crew, Crew::call(given, options));
+  TIDELINE_TRY(const Job job, with_rounds(given, crew->samples()));
+  if (options.resume && options.resume->round > job.rounds)
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[train] {} epochs of these data are {} rounds, and the checkpoint is after {}", job.epochs,
+                             job.rounds, options.resume->round)};
+  if (options.on_start) options.on_start(job.rounds);
   const Strategy& strategy = *find_strategy(job.strategy.name);
   std::unique_ptr<TrainingRun> run;
   if (job.exchange != Exchange::kParameterServer) {

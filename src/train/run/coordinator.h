@@ -46,6 +46,8 @@ struct TrainOptions {
   std::function<Result<Address>(std::uint32_t worker)> find_again{};
   // Ends the run after the round under way, with a checkpoint if the job has a folder for it.
   CancelToken cancel{};
+  // Once all workers are there: how many rounds there will be. May be empty.
+  std::function<void(std::uint64_t rounds)> on_start{};
   // After every round, and when something happens to a worker. On the calling thread; may be empty.
   std::function<void(const RoundRecord&)> on_round{};
   std::function<void(const std::string&)> on_news{};

@@ -38,7 +38,7 @@ class PeerRun final : public TrainingRun {
  private:
   bool take_commit() override { return std::exchange(uncommitted_, false); }
 
-  // Over a ring or a tree all have the same; of gossip it is the mean.
+  // Over a ring or a tree all have the same; of gossip it is the mean, of codistillation the first one.
   Status update_model() override {
     const bool commit = take_commit();
     const std::vector<std::uint32_t> members = crew_.able();
@@ -46,7 +46,7 @@ class PeerRun final : public TrainingRun {
     std::vector<double> sums(options_.size.all(), 0);
     std::size_t count = 0;
     for (const std::uint32_t worker : members) {
-      const bool is_wanted = count == 0 || job_.exchange == Exchange::kPeerToPeer;
+      const bool is_wanted = count == 0 || job_.strategy.name == "gossip";
       // Everybody has to take over what the round gave, asked for its model or not.
       if (!is_wanted && !commit) continue;
       const auto model = crew_.fetch_model(worker, commit);
@@ -113,7 +113,7 @@ class PeerRun final : public TrainingRun {
   }
 
   void order(const std::vector<std::uint32_t>& members, std::uint32_t attempt, bool with_model) {
-    TrainWork work{.round = round_, .attempt = attempt, .commit = take_commit()};
+    TrainWork work{.round = round_, .rounds = job_.rounds, .attempt = attempt, .commit = take_commit()};
     for (const std::uint32_t worker : members) work.members.push_back({worker, crew_.address(worker)});
     const SharedBytes model = with_model ? model_bytes() : nullptr;
     for (const std::uint32_t worker : members) crew_.work(worker, work, model);

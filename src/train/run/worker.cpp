@@ -274,7 +274,8 @@ class WorkerRun {
       update.replica_crc32c = wire::crc32c(std::as_bytes(learner_->parameters()));
     }
     const Nanos before = thread_cpu_time();
-    auto done = rule_->work(*learner_, {.round = work.round, .model = model, .codec = codec_.get()}, peers_.get());
+    auto done =
+        rule_->work(*learner_, {.round = work.round, .model = model, .codec = codec_.get(), .rounds = work.rounds}, peers_.get());
     update.compute_ns = static_cast<std::uint64_t>((thread_cpu_time() - before).count());
     if (!done) {
       if (peers_ != nullptr) peers_->abort();

@@ -17,6 +17,7 @@ class AllReduceWorker final : public WorkerRule {
   Result<Done> work(Learner& learner, const Work& work, PeerGroup* group) override {
     if (!work.model.empty()) put_model(work.model, learner);
     if (!has_gradient_ || round_ != work.round) TIDELINE_CHECK_OK(compute(learner, work.round));
+    rounds_ = work.rounds;
     sum_ = mine_;
     TIDELINE_CHECK_OK(job_.exchange == Exchange::kRing ? ring_all_reduce(*group, sum_) : tree_all_reduce(*group, sum_));
     return done_;
@@ -29,7 +30,7 @@ class AllReduceWorker final : public WorkerRule {
     for (float& number : sum_) number /= samples;
     const std::span<const float> mean(sum_);
     const std::size_t parameters = learner.parameters().size();
-    optimiser_.step(learner.parameters(), mean.first(parameters), rate_at(job_.optimiser, round_, job_.rounds));
+    optimiser_.step(learner.parameters(), mean.first(parameters), rate_at(job_.optimiser, round_, rounds_));
     const auto buffers = learner.buffers();
     for (std::size_t i = 0; i < buffers.size(); ++i) buffers[i] += mean[parameters + i];
   }
@@ -74,6 +75,7 @@ class AllReduceWorker final : public WorkerRule {
   LocalData data_;
   Optimiser optimiser_;
   std::uint64_t round_ = 0;
+  std::uint64_t rounds_ = 0;
   bool has_gradient_ = false;
   std::vector<float> mine_, sum_;
   Done done_;

@@ -10,7 +10,7 @@
 
 namespace tideline::train {
 
-enum class DrawFor : std::uint64_t { kBatches = 1, kDropout, kParticipants, kPeers, kWeights, kCompression };
+enum class DrawFor : std::uint64_t { kBatches = 1, kDropout, kParticipants, kPeers, kWeights, kCompression, kNoise };
 
 // Of the job's seed, the purpose and numbers such as worker and round (splitmix64 over all of them).
 inline std::uint64_t seed_of(std::uint64_t job_seed, DrawFor purpose, std::initializer_list<std::uint64_t> numbers) {

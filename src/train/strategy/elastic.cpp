@@ -30,7 +30,7 @@ class ElasticWorker final : public WorkerRule {
       mine_[i] -= force[i];
     }
     put_model(mine_, learner);
-    const double rate = rate_at(job_.optimiser, work.round, job_.rounds);
+    const double rate = rate_at(job_.optimiser, work.round, work.rounds);
     const std::size_t steps = job_.strategy.count("local_steps");
     for (std::size_t step = 0; step < steps; ++step) {
       TIDELINE_CHECK_OK(data_.gradient(learner, work.round * steps + step));

@@ -15,7 +15,7 @@ class FederatedWorker final : public WorkerRule {
     put_model(work.model, learner);
     const auto parameters = learner.parameters();
     Optimiser optimiser(job_.optimiser, parameters.size());
-    const double rate = rate_at(job_.optimiser, work.round, job_.rounds);
+    const double rate = rate_at(job_.optimiser, work.round, work.rounds);
     const std::uint64_t steps = job_.strategy.count("local_epochs") * data_.steps_per_epoch();
     const float mu = job_.strategy.name == "fedprox" ? static_cast<float>(job_.strategy.number("mu")) : 0;
     std::vector<float> pulled;

@@ -17,7 +17,7 @@ class GossipWorker final : public WorkerRule {
 
   Result<Done> work(Learner& learner, const Work& work, PeerGroup* group) override {
     if (!work.model.empty()) put_model(work.model, learner);
-    if (!has_steps_ || round_ != work.round) TIDELINE_CHECK_OK(compute(learner, work.round));
+    if (!has_steps_ || round_ != work.round) TIDELINE_CHECK_OK(compute(learner, work.round, work.rounds));
     // x and v, one behind the other; halves are exact.
     std::vector<float> half = take_model(learner);
     for (float& number : half) number *= 0.5F * weight_;
@@ -59,8 +59,8 @@ class GossipWorker final : public WorkerRule {
 
  private:
   // The local steps, once for a round however often it is exchanged.
-  Status compute(Learner& learner, std::uint64_t round) {
-    const double rate = rate_at(job_.optimiser, round, job_.rounds);
+  Status compute(Learner& learner, std::uint64_t round, std::uint64_t rounds) {
+    const double rate = rate_at(job_.optimiser, round, rounds);
     const std::size_t steps = job_.strategy.count("local_steps");
     for (std::size_t step = 0; step < steps; ++step) {
       TIDELINE_CHECK_OK(data_.gradient(learner, round * steps + step));

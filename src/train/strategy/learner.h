@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "train/compress/compressor.h"
+#include "train/data/distil.h"
 
 namespace tideline::train {
 
@@ -30,6 +31,18 @@ class Learner {
   virtual std::span<float> buffers() = 0;
   // Sets gradients() to the mean gradient over the samples `rows`, numbers below samples(). `seed`: of dropout.
   virtual Result<Batch> gradient(std::span<const std::uint32_t> rows, std::uint64_t seed) = 0;
+
+  // For those that learn from others too; kUnsupported of a learner whose answers are no classes.
+  // What another model (parameters, then buffers) answers to the samples, as logits: a row for each. Changes nothing of this one.
+  virtual Result<std::vector<float>> answers([[maybe_unused]] std::span<const float> model,
+                                             [[maybe_unused]] std::span<const std::uint32_t> rows) {
+    return Error{ErrorCode::kUnsupported, "[train] this learner does not answer with classes"};
+  }
+  // As above, of the loss with a lesson of as many rows.
+  virtual Result<Batch> gradient([[maybe_unused]] std::span<const std::uint32_t> rows, [[maybe_unused]] std::uint64_t seed,
+                                 [[maybe_unused]] const Lesson& lesson) {
+    return Error{ErrorCode::kUnsupported, "[train] this learner does not answer with classes"};
+  }
 };
 
 }  // namespace tideline::train

@@ -10,7 +10,7 @@
 namespace tideline::train {
 namespace {
 
-constexpr std::array<Strategy, 13> kStrategies{{
+constexpr std::array<Strategy, 14> kStrategies{{
     {"single", make_gradient_worker, make_gradient_server},
     {"sync-sgd", make_gradient_worker, make_gradient_server},
     {"backup-workers", make_gradient_worker, make_gradient_server},
@@ -24,6 +24,7 @@ constexpr std::array<Strategy, 13> kStrategies{{
     {"async-sgd", make_gradient_worker, nullptr, make_async_server},
     {"dc-asgd", make_gradient_worker, nullptr, make_async_server},
     {"gossip", make_gossip_worker},
+    {"codistillation", make_codistilling_worker},
 }};
 
 }  // namespace
@@ -74,9 +75,11 @@ std::vector<std::uint32_t> sample_workers(const Job& job, std::uint64_t round, c
 LocalData::LocalData(const Job& job, std::uint32_t worker, const Learner& learner)
     : order_(learner.samples(), job.strategy.batch, job.seed, worker), seed_(job.seed), worker_(worker) {}
 
-Status LocalData::gradient(Learner& learner, std::uint64_t step) {
+Status LocalData::gradient(Learner& learner, std::uint64_t step, const Lesson* lesson) {
   const auto rows = order_.batch(step);
-  TIDELINE_TRY(const Learner::Batch batch, learner.gradient(rows, seed_of(seed_, DrawFor::kDropout, {worker_, step})));
+  const std::uint64_t seed = seed_of(seed_, DrawFor::kDropout, {worker_, step});
+  TIDELINE_TRY(const Learner::Batch batch,
+               lesson == nullptr ? learner.gradient(rows, seed) : learner.gradient(rows, seed, *lesson));
   batch_samples_ = rows.size();
   sums_.samples += rows.size();
   sums_.correct += batch.correct;

@@ -30,6 +30,7 @@ struct Work {
   std::uint64_t round = 0;
   std::span<const float> model;        // the coordinator's; empty: go on from your own
   const UpdateCodec* codec = nullptr;  // that the update will be sent in, for those who confine their steps to it
+  std::uint64_t rounds = 0;            // of the whole run, for a rate that falls along it
 };
 // What it has done.
 struct Done {
@@ -105,6 +106,7 @@ std::unique_ptr<ServerRule> make_local_sgd_server(const Job& job, const ModelSiz
 std::unique_ptr<WorkerRule> make_elastic_worker(const Job& job, std::uint32_t worker, Learner& learner);
 std::unique_ptr<ServerRule> make_elastic_server(const Job& job, const ModelSize& size);
 std::unique_ptr<AsyncServerRule> make_async_server(const Job& job, const ModelSize& size);
+std::unique_ptr<WorkerRule> make_codistilling_worker(const Job& job, std::uint32_t worker, Learner& learner);
 std::unique_ptr<WorkerRule> make_gossip_worker(const Job& job, std::uint32_t worker, Learner& learner);
 
 // What the files share ------------------------------------------------------------------------------------------------
@@ -121,8 +123,10 @@ class LocalData {
  public:
   LocalData(const Job& job, std::uint32_t worker, const Learner& learner);
   std::size_t steps_per_epoch() const { return order_.steps_per_epoch(); }
-  // The learner's gradient on the batch of this worker's step `step`.
-  Status gradient(Learner& learner, std::uint64_t step);
+  // The samples of this worker's step `step`; valid until the next call of either.
+  std::span<const std::uint32_t> batch(std::uint64_t step) { return order_.batch(step); }
+  // The learner's gradient on them, with a lesson where there is one.
+  Status gradient(Learner& learner, std::uint64_t step, const Lesson* lesson = nullptr);
   std::size_t batch_samples() const { return batch_samples_; }  // of the last one
   // Samples, right answers and mean loss since the last call; no update.
   Done counted();
