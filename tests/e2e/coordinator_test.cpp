@@ -208,5 +208,71 @@ TEST_F(CoordinatorTest, TheTasksOfADeadGatewayAreDownMovedAndBack) {
   EXPECT_EQ(status()["silent_nodes"], json::array());
 }
 
+// A cloud that starts anew has forgotten every plan, and so has a gateway that was away too shortly to be missed.
+TEST_F(CoordinatorTest, WhatARestartedNodeHasLostIsInstalledAgain) {
+  start_coordinator();
+  for (const char* name : {"door", "hall", "yard"}) EXPECT_TRUE(grows(name)) << name;
+  for (const char* node : {"cloud", "gw2"}) {
+    nodes_.at(node).signal(SIGKILL);
+    nodes_.at(node).wait(std::chrono::steady_clock::now() + std::chrono::seconds(10));
+    start_node(node, 0);
+    for (const char* name : {"door", "hall", "yard"}) {
+      const auto answered = [&] {
+        const json now = task(status(), name);
+        return now["requests"].get<std::uint64_t>() - now["failed"].get<std::uint64_t>() - now["dropped"].get<std::uint64_t>();
+      };
+      const std::uint64_t before = answered();
+      EXPECT_TRUE(eventually([&] { return answered() >= before + 3; })) << name << " after " << node << ": " << status().dump(1);
+    }
+  }
+}
+
+TEST_F(CoordinatorTest, TheNameOfARemovedTaskIsFree) {
+  start_coordinator();
+  ASSERT_EQ(run("fleet remove " + file_ + " yard").exit_code, 0);
+  const Outcome again = run("fleet submit " + file_ + " yard --model digits --source gw1 --rate 2/s --deadline 3s -o json");
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_TRUE(grows("yard"));
+  EXPECT_EQ(task(status(), "yard")["rate_hz"], 2.0);
+  EXPECT_EQ(status()["tasks"].size(), 3u);
+  // It is that one after a crash too, and when it goes, the file's stays removed.
+  const auto crash = [&] {
+    coordinator_->signal(SIGKILL);
+    ASSERT_TRUE(coordinator_->wait(std::chrono::steady_clock::now() + std::chrono::seconds(10)));
+    start_coordinator();
+  };
+  crash();
+  EXPECT_EQ(task(status(), "yard")["rate_hz"], 2.0);
+  EXPECT_EQ(status()["tasks"].size(), 3u);
+  ASSERT_EQ(run("fleet remove " + file_ + " yard").exit_code, 0);
+  crash();
+  EXPECT_EQ(status()["tasks"].size(), 2u);
+}
+
+// Of two cameras at one gateway one dies: the other one's task goes on.
+TEST_F(CoordinatorTest, AGatewayBehindADeadCameraLives) {
+  start_node("cam2", 0);
+  const std::string site = slurp(path("site.yaml"));
+  const std::string links = "links:\n";
+  const auto at = site.find(links);
+  write("site.yaml", site.substr(0, at) + "  - {name: cam2, tier: device, address: " + address_["cam2"] + "}\n" + links +
+                         "  - {from: cam2, to: gw1, bandwidth: 50Mbit/s, rtt: 1ms}\n" + site.substr(at + links.size()));
+  write("fleet.yaml",
+        "version: 1\ncluster: site.yaml\nmodels:\n"
+        "  - {name: digits, file: lenet5.onnx, profiles: digits.profile.json}\n"
+        "tasks:\n"
+        "  - {name: one, model: digits, source: cam1, rate: 5/s, deadline: 2s}\n"
+        "  - {name: two, model: digits, source: cam2, rate: 5/s, deadline: 2s}\n");
+  start_coordinator();
+  for (const char* name : {"one", "two"}) EXPECT_TRUE(grows(name)) << name;
+  nodes_.at("cam1").signal(SIGKILL);
+  EXPECT_TRUE(eventually([&] { return state_of("one") == "down"; }));
+  const json now = status();
+  EXPECT_EQ(now["silent_nodes"], json::array({"cam1"}));
+  EXPECT_EQ(task(now, "two")["state"], "running");
+  EXPECT_EQ(task(now, "two")["gateways"][0], "gw1");
+  EXPECT_TRUE(grows("two"));
+}
+
 }  // namespace
 }  // namespace tideline::e2e

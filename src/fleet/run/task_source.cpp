@@ -162,13 +162,13 @@ Result<RunAnswer> TaskSource::ask(std::uint64_t number, const CancelToken& cance
                       {.timeout = std::chrono::duration_cast<Nanos>(task_.deadline) + kGrace, .cancel = cancel});
 }
 
-void TaskSource::stream(SteadyTime start, const Timing& timing, const RequestSink& sink, const CancelToken& cancel) const {
+Status TaskSource::stream(SteadyTime start, const Timing& timing, const RequestSink& sink, const CancelToken& cancel) const {
   const double rate_hz = task_.rate_hz * task_.sources[source_].share * timing.times_rate;
   double ignored = 0;
   double late_start_ms = 1e3 * std::modf(static_cast<double>(timing.number + 1) * kGoldenRatio, &ignored) / rate_hz;
   if (timing.duration > Nanos(0)) late_start_ms = std::min(late_start_ms, Millis(timing.duration).count() / 2);
   const Nanos late_start = std::chrono::duration_cast<Nanos>(Millis(late_start_ms));
-  if (cancel.wait_for(std::max(Nanos(0), start + late_start - std::chrono::steady_clock::now()))) return;
+  if (cancel.wait_for(std::max(Nanos(0), start + late_start - std::chrono::steady_clock::now()))) return {};
   const double in_flight = std::ceil(kDeadlinesInFlight * rate_hz * task_.deadline.count() / 1e3) + 1;
   const auto rule = drop_rule_from(task_.drop);
   SourceOptions options{.rate_per_s = rate_hz, .drop = rule ? *rule : DropRule::kNone};
@@ -197,6 +197,7 @@ void TaskSource::stream(SteadyTime start, const Timing& timing, const RequestSin
       },
       cancel);
   if (end.dropped > dropped) sink.dropped(end.dropped - dropped);
+  return end.error && !cancel.cancelled() ? Status(*end.error) : Status();
 }
 
 void add_use(const Cluster& cluster, const RunAnswer& answer,

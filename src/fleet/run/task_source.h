@@ -56,7 +56,8 @@ class TaskSource {
     Nanos duration{0};       // 0: until it is cancelled
     double times_rate = 1;   // of the rate that the task has said
   };
-  void stream(SteadyTime start, const Timing& timing, const RequestSink& sink, const CancelToken& cancel) const;
+  // Sends until the duration is over or it is cancelled. kOverloaded when the system gives no thread to send with.
+  Status stream(SteadyTime start, const Timing& timing, const RequestSink& sink, const CancelToken& cancel) const;
 
  private:
   Result<RunAnswer> ask(std::uint64_t number, const CancelToken& cancel) const;

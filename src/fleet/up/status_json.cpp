@@ -73,7 +73,7 @@ std::string Coordinator::status_json() {
                        {"used_cores", 1e-3 * used}});
   }
   Json silent = Json::array();
-  for (const std::size_t node : dead_) silent.push_back(setup_.fleet.cluster.nodes[node].name);
+  for (const std::size_t node : seen_.dead) silent.push_back(setup_.fleet.cluster.nodes[node].name);
   return Json{{"up_s", seen.seconds},
               {"policy", plan_.policy.empty() ? setup_.plan.policy : plan_.policy},
               {"model", to_string(FleetModelKind::kQueueing)},
