@@ -71,12 +71,16 @@ Status up(Context& context, const UpArguments& arguments) {
              socket_of(arguments));
   std::fflush(stdout);
   SteadyTime said{};
-  bool was_short = false;
+  bool was_short = false, has_ended = false;
   while (!coordinator->is_ending() && !context.interrupted.cancelled()) {
     listener->serve(kServePeriod, [&](std::string_view line) { return coordinator->answer(line); });
     if (listener->is_short() && !was_short)
       fmt::print(stderr, "tideline: no more descriptors: whoever asks waits until there are (ulimit -n)\n");
     was_short = listener->is_short();
+    if (const auto end = has_ended ? std::nullopt : coordinator->frames_end()) {
+      has_ended = true;
+      fmt::print(stderr, "tideline: {}; its task sends nothing more\n", printable(*end, 400));
+    }
     // A full disk stops no camera: it is said now and then, and tried again until there is room.
     const Status kept = coordinator->tick();
     if (kept || std::chrono::steady_clock::now() - said < kSaidAgain) continue;

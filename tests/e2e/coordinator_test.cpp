@@ -3,10 +3,15 @@
 // Method: real processes on loopback; counted, never timed. The model's profile is made up, so that what fits is known.
 #include <csignal>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "command_line.h"
+#include "platform/descriptor.h"
 #include "platform/process.h"
+#include "tensor/npy.h"
 
 namespace tideline::e2e {
 namespace {
@@ -80,8 +85,17 @@ class CoordinatorTest : public CommandLine {
     const std::string said = first_line(nodes_.at(name));
     address_[name] = said.substr(said.rfind(' ') + 1);
   }
-  void start_coordinator() {
-    coordinator_.emplace(start_process({"fleet", "up", file_, "--moves", "1"}, "up.err"));
+  // `input`: a file or pipe that is its standard input; empty: the test's own.
+  void start_coordinator(const std::string& input = "") {
+    if (input.empty()) {
+      coordinator_.emplace(start_process({"fleet", "up", file_, "--moves", "1"}, "up.err"));
+    } else {
+      auto process = Process::start({.words = {"sh", "-c", "exec \"$0\" fleet up \"$1\" < \"$2\"", binary_, file_, input},
+                                     .pipe_output = true,
+                                     .error_file = path("up.err")});
+      ASSERT_TRUE(process) << process.error().message;
+      coordinator_.emplace(std::move(*process));
+    }
     ready_ = first_line(*coordinator_);
     ASSERT_THAT(ready_, HasSubstr("control at")) << slurp(path("up.err"));
   }
@@ -272,6 +286,48 @@ TEST_F(CoordinatorTest, AGatewayBehindADeadCameraLives) {
   EXPECT_EQ(task(now, "two")["state"], "running");
   EXPECT_EQ(task(now, "two")["gateways"][0], "gw1");
   EXPECT_TRUE(grows("two"));
+}
+
+// A camera's program writes frames into the coordinator, and then something else.
+TEST_F(CoordinatorTest, FramesComeOnStandardInput) {
+  write("fleet.yaml",
+        "version: 1\ncluster: site.yaml\nmodels:\n"
+        "  - {name: digits, file: lenet5.onnx, profiles: digits.profile.json}\n"
+        "  - {name: live, file: lenet5.onnx, profiles: digits.profile.json, frames: stdin}\n"
+        "tasks:\n"
+        "  - {name: door, model: live, source: cam1, rate: 20/s, deadline: 2s}\n"
+        "  - {name: yard, model: digits, source: gw1, rate: 5/s, deadline: 2s}\n");
+  const std::string fifo = path("frames");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  Descriptor camera(::open(fifo.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(camera);
+  start_coordinator(fifo);
+  EXPECT_THAT(ready_, HasSubstr("2 of 2 tasks run"));
+  EXPECT_TRUE(grows("yard"));
+  EXPECT_EQ(requests_of("door"), 0u) << "no frame has come";
+  const TensorSpec spec{"x", DType::kFloat32, {1, 1, 32, 32}};
+  const std::vector<float> pixels(32 * 32, 0.5f);
+  const std::string frame = *write_npy({&spec, std::as_bytes(std::span(pixels))});
+  const TensorSpec other{"x", DType::kFloat32, {1, 1, 14, 14}};
+  const std::string wrong = *write_npy({&other, std::as_bytes(std::span(pixels).first(14 * 14))});
+  for (const std::string& bytes : {frame, frame, wrong, frame})
+    ASSERT_EQ(::write(camera.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  EXPECT_TRUE(eventually([&] { return requests_of("door") == 3; })) << status().dump(1);
+  json door = task(status(), "door");
+  EXPECT_EQ(door["failed"], 0);
+  EXPECT_EQ(door["frames"]["read"], 4);
+  EXPECT_EQ(door["frames"]["bad"], 1);
+  EXPECT_EQ(door["frames"]["ended"], false);
+  EXPECT_THAT(door["frames"]["why"].get<std::string>(), HasSubstr("14"));
+  ASSERT_EQ(::write(camera.get(), "GIF89a", 6), 6);
+  EXPECT_TRUE(eventually([&] { return task(status(), "door")["frames"]["ended"] == true; }));
+  EXPECT_TRUE(eventually([&] { return slurp(path("up.err")).find("sends nothing more") != std::string::npos; }));
+  EXPECT_TRUE(grows("yard"));
+  EXPECT_EQ(requests_of("door"), 3u);
+  // One task for one standard input.
+  const Outcome second = run("fleet submit " + file_ + " gate --model live --source cam1 --rate 1/s --deadline 2s");
+  EXPECT_EQ(second.exit_code, 3);
+  EXPECT_THAT(second.err, HasSubstr("one task with one source"));
 }
 
 }  // namespace

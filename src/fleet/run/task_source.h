@@ -14,6 +14,7 @@
 #include "client/client.h"
 #include "fleet/fleet.h"
 #include "fleet/plan_fleet.h"
+#include "fleet/run/frame_pipe.h"
 #include "session/control.h"
 #include "session/load.h"
 #include "transport/transport.h"
@@ -25,9 +26,11 @@ struct ModelInputs {
   std::vector<std::vector<Tensor>> values;
   std::vector<std::vector<Tensor>> references;
   DType narrowest = DType::kUndefined;
+  std::unique_ptr<FramePipe> frames;  // of a model whose frames come on standard input; `values` are what they are like
   // Whether that is the answer to request `number`; true without references.
   bool is_answer(std::uint64_t number, const std::vector<Tensor>& outputs) const;
 };
+// kInvalidArgument to verify what comes on standard input.
 Result<ModelInputs> read_inputs(const FleetModel& model, const LoadedModel& loaded, bool verify, const Control& control);
 
 // What requests of one source of a task have of the nodes on their way, as the plan reserves it: of the gateway's engine and its
@@ -56,11 +59,12 @@ class TaskSource {
     Nanos duration{0};       // 0: until it is cancelled
     double times_rate = 1;   // of the rate that the task has said
   };
-  // Sends until the duration is over or it is cancelled. kOverloaded when the system gives no thread to send with.
+  // A request that is due when no frame has come is none. Sends until the duration is over or it is cancelled. kOverloaded when
+  // the system gives no thread to send with.
   Status stream(SteadyTime start, const Timing& timing, const RequestSink& sink, const CancelToken& cancel) const;
 
  private:
-  Result<RunAnswer> ask(std::uint64_t number, const CancelToken& cancel) const;
+  Result<RunAnswer> ask(const std::vector<Tensor>& values, const CancelToken& cancel) const;
 
   const FleetTask task_;
   const std::size_t source_;

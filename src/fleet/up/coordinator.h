@@ -70,6 +70,8 @@ class Coordinator {
   Status tick();
   bool is_ending() const { return ending_; }
 
+  // Once no more frames come on standard input: that, how many came, and what was wrong with the last.
+  std::optional<std::string> frames_end() const;
   // The keys of docs/formats/fleet.md, as JSON.
   std::string status_json();
   std::size_t task_count() const { return tasks_.size(); }

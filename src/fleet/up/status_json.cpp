@@ -1,4 +1,5 @@
 // What a coordinator says of itself.
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "fleet/up/coordinator.h"
@@ -11,6 +12,16 @@ using Json = nlohmann::ordered_json;
 Json number_or_null(const std::optional<Millis>& time) { return time ? Json(time->count()) : Json(nullptr); }
 
 }  // namespace
+
+std::optional<std::string> Coordinator::frames_end() const {
+  for (const ModelInputs& inputs : inputs_) {
+    if (!inputs.frames) continue;
+    const FrameCounts counts = inputs.frames->counts();
+    if (counts.ended)
+      return fmt::format("standard input has ended after {} frames{}{}", counts.read, counts.why.empty() ? "" : ": ", counts.why);
+  }
+  return std::nullopt;
+}
 
 std::string Coordinator::status_json() {
   const StoredFleet seen = snapshot();
@@ -35,6 +46,12 @@ std::string Coordinator::status_json() {
       for (const FleetShare& share : task.plan.shares) gateways.push_back(setup_.fleet.cluster.nodes[share.gateway].name);
     }
     const std::string failure = task.tally->last_failure();
+    Json frames = nullptr;
+    if (const auto& pipe = inputs_[task.task.model].frames) {
+      const FrameCounts counts = pipe->counts();
+      frames = {{"read", counts.read}, {"bad", counts.bad}, {"dropped", counts.dropped}, {"ended", counts.ended}};
+      frames["why"] = counts.why.empty() ? Json(nullptr) : Json(counts.why);
+    }
     tasks.push_back({{"name", task.task.name},
                      {"state", to_string(task.state)},
                      {"admitted", runs},
@@ -55,6 +72,7 @@ std::string Coordinator::status_json() {
                      {"predicted_ms", runs ? number_or_null(task.plan.predicted) : Json(nullptr)},
                      {"bound_ms", runs ? number_or_null(task.plan.bound) : Json(nullptr)},
                      {"deadline_ms", task.task.deadline.count()},
+                     {"frames", std::move(frames)},
                      {"last_failure", failure.empty() ? Json(nullptr) : Json(failure)}});
   }
   Json links = Json::array(), nodes = Json::array();
