@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "command_line.h"
+#include "fleet/up/store.h"
 #include "platform/descriptor.h"
 #include "platform/process.h"
 #include "tensor/npy.h"
@@ -328,6 +329,48 @@ TEST_F(CoordinatorTest, FramesComeOnStandardInput) {
   const Outcome second = run("fleet submit " + file_ + " gate --model live --source cam1 --rate 1/s --deadline 2s");
   EXPECT_EQ(second.exit_code, 3);
   EXPECT_THAT(second.err, HasSubstr("one task with one source"));
+}
+
+// A state of a thousand tasks in forty groups, of which nobody can run: one screen for people, everything for programs.
+TEST_F(CoordinatorTest, AThousandTasksAreOneScreen) {
+  std::string tasks;
+  fleet::StoredFleet stored{.file_sha256 = "another", .seconds = 3600, .used = {}, .tasks = {}};
+  for (int group = 0; group < 40; ++group) {
+    tasks += "  - {name: group" + std::to_string(group) + ", model: digits, source: " + (group % 2 == 0 ? "cam1" : "gw2") +
+             ", rate: 1/min, deadline: 2s, count: 25}\n";
+    for (int n = 1; n <= 25; ++n) {
+      stored.tasks.push_back({.name = "group" + std::to_string(group) + "-" + std::to_string(n), .counters = {}});
+      stored.tasks.back().counters.requests = static_cast<std::uint64_t>(100 * group + n);
+      stored.tasks.back().counters.late = static_cast<std::uint64_t>(group);
+      for (int k = 0; k < 3; ++k) stored.tasks.back().counters.latencies.add(10.0 * n);
+    }
+  }
+  write("fleet.yaml",
+        "version: 1\ncluster: site.yaml\nmodels:\n"
+        "  - {name: digits, file: lenet5.onnx, profiles: digits.profile.json}\n"
+        "tasks:\n" +
+            tasks);
+  {
+    auto store = fleet::FleetStore::open(file_ + ".state");
+    ASSERT_TRUE(store) << store.error().message;
+    ASSERT_TRUE((*store)->save(stored));
+  }
+  nodes_.clear();
+  start_coordinator();
+  EXPECT_THAT(ready_, HasSubstr("0 of 1000 tasks run"));
+  const json now = status();
+  ASSERT_EQ(now["tasks"].size(), 1000u);
+  EXPECT_EQ(now["down"], 1000);
+  const json one = task(now, "group7-9");
+  EXPECT_EQ(one["requests"], 709);
+  EXPECT_EQ(one["late"], 7);
+  EXPECT_NEAR(one["latency_ms"]["median"].get<double>(), 90, 1);
+  const std::string screen = run("fleet status " + file_).out;
+  EXPECT_LE(std::count(screen.begin(), screen.end(), '\n'), 42) << screen;
+  // The latest come first; all requests of a group together.
+  EXPECT_THAT(screen, HasSubstr("group39 (25 tasks)           down"));
+  EXPECT_THAT(screen, HasSubstr(std::to_string(25 * 3900 + 25 * 26 / 2)));
+  EXPECT_THAT(screen, HasSubstr("and 24 more groups of 600 tasks"));
 }
 
 }  // namespace
