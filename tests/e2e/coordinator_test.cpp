@@ -134,6 +134,11 @@ TEST_F(CoordinatorTest, TasksComeAndGoWhileTheOthersRun) {
   const json first = status();
   EXPECT_EQ(first["admitted"], 3);
   EXPECT_EQ(first["down"], 0);
+  EXPECT_TRUE(eventually([&] {
+    for (const json& node : status()["nodes"])
+      if (node["name"] == "cloud") return node["segments"]["loaded"].get<int>() >= 1 && node["segments"]["reloaded"] == 0;
+    return false;
+  }));
   for (const json& each : first["tasks"]) {
     EXPECT_EQ(each["failed"], 0) << each.dump();
     EXPECT_GT(each["latency_ms"]["median"].get<double>(), 0) << each.dump();

@@ -72,6 +72,8 @@ void NodeWatch::watch(Watched& watched, std::size_t node, std::size_t source) {
     if (!status) return status.error().code == ErrorCode::kOverloaded;
     const Millis uptime(static_cast<double>(status->uptime_ms));
     restarted = started.has_restarted(asked, std::chrono::steady_clock::now(), uptime);
+    const std::lock_guard lock(mutex_);
+    watched.status = *status;
     return true;
   };
   do {
@@ -106,6 +108,15 @@ NodesSeen NodeWatch::seen() const {
       if (!is_cloud(way.node)) answers[way] = watched->answers;
   }
   return seen_on(answers);
+}
+
+std::optional<wire::NodeStatus> NodeWatch::status(std::size_t node) const {
+  std::optional<wire::NodeStatus> latest;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [way, watched] : watched_)
+    if (way.node == node && watched->status && (!latest || watched->status->uptime_ms > latest->uptime_ms))
+      latest = watched->status;
+  return latest;
 }
 
 std::set<std::size_t> NodeWatch::take_restarted() {

@@ -23,6 +23,7 @@
 #include "base/result.h"
 #include "cluster/cluster.h"
 #include "transport/transport.h"
+#include "wire/messages.h"
 
 namespace tideline::fleet {
 
@@ -66,6 +67,8 @@ class NodeWatch {
   void settle(SteadyTime deadline);
   // Ways that did not answer when they were asked last, twice in a row. One that was not asked yet counts as living.
   NodesSeen seen() const;
+  // What a node said of itself when it answered last.
+  std::optional<wire::NodeStatus> status(std::size_t node) const;
   // Nodes that have started anew since this was asked last, and have lost what was installed.
   std::set<std::size_t> take_restarted();
 
@@ -75,6 +78,7 @@ class NodeWatch {
     bool asked = false;
     bool answers = true;
     bool restarted = false;
+    std::optional<wire::NodeStatus> status;
     std::thread thread;
   };
   bool is_cloud(std::size_t node) const { return cluster_.nodes[node].tier == Tier::kCloud; }

@@ -54,7 +54,6 @@ TEST(NodeWatch, WaysThatNobodyAnswersOnAreWaitedForTogether) {
     ASSERT_TRUE(watch.add(camera, camera));
     ASSERT_TRUE(watch.add(kGateway + camera, camera));
   }
-  EXPECT_TRUE(watch.seen().broken.empty()) << "nobody has been asked";
   watch.settle(deadline_in(60s));
   EXPECT_EQ(watch.seen().dead, (std::set<std::size_t>{kCam1, kCam2}));
   EXPECT_EQ(watch.seen().broken.size(), 4u);

@@ -75,6 +75,16 @@ std::string Coordinator::status_json() {
                      {"frames", std::move(frames)},
                      {"last_failure", failure.empty() ? Json(nullptr) : Json(failure)}});
   }
+  // As the node says it.
+  const auto segments_of = [&](std::size_t node) {
+    const auto status = watch_->status(node);
+    if (!status) return Json(nullptr);
+    return Json{{"stored", status->segments_stored},
+                {"loaded", status->segments_loaded},
+                {"dropped", status->segments_dropped},
+                {"reloaded", status->segments_reloaded},
+                {"memory_limit_bytes", status->memory_limit_bytes == 0 ? Json(nullptr) : Json(status->memory_limit_bytes)}};
+  };
   Json links = Json::array(), nodes = Json::array();
   for (const FleetResource& resource : plan_.resources) {
     const auto found = seen.used.find(resource.name);
@@ -88,7 +98,8 @@ std::string Coordinator::status_json() {
       nodes.push_back({{"name", resource.name},
                        {"capacity_cores", resource.capacity},
                        {"reserved_cores", resource.reserved},
-                       {"used_cores", 1e-3 * used}});
+                       {"used_cores", 1e-3 * used},
+                       {"segments", segments_of(resource.index)}});
   }
   Json silent = Json::array();
   for (const std::size_t node : seen_.dead) silent.push_back(setup_.fleet.cluster.nodes[node].name);
