@@ -99,10 +99,8 @@ Result<std::optional<std::size_t>> FrameCutter::end_of_png() {
     if (length > 0x7fffffff || !std::all_of(type.begin(), type.end(), [](unsigned char c) { return std::isalpha(c) != 0; }))
       return broken("a PNG has a chunk that cannot be there");
     const bool is_last = type == "IEND";
-    if (is_last && !has(at_ + 12 + length)) {
-      if (length > 0) return broken("a PNG has a last chunk with something in it");
-      break;
-    }
+    if (is_last && length > 0) return broken("a PNG has a last chunk with something in it");
+    if (is_last && !has(at_ + 12)) break;
     at_ += 12 + length;
     if (is_last) return std::optional(at_);
   }

@@ -101,6 +101,8 @@ TEST(FrameCutter, WhatIsNoFrameEndsIt) {
   EXPECT_THAT(cut("\xff\xd8\x12\x34", 100).back(), HasSubstr("no marker"));
   EXPECT_THAT(cut(std::string("\xff\xd8\xff\xe0\x00\x01", 6), 100).back(), HasSubstr("cannot be there"));
   EXPECT_THAT(cut("\x89PNG\r\n\x1a\n" + chunk("ID1T", ""), 100).back(), HasSubstr("cannot be there"));
+  for (const std::size_t piece : {1, 100})
+    EXPECT_THAT(cut("\x89PNG\r\n\x1a\n" + chunk("IEND", "ab"), piece).back(), HasSubstr("last chunk"));
   EXPECT_THAT(cut("\x93NUMPY\x09...........", 100).back(), HasSubstr("version 9"));
 }
 
