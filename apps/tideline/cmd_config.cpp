@@ -118,6 +118,7 @@ Validated validated(const fleet::Fleet& fleet) {
                       {"config", model.config.empty() ? Json(nullptr) : Json(model.config)},
                       {"input", model.input.empty() ? Json(nullptr) : Json(model.input)},
                       {"profiles", model.profile.empty() ? std::move(profiles) : Json(model.profile)}});
+    if (model.is_live) models.back()["frames"] = "stdin";
   }
   Json tasks = Json::array();
   for (const fleet::FleetTask& task : fleet.tasks) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -23,8 +24,8 @@ namespace {
 using UpJson = nlohmann::ordered_json;
 
 // One screen; -o json has everything.
-constexpr std::size_t kGroupsShown = 20;
-constexpr std::size_t kUsesShown = 12;
+constexpr std::size_t kGroupsShown = 16;
+constexpr std::size_t kUsesShown = 10;
 constexpr std::size_t kBarsShown = 40;
 // A submission plans and deploys before it is answered.
 constexpr std::chrono::seconds kControlTimeout{300};
@@ -71,8 +72,16 @@ Status up(Context& context, const UpArguments& arguments) {
              socket_of(arguments));
   std::fflush(stdout);
   SteadyTime said{};
+  bool was_short = false, has_ended = false;
   while (!coordinator->is_ending() && !context.interrupted.cancelled()) {
     listener->serve(kServePeriod, [&](std::string_view line) { return coordinator->answer(line); });
+    if (listener->is_short() && !was_short)
+      fmt::print(stderr, "tideline: no more descriptors: whoever asks waits until there are (ulimit -n)\n");
+    was_short = listener->is_short();
+    if (const auto end = has_ended ? std::nullopt : coordinator->frames_end()) {
+      has_ended = true;
+      fmt::print(stderr, "tideline: {}; its task sends nothing more\n", printable(*end, 400));
+    }
     // A full disk stops no camera: it is said now and then, and tried again until there is room.
     const Status kept = coordinator->tick();
     if (kept || std::chrono::steady_clock::now() - said < kSaidAgain) continue;
@@ -95,41 +104,56 @@ Result<UpJson> ask(const UpArguments& arguments, const fleet::ControlRequest& re
 
 std::string time_of(const UpJson& value) { return value.is_number() ? format_millis(Millis(value.get<double>())) : "-"; }
 
-// Tasks that fare the same: of one model, cut in the same place on the same nodes, with the same promise.
+// Tasks of one group, as the file has them, that are of one model and in one state.
 struct Group {
-  std::string first;
-  std::string shown;
+  std::string name, state, model;
+  std::string cut, nodes, deadline;  // of all of them, or "various"
   std::size_t count = 0;
   std::uint64_t requests = 0, late = 0, dropped = 0;
   double median_ms = 0, p99_ms = 0;  // of the worst
-  bool runs = false;
+  bool runs() const { return state == "running"; }
 };
+
+// "yard" of yard-17.
+std::string group_name(const std::string& task) {
+  const std::size_t at = task.find_last_not_of("0123456789");
+  return at != std::string::npos && at > 0 && at + 1 < task.size() && task[at] == '-' ? task.substr(0, at) : task;
+}
+
+void merge(std::string& shown, const std::string& other, bool is_first) {
+  if (is_first)
+    shown = other;
+  else if (shown != other)
+    shown = "various";
+}
+
+void add_to(Group& group, const UpJson& task) {
+  const bool is_first = group.count++ == 0;
+  std::vector<std::string> nodes;
+  for (const UpJson& node : task["nodes"]) nodes.push_back(node);
+  merge(group.cut, group.runs() ? task["cut"].get<std::string>() : "-", is_first);
+  merge(group.nodes, group.runs() ? fmt::format("{}", fmt::join(nodes, ", ")) : "-", is_first);
+  merge(group.deadline, time_of(task["deadline_ms"]), is_first);
+  group.requests += task["requests"].get<std::uint64_t>();
+  group.late += task["late"].get<std::uint64_t>();
+  group.dropped += task["dropped"].get<std::uint64_t>();
+  if (task["latency_ms"].is_null()) return;
+  group.median_ms = std::max(group.median_ms, task["latency_ms"]["median"].get<double>());
+  group.p99_ms = std::max(group.p99_ms, task["latency_ms"]["p99"].get<double>());
+}
 
 std::vector<Group> groups_of(const UpJson& tasks) {
   std::vector<Group> groups;
-  std::map<std::string, std::size_t> known;
+  std::map<std::tuple<std::string, std::string, std::string>, std::size_t> known;
   for (const UpJson& task : tasks) {
-    const bool runs = task["state"] == "running";
-    std::vector<std::string> nodes;
-    for (const UpJson& node : task["nodes"]) nodes.push_back(node);
-    std::string shown =
-        fmt::format("{:<8} {:<14} {:<16} {:<22} {:>9}", task["state"].get<std::string>(),
-                    task["model"].get<std::string>().substr(0, 14), runs ? task["cut"].get<std::string>().substr(0, 16) : "-",
-                    runs ? fmt::format("{}", fmt::join(nodes, ", ")).substr(0, 22) : "-", time_of(task["deadline_ms"]));
-    const auto [at, is_new] = known.try_emplace(shown, groups.size());
-    if (is_new) groups.push_back({.first = task["name"], .shown = std::move(shown), .runs = runs});
-    Group& group = groups[at->second];
-    ++group.count;
-    group.requests += task["requests"].get<std::uint64_t>();
-    group.late += task["late"].get<std::uint64_t>();
-    group.dropped += task["dropped"].get<std::uint64_t>();
-    if (task["latency_ms"].is_null()) continue;
-    group.median_ms = std::max(group.median_ms, task["latency_ms"]["median"].get<double>());
-    group.p99_ms = std::max(group.p99_ms, task["latency_ms"]["p99"].get<double>());
+    Group group{.name = group_name(task["name"]), .state = task["state"], .model = task["model"]};
+    const auto [at, is_new] = known.try_emplace({group.name, group.state, group.model}, groups.size());
+    if (is_new) groups.push_back(std::move(group));
+    add_to(groups[at->second], task);
   }
   // What does not run first, then what is late.
   std::stable_sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
-    return std::tuple(a.runs, b.late + b.dropped) < std::tuple(b.runs, a.late + a.dropped);
+    return std::tuple(a.runs(), b.late + b.dropped) < std::tuple(b.runs(), a.late + a.dropped);
   });
   return groups;
 }
@@ -166,11 +190,17 @@ void print_status(const UpJson& status) {
   const std::vector<Group> groups = groups_of(status["tasks"]);
   for (std::size_t n = 0; n < std::min(groups.size(), kGroupsShown); ++n) {
     const Group& group = groups[n];
-    fmt::print("{:<28} {} {:>9} {:>7} {:>7} {:>9} {:>9}\n",
-               group.count == 1 ? group.first : fmt::format("{} and {} like it", group.first.substr(0, 12), group.count - 1),
-               group.shown, group.requests, group.late, group.dropped, time_of(group.median_ms), time_of(group.p99_ms));
+    const std::string name = group.name.substr(0, 18);
+    fmt::print("{:<28} {:<8} {:<14} {:<16} {:<22} {:>9} {:>9} {:>7} {:>7} {:>9} {:>9}\n",
+               group.count == 1 ? name : fmt::format("{} ({} tasks)", name, group.count), group.state, group.model.substr(0, 14),
+               group.cut.substr(0, 16), group.nodes.substr(0, 22), group.deadline, group.requests, group.late, group.dropped,
+               time_of(group.median_ms), time_of(group.p99_ms));
   }
-  if (groups.size() > kGroupsShown) fmt::print("and {} more groups (-o json has all tasks)\n", groups.size() - kGroupsShown);
+  if (groups.size() > kGroupsShown) {
+    std::size_t left = 0;
+    for (std::size_t n = kGroupsShown; n < groups.size(); ++n) left += groups[n].count;
+    fmt::print("and {} more groups of {} tasks (-o json has all tasks)\n", groups.size() - kGroupsShown, left);
+  }
   for (const UpJson& task : status["tasks"])
     if (task["why"].is_string()) {
       fmt::print("\n{}: {}\n", task["name"].get<std::string>(), task["why"].get<std::string>());

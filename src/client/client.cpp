@@ -151,13 +151,20 @@ Result<std::shared_ptr<Peer>> ClusterClient::peer(std::size_t node, SteadyTime d
   slot.peer = nullptr;
   lock.unlock();
   before.reset();
-  auto connected = Peer::connect({.transport = &transport_,
-                                  .address = {entry.host, entry.port},
-                                  .session = session_,
-                                  .own_name = "caller",
-                                  .peer_name = entry.name,
-                                  .role = wire::Role::kCaller},
-                                 deadline);
+  // Whatever happens, those that wait for it go on.
+  auto connected = [&]() -> Result<std::unique_ptr<Peer>> {
+    try {
+      return Peer::connect({.transport = &transport_,
+                            .address = {entry.host, entry.port},
+                            .session = session_,
+                            .own_name = "caller",
+                            .peer_name = entry.name,
+                            .role = wire::Role::kCaller},
+                           deadline);
+    } catch (const std::exception&) {
+      return Error{ErrorCode::kOverloaded, "[client] out of memory or threads"};
+    }
+  }();
   lock.lock();
   slot.connecting = false;
   connected_.notify_all();

@@ -1,6 +1,7 @@
 #include "client/peer.h"
 
 #include <algorithm>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -48,7 +49,12 @@ Result<std::unique_ptr<Peer>> Peer::connect(const PeerOptions& options, SteadyTi
   auto control = peer->open(wire::ConnectionKind::kControl, deadline);
   if (!control) return peer->explain(std::move(control).error());
   peer->control_ = std::move(*control);
-  peer->heartbeat_thread_ = std::thread([raw = peer.get()] { raw->heartbeat(); });
+  try {
+    peer->heartbeat_thread_ = std::thread([raw = peer.get()] { raw->heartbeat(); });
+  } catch (const std::system_error&) {
+    return Error{ErrorCode::kOverloaded,
+                 fmt::format("[peer] the system gives no thread for heartbeats to node '{}'", peer->name_)};
+  }
   return peer;
 }
 

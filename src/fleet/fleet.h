@@ -28,11 +28,12 @@
 namespace tideline::fleet {
 
 struct FleetModel {
-  std::string name;     // as in base/name.h, unique
-  std::string file;     // an .onnx file
-  std::string config;   // model.yaml; empty: none
-  std::string input;    // what sources send: a picture, an .npy, or a folder of them; empty: made-up numbers
-  std::string profile;  // a *.profile.json for every node; empty: none
+  std::string name;      // as in base/name.h, unique
+  std::string file;      // an .onnx file
+  std::string config;    // model.yaml; empty: none
+  std::string input;     // what sources send: a picture, an .npy, or a folder of them; empty: made-up numbers
+  bool is_live = false;  // one task sends frames that come on standard input; `input` says what they are like
+  std::string profile;   // a *.profile.json for every node; empty: none
   std::map<std::string, std::string> profiles;  // ... for single nodes
   bool operator==(const FleetModel&) const = default;
 };

@@ -61,6 +61,13 @@ Result<FleetModel> read_model(const YamlNode& yaml, const std::vector<FleetModel
   if (model.file.empty()) return file.error("expected the name of an .onnx file");
   TIDELINE_TRY(model.config, map.optional("config").text_or(""));
   TIDELINE_TRY(model.input, map.optional("input").text_or(""));
+  if (const YamlNode frames = map.optional("frames"); frames.present()) {
+    TIDELINE_TRY(const std::string from, frames.text());
+    if (from != "stdin") return frames.error(fmt::format("expected stdin, or no such key, found '{}'", printable(from)));
+    for (const FleetModel& other : before)
+      if (other.is_live) return frames.error(fmt::format("the frames of model '{}' come on standard input already", other.name));
+    model.is_live = true;
+  }
   if (const YamlNode profiles = map.optional("profiles"); profiles.present()) {
     if (auto by_node = profiles.map()) {
       for (const auto& [node, value] : by_node->entries()) {
@@ -173,6 +180,12 @@ Status read_entry(const YamlNode& entry, const Fleet& fleet, std::set<std::strin
   if (number < 1 || number > static_cast<std::int64_t>(limits::kFleetTasksMax))
     return count.error(fmt::format("expected 1 to {} tasks, found {}", limits::kFleetTasksMax, number));
   TIDELINE_CHECK_OK(map.finish());
+  const auto sends_frames = [&](const FleetTask& other) { return other.model == task.model; };
+  if (fleet.models[task.model].is_live &&
+      (number > 1 || task.sources.size() > 1 || std::any_of(tasks.begin(), tasks.end(), sends_frames) ||
+       std::any_of(fleet.tasks.begin(), fleet.tasks.end(), sends_frames)))
+    return entry.error(fmt::format("the frames of model '{}' come on standard input, so one task with one source sends them",
+                                   fleet.models[task.model].name));
   if (names.size() + static_cast<std::size_t>(number) > limits::kFleetTasksMax)
     return entry.error(fmt::format("at most {} tasks in one fleet", limits::kFleetTasksMax));
   for (std::int64_t n = 1; n <= number; ++n) {

@@ -195,5 +195,24 @@ TEST(FleetPlan, TheTwoPoliciesToCompareWithLetEveryTaskIn) {
   EXPECT_NEAR(cloud.resources[0].reserved, 160.08, 1e-6);
 }
 
+// System: a camera with a heavy task, which finds no room on its gateway's uplink, and a light one in a hurry on the same link.
+// Expectation: the heavy one's data are not sent, so they hold nobody up.
+TEST(FleetPlan, DataOfRefusedTasksTakeNoTime) {
+  const auto fleet = fleet_with(
+      "  - {name: first, model: net, source: gw1, rate: 20/s, deadline: 1s, priority: 10}\n"
+      "  - {name: heavy, model: net, source: cam1, rate: 85/s, deadline: 1s, priority: 5}\n"
+      "  - {name: light, model: net, source: cam1, rate: 1/s, deadline: 400ms}");
+  ASSERT_TRUE(fleet) << fleet.error().message;
+  const FleetProfiles profiles = everywhere(*fleet, made_up_profile());
+  const auto plan = plan_fleet(*fleet, profiles, {.policy = "price"});
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_TRUE(plan->tasks[0].admitted) << plan->tasks[0].why;
+  EXPECT_FALSE(plan->tasks[1].admitted);
+  EXPECT_TRUE(plan->tasks[2].admitted) << plan->tasks[2].why;
+  EXPECT_LE(plan->tasks[2].bound->count(), 400 * (1 + 1e-9));
+  // It is the plan of those two.
+  EXPECT_TRUE(*plan_as(*fleet, profiles, placement_of(*plan), {.policy = "price"}));
+}
+
 }  // namespace
 }  // namespace tideline::fleet

@@ -560,6 +560,8 @@ wire::NodeStatus NodeConnection::status() const {
   status.connections = core_.connections;
   status.segments_stored = static_cast<std::uint32_t>(core_.store->count());
   status.segments_loaded = static_cast<std::uint32_t>(core_.segments.count());
+  status.segments_dropped = core_.segments.dropped();
+  status.segments_reloaded = core_.segments.reloaded();
   status.requests_done = core_.requests_done;
   status.requests_failed = core_.requests_failed;
   status.requests_running = core_.requests_running;

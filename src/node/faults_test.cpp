@@ -339,8 +339,9 @@ TEST_F(FaultsTest, GoodbyeEndsADataConnectionAndADrainSaysIt) {
   drain.join();
 }
 
-// System: room for one of two segments, and the second installation begins while the first is still loading. Expectation: the
-// second is refused before anything of it is loaded; one segment for two callers is loaded once.
+// System: room for one of two segments, and the second installation begins while the first is still loading. Expectation: nothing
+// of the second is loaded before there is room, and then it takes the first one's place; one segment for two callers is loaded
+// once; what has no room at all is refused.
 TEST_F(FaultsTest, MemoryIsReservedBeforeLoading) {
   const wire::Install install = whole(0);
   std::atomic<int> loading{0};
@@ -368,13 +369,101 @@ TEST_F(FaultsTest, MemoryIsReservedBeforeLoading) {
   ASSERT_TRUE(same.send(1, install));
   wire::Install other = install;
   other.segment = part.hash;
-  const auto refused = second.ask<wire::Installed>(1, other);
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, ErrorCode::kOverloaded) << refused.error().message;
+  other.outputs.clear();
+  for (const TensorSpec& output : part.outputs) other.outputs.push_back(output.name);
+  ASSERT_TRUE(second.send(1, other));
+  std::this_thread::sleep_for(100ms);  // it could go wrong meanwhile
+  EXPECT_EQ(loading, 1);
   go = true;
   EXPECT_TRUE(first.receive<wire::Installed>());
   EXPECT_TRUE(same.receive<wire::Installed>());
-  EXPECT_EQ(loading, 1);
+  EXPECT_TRUE(second.receive<wire::Installed>());
+  EXPECT_EQ(loading, 2);
+  EXPECT_EQ(status(0).segments_loaded, 1u);
+  EXPECT_EQ(status(0).segments_dropped, 1u);
+  reinstall(part.bytes.size() - 1);
+  RawCaller late = raw(0, ConnectionKind::kData, wire::random_session_id());
+  const auto refused = late.ask<wire::Installed>(1, other);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kOverloaded) << refused.error().message;
+}
+
+// System: a node with memory for one of three segments, and three callers with one each, who ask in turn and then all at once.
+// Expectation: every answer is right, never is more in memory than fits, and the node counts what it drops and loads again.
+TEST_F(FaultsTest, MoreSegmentsThanThereIsMemoryFor) {
+  const std::uint32_t last = chain_.block_count() - 1;
+  const Bytes whole_bytes = extract_segment(*model_, chain_, 0, last)->bytes.size();
+  nodes_[0].reset();
+  options_[0].memory_bytes = whole_bytes;
+  start(0);
+  std::vector<std::unique_ptr<ClusterClient>> clients;
+  for (std::uint32_t n = 0; n < 3; ++n) {
+    Plan mine = all_on("camera");
+    mine.segments = {{.node = "camera", .first_block = 0, .last_block = last - n}};
+    if (n > 0) mine.segments.push_back({.node = "gateway", .first_block = last - n + 1, .last_block = last});
+    clients.push_back(std::make_unique<ClusterClient>(*transport_, cluster_));
+    ASSERT_TRUE(deploy(*clients.back(), mine)) << n;
+  }
+  const auto reference = clients[0]->run(views(), {});
+  ASSERT_TRUE(reference) << reference.error().message;
+  const auto is_right = [&](const Result<RunAnswer>& answer) {
+    return answer && answer->outputs[0].data.size() == reference->outputs[0].data.size() &&
+           std::memcmp(answer->outputs[0].data.data(), reference->outputs[0].data.data(), answer->outputs[0].data.size()) == 0;
+  };
+  const wire::NodeStatus before = status(0);
+  for (int turn = 0; turn < 3; ++turn)
+    for (auto& client : clients) EXPECT_TRUE(is_right(client->run(views(), {})));
+  const wire::NodeStatus now = status(0);
+  EXPECT_EQ(now.segments_loaded, 1u);
+  // The first was there already.
+  EXPECT_EQ(now.segments_reloaded, before.segments_reloaded + 8);
+  EXPECT_GE(now.segments_dropped, before.segments_dropped + 8);
+  EXPECT_TRUE(is_right(clients[2]->run(views(), {})));
+  EXPECT_EQ(status(0).segments_reloaded, now.segments_reloaded) << "it was used last";
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (auto& client : clients)
+    for (int n = 0; n < 2; ++n)
+      threads.emplace_back([&] {
+        for (int turn = 0; turn < 10; ++turn)
+          if (!is_right(client->run(views(), {.timeout = 60s}))) ++wrong;
+      });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(status(0).segments_loaded, 1u);
+  // Whoever goes takes no other's along.
+  clients.erase(clients.begin());
+  for (auto& client : clients) EXPECT_TRUE(is_right(client->run(views(), {})));
+}
+
+// System: the run of one segment stands still, and another caller's needs its room. Expectation: what is in use stays, the other
+// one waits until its deadline and says why; when the run has ended it takes the place.
+TEST_F(FaultsTest, ASegmentInUseIsNotDropped) {
+  const std::uint32_t last = chain_.block_count() - 1;
+  const Bytes whole_bytes = extract_segment(*model_, chain_, 0, last)->bytes.size();
+  nodes_[0].reset();
+  options_[0].memory_bytes = whole_bytes;
+  start(0);
+  ClusterClient first(*transport_, cluster_), second(*transport_, cluster_);
+  ASSERT_TRUE(deploy(first, all_on("camera")));
+  gate_.close();
+  std::thread running([&] { EXPECT_TRUE(first.run(views(), {.timeout = 60s})); });
+  ASSERT_TRUE(soon([&] { return gate_.inside() == 1; }));
+  Plan other = all_on("camera");
+  other.segments = {{.node = "camera", .first_block = 0, .last_block = last - 1},
+                    {.node = "gateway", .first_block = last, .last_block = last}};
+  std::atomic<bool> installed{false};
+  std::thread installing([&] { installed = deploy(second, other).has_value(); });
+  std::this_thread::sleep_for(100ms);  // it could go wrong meanwhile
+  EXPECT_FALSE(installed);
+  EXPECT_EQ(status(0).segments_loaded, 1u);
+  EXPECT_EQ(status(0).segments_dropped, 0u);
+  gate_.open();
+  running.join();
+  installing.join();
+  EXPECT_TRUE(installed);
+  EXPECT_TRUE(second.run(views(), {}));
+  EXPECT_TRUE(first.run(views(), {}));
 }
 
 TEST_F(FaultsTest, AnEchoComesInPieces) {

@@ -39,12 +39,12 @@ Result<std::shared_ptr<Stage>> Stage::make(const wire::ProgramStage& program, st
   std::shared_ptr<Stage> stage(new Stage(program, std::move(segment), std::move(next), slot, std::move(options)));
   std::vector<std::string> made;
   if (stage->segment_) {
-    for (const TensorSpec& input : stage->segment_->session->inputs()) {
+    for (const TensorSpec& input : stage->segment_->inputs()) {
       const std::size_t at = index_of(program.inputs, input.name);
       if (at == program.inputs.size()) return mismatch(fmt::format("its input '{}' does not arrive", input.name));
       stage->session_inputs_.push_back(at);
     }
-    for (const TensorSpec& output : stage->segment_->session->outputs()) made.push_back(output.name);
+    for (const TensorSpec& output : stage->segment_->outputs()) made.push_back(output.name);
   }
   for (const std::string& name : program.outputs) {
     const std::size_t output = index_of(made, name);
@@ -98,8 +98,8 @@ SteadyTime Stage::hold_until(SteadyTime now, std::uint64_t bytes) const {
   return std::max(now + Nanos(1), load->free_at());
 }
 
-Status Stage::run_in_turn(Session& session, const std::vector<TensorView>& inputs, std::vector<RunOutput>& outputs,
-                          wire::StageTiming& timing, SteadyTime deadline, const CancelToken& cancel) {
+Status Stage::run_in_turn(const std::vector<TensorView>& inputs, std::vector<RunOutput>& outputs, wire::StageTiming& timing,
+                          SteadyTime deadline, const CancelToken& cancel) {
   const SteadyTime asked = Clock::now();
   const std::shared_ptr<RateShare> share = options_.engine_share ? options_.engine_share
                                            : options_.shares     ? options_.shares->rest_of_engine()
@@ -114,8 +114,14 @@ Status Stage::run_in_turn(Session& session, const std::vector<TensorView>& input
       if (share && is_within) share->correct(Clock::now(), -expected);
       return turn.error();
     }
+    // In its turn: what waits for the engine may be dropped for what runs, and so nobody waits for memory in a circle.
+    const auto in_use = segment_->use(deadline, cancel);
+    if (!in_use) {
+      if (share && is_within) share->correct(Clock::now(), -expected);
+      return in_use.error();
+    }
     const SteadyTime started = Clock::now();
-    ran = session.run(inputs, outputs, {.deadline = deadline, .cancel = &cancel});
+    ran = (*in_use)->session->run(inputs, outputs, {.deadline = deadline, .cancel = &cancel});
     timing.queue_ns = nanoseconds(started - asked);
     timing.compute_ns = nanoseconds(Clock::now() - started);
     took = static_cast<double>(timing.compute_ns);
@@ -133,21 +139,20 @@ Result<TensorSet> Stage::compute(TensorSet& inputs, wire::StageTiming& timing, B
   std::vector<RunOutput> made;
   std::vector<std::shared_ptr<void>> loans;
   if (segment_) {
-    Session& session = *segment_->session;
     std::vector<TensorView> views(session_inputs_.size());
     // The engine knows its inputs by its own names; the specs that arrived carry them already.
     for (std::size_t i = 0; i < views.size(); ++i)
       views[i] = {&inputs.specs[session_inputs_[i]], inputs.bytes[session_inputs_[i]]};
-    made.resize(session.outputs().size());
+    made.resize(segment_->outputs().size());
     loans.resize(made.size());
     for (std::size_t i = 0; i < made.size(); ++i) {
-      const Bytes bytes = known_bytes(session.outputs()[i]);
+      const Bytes bytes = known_bytes(segment_->outputs()[i]);
       if (bytes == 0) continue;
       auto lent = buffers.take(bytes);
       made[i].buffer = lent.bytes;
       loans[i] = std::move(lent.owner);
     }
-    TIDELINE_CHECK_OK(run_in_turn(session, views, made, timing, deadline, cancel));
+    TIDELINE_CHECK_OK(run_in_turn(views, made, timing, deadline, cancel));
   }
   TensorSet outputs;
   for (const int source : output_sources_) {

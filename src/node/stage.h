@@ -82,10 +82,10 @@ class Stage {
         ComputeSlot& slot, StageOptions options)
       : program_(program), segment_(std::move(segment)), next_(std::move(next)), slot_(slot), options_(std::move(options)) {}
 
-  // Runs it, as slowly as the node is, and adds its time.
   // An engine run in its turn.
-  Status run_in_turn(Session& session, const std::vector<TensorView>& inputs, std::vector<RunOutput>& outputs,
-                     wire::StageTiming& timing, SteadyTime deadline, const CancelToken& cancel);
+  Status run_in_turn(const std::vector<TensorView>& inputs, std::vector<RunOutput>& outputs, wire::StageTiming& timing,
+                     SteadyTime deadline, const CancelToken& cancel);
+  // Runs it, as slowly as the node is, and adds its time.
   template <class Code>
   Status timed(Code code, std::uint64_t& ns, SteadyTime deadline, const CancelToken& cancel) const;
 

@@ -139,14 +139,17 @@ void Upstream::post(std::unique_ptr<Request> request, bool answered, bool may_ru
   if (answered) changed_.wait(lock, [&] { return closed_ || answered_waiting_ < limits::kAnswersWaitingMax; });
   bool here = may_run_here && queue_.empty() && !computing_;
   if (!closed_ && !here) {
+    Waiting waiting{std::move(request), answered};
     try {
       if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
-      queue_.push_back({std::move(request), answered});
+      // Takes it when there is room for it and not before.
+      queue_.push_back(std::move(waiting));
       answered_waiting_ += answered ? 1 : 0;
       queued_.notify_one();
       return;
     } catch (const std::exception&) {
-      // No thread to be had: in turn, on this one.
+      // No thread or memory to be had: in turn, on this one.
+      request = std::move(waiting.request);
       changed_.wait(lock, [&] { return closed_ || !computing_; });
       here = true;
     }

@@ -6,8 +6,10 @@
 #include <optional>
 #include <vector>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,6 +22,8 @@ namespace {
 
 // For a line to come, and for its answer to be taken.
 constexpr std::chrono::seconds kCallerPatience{10};
+// Before a descriptor is asked for again, when there was none.
+constexpr std::chrono::milliseconds kShortPause{500};
 
 Result<sockaddr_un> local_address(const std::string& path) {
   sockaddr_un address{};
@@ -46,37 +50,90 @@ int local_poll_ms(SteadyTime deadline) {
 
 }  // namespace
 
+// Held by one process at a time, and given back by the system when that ends, however it does.
+class LocalListener::Lock {
+ public:
+  static Result<std::unique_ptr<Lock>> take(const std::string& path) {
+    // The file may be removed by who had it before, between opening and locking it: then it is another one's by now.
+    for (int tries = 0; tries < 100; ++tries) {
+      Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
+      struct stat status {};
+      if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode))
+        return Error{!file && (errno == EMFILE || errno == ENFILE) ? ErrorCode::kOverloaded : ErrorCode::kInvalidArgument,
+                     fmt::format("[control] cannot make the lock {}: {}; give another path with --socket", printable(path),
+                                 file ? "something else is there" : std::strerror(errno))};
+      if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
+        return Error{ErrorCode::kOverloaded, fmt::format("[control] somebody listens already, and holds {}", printable(path))};
+      const Place own{status.st_dev, status.st_ino};
+      if (place_of(path) == own) return std::unique_ptr<Lock>(new Lock(path, std::move(file), own));
+    }
+    return Error{ErrorCode::kOverloaded, fmt::format("[control] others take and leave {} all the time", printable(path))};
+  }
+  ~Lock() {
+    if (place_of(path_) == place_) ::unlink(path_.c_str());
+  }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+ private:
+  Lock(std::string path, Descriptor file, const Place& place) : path_(std::move(path)), file_(std::move(file)), place_(place) {}
+  const std::string path_;
+  const Descriptor file_;
+  const Place place_;
+};
+
+std::optional<LocalListener::Place> LocalListener::place_of(const std::string& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return std::nullopt;
+  return Place{status.st_dev, status.st_ino};
+}
+
+LocalListener::LocalListener(std::string path, const Limits& limits) : path_(std::move(path)), limits_(limits) {}
+
 Result<std::unique_ptr<LocalListener>> LocalListener::open(const std::string& path, const Limits& limits) {
   TIDELINE_TRY(const sockaddr_un address, local_address(path));
   struct stat there {};
-  if (::lstat(path.c_str(), &there) == 0) {
-    if (!S_ISSOCK(there.st_mode))
-      return Error{ErrorCode::kInvalidArgument,
-                   fmt::format("[control] {} is there and is no socket: give another path with --socket", printable(path))};
+  const auto is_other = [&] { return ::lstat(path.c_str(), &there) == 0 && !S_ISSOCK(there.st_mode); };
+  const Error other{ErrorCode::kInvalidArgument,
+                    fmt::format("[control] {} is there and is no socket: give another path with --socket", printable(path))};
+  if (is_other()) return other;
+  std::unique_ptr<LocalListener> listener(new LocalListener(path, limits));
+  TIDELINE_TRY(listener->lock_, Lock::take(path + ".lock"));
+  if (is_other()) return other;
+  if (place_of(path)) {
     const Descriptor probe = local_socket(SOCK_NONBLOCK);
     // Only nobody at all refuses: every other error may hide somebody who listens.
     if (!probe || connects(probe, address) || errno != ECONNREFUSED)
       return Error{ErrorCode::kOverloaded, fmt::format("[control] somebody listens at {} already", printable(path))};
     ::unlink(path.c_str());
   }
-  Descriptor socket = local_socket(SOCK_NONBLOCK);
-  if (!socket) return Error{ErrorCode::kOverloaded, "[control] the system gives no more sockets"};
+  listener->socket_ = local_socket(SOCK_NONBLOCK);
+  if (!listener->socket_) return Error{ErrorCode::kOverloaded, "[control] the system gives no more sockets"};
   const mode_t mask = ::umask(0177);
-  const bool bound = ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const bool bound = ::bind(listener->socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   const int reason = errno;
   ::umask(mask);
-  if (!bound || ::listen(socket.get(), 64) != 0)
+  if (bound) listener->place_ = place_of(path);
+  if (!bound || ::listen(listener->socket_.get(), 64) != 0)
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("[control] cannot listen at {}: {}", printable(path), std::strerror(bound ? errno : reason))};
-  return std::unique_ptr<LocalListener>(new LocalListener(path, std::move(socket), limits));
+  return listener;
 }
 
-LocalListener::~LocalListener() { ::unlink(path_.c_str()); }
+LocalListener::~LocalListener() {
+  if (place_ && place_of(path_) == place_) ::unlink(path_.c_str());
+}
 
 void LocalListener::accept_all() {
   while (callers_.size() < limits_.callers_max) {
     Descriptor caller(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!caller) return;
+    if (!caller) {
+      // The caller stays in the queue, and the socket would be ready again at once, for ever.
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        short_until_ = std::chrono::steady_clock::now() + kShortPause;
+      return;
+    }
+    short_until_.reset();
     callers_.push_back({std::move(caller), "", "", 0, false, std::chrono::steady_clock::now() + kCallerPatience});
   }
 }
@@ -107,11 +164,13 @@ bool LocalListener::go_on(Caller& caller, const std::function<std::string(std::s
 }
 
 void LocalListener::serve(std::chrono::milliseconds at_most, const std::function<std::string(std::string_view)>& answer) {
-  std::vector<pollfd> watched{{.fd = callers_.size() < limits_.callers_max ? socket_.get() : -1, .events = POLLIN, .revents = 0}};
+  const bool takes =
+      callers_.size() < limits_.callers_max && (!short_until_ || std::chrono::steady_clock::now() >= *short_until_);
+  std::vector<pollfd> watched{{.fd = takes ? socket_.get() : -1, .events = POLLIN, .revents = 0}};
   for (const Caller& caller : callers_)
     watched.push_back({.fd = caller.socket.get(), .events = static_cast<short>(caller.answers ? POLLOUT : POLLIN), .revents = 0});
   if (::poll(watched.data(), watched.size(), static_cast<int>(at_most.count())) < 0) return;
-  accept_all();
+  if (takes) accept_all();
   const SteadyTime now = std::chrono::steady_clock::now();
   callers_.remove_if([&](Caller& caller) { return !go_on(caller, answer) || now > caller.until; });
 }

@@ -7,9 +7,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,17 +27,21 @@ class LocalListener {
     std::size_t line_bytes_max = 0;
     std::size_t callers_max = 0;  // at the same time; more wait
   };
-  // Takes the place of a socket that nobody listens at any more. kInvalidArgument for a path that is too long for the system or
-  // is something else than a socket; kOverloaded when somebody listens there.
+  // Takes the place of a socket that nobody listens at any more. Two that want the same path settle it by a lock on `path`.lock,
+  // which ends with who holds it. kInvalidArgument for a path that is too long for the system or is something else than a socket;
+  // kOverloaded when somebody listens there.
   static Result<std::unique_ptr<LocalListener>> open(const std::string& path, const Limits& limits);
-  // Removes the socket.
+  // Removes the socket and the lock, unless somebody else has put another one there meanwhile.
   ~LocalListener();
   LocalListener(const LocalListener&) = delete;
   LocalListener& operator=(const LocalListener&) = delete;
 
   // Waits at most so long for callers, and answers whole lines by `answer`, which gives a line without its end. A caller whose
-  // line is too long, or that takes longer than a few seconds over it, is let go without a word.
+  // line is too long, or that takes longer than a few seconds over it, is let go without a word. Where the system gives no more
+  // descriptors, callers wait until it does; is_short() says so.
   void serve(std::chrono::milliseconds at_most, const std::function<std::string(std::string_view)>& answer);
+  // The system has given no descriptor for the last caller.
+  bool is_short() const { return short_until_.has_value(); }
 
  private:
   struct Caller {
@@ -46,16 +52,26 @@ class LocalListener {
     bool answers = false;
     SteadyTime until;
   };
-  LocalListener(std::string path, Descriptor socket, const Limits& limits)
-      : path_(std::move(path)), socket_(std::move(socket)), limits_(limits) {}
+  // What stands at a path, whatever its name is by then.
+  struct Place {
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+    bool operator==(const Place&) const = default;
+  };
+  class Lock;
+  LocalListener(std::string path, const Limits& limits);
+  static std::optional<Place> place_of(const std::string& path);
   void accept_all();
   // False when it is done with.
   bool go_on(Caller& caller, const std::function<std::string(std::string_view)>& answer);
 
   const std::string path_;
-  Descriptor socket_;
   const Limits limits_;
+  std::unique_ptr<Lock> lock_;
+  std::optional<Place> place_;  // of the socket, once it is there
+  Descriptor socket_;
   std::list<Caller> callers_;
+  std::optional<SteadyTime> short_until_;  // no descriptor was to be had: when to ask again
 };
 
 // One line there, one back, without their ends. kDisconnected when nobody listens; kDeadlineExceeded; kCorrupt when the answer is

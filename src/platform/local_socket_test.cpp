@@ -9,6 +9,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -97,6 +98,74 @@ TEST_F(LocalSocketTest, TakesThePlaceOfADeadOneAndOfNothingElse) {
   std::ofstream(path_) << "a letter";
   EXPECT_THAT(LocalListener::open(path_, kLimits).error().message, HasSubstr("no socket"));
   EXPECT_THAT(LocalListener::open(folder_.path() + "/" + std::string(200, 'x'), kLimits).error().message, HasSubstr("shorter"));
+}
+
+// System: no descriptor for a caller. Expectation: serve() waits and does not turn round and round with the caller that it cannot
+// take; the caller is answered when there is one again.
+TEST_F(LocalSocketTest, WithoutDescriptorsItWaits) {
+  listener_ = std::move(*LocalListener::open(path_, kLimits));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int caller = say("abc\n");
+  const int lowest = ::dup(caller);
+  ::close(lowest);
+  const rlimit none{static_cast<rlim_t>(lowest), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto reverse = [](std::string_view line) { return std::string(line.rbegin(), line.rend()); };
+  listener_->serve(1000ms, reverse);
+  EXPECT_TRUE(listener_->is_short());
+  const SteadyTime start = std::chrono::steady_clock::now();
+  listener_->serve(100ms, reverse);
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 99ms) << "it came back at once, to the same caller";
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  std::string answer(4, ' ');
+  for (int tries = 0; tries < 200 && ::recv(caller, answer.data(), answer.size(), MSG_DONTWAIT) != 4; ++tries)
+    listener_->serve(50ms, reverse);
+  EXPECT_EQ(answer, "cba\n");
+  EXPECT_FALSE(listener_->is_short());
+  ::close(caller);
+}
+
+TEST_F(LocalSocketTest, WhatSomebodyElseHasBoundMeanwhileStays) {
+  listener_ = std::move(*LocalListener::open(path_, kLimits));
+  // Somebody has removed the files, and another one has taken the place.
+  ASSERT_EQ(::unlink(path_.c_str()), 0);
+  ASSERT_EQ(::unlink((path_ + ".lock").c_str()), 0);
+  auto other = LocalListener::open(path_, kLimits);
+  ASSERT_TRUE(other) << other.error().message;
+  listener_.reset();
+  struct stat file {};
+  EXPECT_EQ(::stat(path_.c_str(), &file), 0) << "the other's socket went";
+  EXPECT_EQ(LocalListener::open(path_, kLimits).error().code, ErrorCode::kOverloaded);
+  other->reset();
+  EXPECT_NE(::stat(path_.c_str(), &file), 0);
+  EXPECT_NE(::stat((path_ + ".lock").c_str(), &file), 0);
+}
+
+// System: a socket that a killed process has left, and many that want its place at once. Expectation: one gets it, and is
+// reached.
+TEST_F(LocalSocketTest, OneOfManyTakesOver) {
+  for (int round = 0; round < 20; ++round) {
+    auto left = std::move(*LocalListener::open(path_, kLimits));
+    ASSERT_EQ(::rename(path_.c_str(), (path_ + ".old").c_str()), 0);
+    left.reset();
+    ASSERT_EQ(::rename((path_ + ".old").c_str(), path_.c_str()), 0);
+    std::vector<std::unique_ptr<LocalListener>> taken(4);
+    std::vector<std::thread> threads;
+    for (auto& mine : taken)
+      threads.emplace_back([&] {
+        if (auto opened = LocalListener::open(path_, kLimits)) mine = std::move(*opened);
+      });
+    for (std::thread& thread : threads) thread.join();
+    std::erase(taken, nullptr);
+    ASSERT_EQ(taken.size(), 1u) << "round " << round;
+    const int caller = say("x\n");
+    taken.front()->serve(1000ms, [](std::string_view) { return "y"; });
+    taken.front()->serve(0ms, [](std::string_view) { return "y"; });
+    char answer[2] = {};
+    EXPECT_EQ(::recv(caller, answer, 2, 0), 2);
+    ::close(caller);
+  }
 }
 
 }  // namespace

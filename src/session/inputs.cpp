@@ -204,6 +204,10 @@ std::string find_input_file(const std::string& folder, const std::string& input)
 
 Result<Tensor> read_value(const std::string& path, const TensorSpec& expected) {
   TIDELINE_TRY(const std::string bytes, read_file(path, limits::kModelFileBytesMax));
+  return parse_value(bytes, expected, path);
+}
+
+Result<Tensor> parse_value(std::string_view bytes, const TensorSpec& expected, const std::string& path) {
   auto tensor = parse_npy(bytes, expected.name);
   if (!tensor) return with_context(std::move(tensor).error(), printable(path, 400));
   // NumPy has no bfloat16: its 16 bits come as a whole number.

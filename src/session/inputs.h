@@ -37,6 +37,9 @@ Result<GivenInputs> gather_inputs(const ModelArguments& arguments, const Model& 
 // One .npy as the value of an input; `expected` may have unknown dimensions.
 Result<Tensor> read_value(const std::string& path, const TensorSpec& expected);
 
+// The same of a file in memory; `name` is for errors.
+Result<Tensor> parse_value(std::string_view bytes, const TensorSpec& expected, const std::string& name);
+
 // The same values, not copied.
 std::vector<TensorView> views_of(const std::vector<Tensor>& tensors);
 

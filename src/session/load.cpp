@@ -330,11 +330,10 @@ std::optional<std::string> width_hint(const LoadedModel& loaded, std::uint32_t c
   return fmt::format("--cut-width {} gives {} blocks instead of {}", wider->width, wider->blocks, loaded.chain.blocks.size());
 }
 
-Result<std::vector<Tensor>> read_input(const LoadedModel& loaded, const std::string& path) {
+Result<std::vector<Tensor>> read_input_bytes(const LoadedModel& loaded, std::string_view bytes, const std::string& name) {
   std::vector<Tensor> tensors;
   for (const Tensor& tensor : loaded.sample) tensors.push_back(copy_of(tensor));
   if (const auto encoded = picture_tensor(loaded.chain)) {
-    TIDELINE_TRY(const std::string bytes, read_file(path, limits::kImageFileBytesMax));
     Tensor& image = tensors[*encoded];
     image.data = Buffer::copy_of(std::as_bytes(std::span(bytes)));
     image.spec.shape = {static_cast<std::int64_t>(bytes.size())};
@@ -344,13 +343,6 @@ Result<std::vector<Tensor>> read_input(const LoadedModel& loaded, const std::str
     return std::find(loaded.named_inputs.begin(), loaded.named_inputs.end(), spec.name) != loaded.named_inputs.end();
   };
   const auto& specs = loaded.chain.cuts[0].tensors;
-  // A folder of NAME.npy is one request, and load_model has read it.
-  if (is_folder(path)) return tensors;
-  if (!path.ends_with(".npy")) {
-    return Error{ErrorCode::kInvalidArgument, printable(path, 400) +
-                                                  " is no .npy file; an image needs an input section: give one "
-                                                  "with --config model.yaml"};
-  }
   std::optional<std::size_t> open;
   for (std::size_t i = 0; i < specs.size(); ++i) {
     if (is_named(specs[i])) continue;
@@ -362,8 +354,25 @@ Result<std::vector<Tensor>> read_input(const LoadedModel& loaded, const std::str
     open = i;
   }
   if (!open) return tensors;
-  TIDELINE_TRY(tensors[*open], read_value(path, specs[*open]));
+  TIDELINE_TRY(tensors[*open], parse_value(bytes, specs[*open], name));
   return tensors;
+}
+
+Result<std::vector<Tensor>> read_input(const LoadedModel& loaded, const std::string& path) {
+  const bool is_picture = picture_tensor(loaded.chain).has_value();
+  // A folder of NAME.npy is one request, and load_model has read it.
+  if (!is_picture && is_folder(path)) {
+    std::vector<Tensor> tensors;
+    for (const Tensor& tensor : loaded.sample) tensors.push_back(copy_of(tensor));
+    return tensors;
+  }
+  if (!is_picture && !path.ends_with(".npy")) {
+    return Error{ErrorCode::kInvalidArgument, printable(path, 400) +
+                                                  " is no .npy file; an image needs an input section: give one "
+                                                  "with --config model.yaml"};
+  }
+  TIDELINE_TRY(const std::string bytes, read_file(path, is_picture ? limits::kImageFileBytesMax : limits::kModelFileBytesMax));
+  return read_input_bytes(loaded, bytes, path);
 }
 
 Result<std::vector<std::string>> input_files(const LoadedModel& loaded, const std::string& path) {

@@ -85,6 +85,9 @@ std::optional<std::string> width_hint(const LoadedModel& loaded, std::uint32_t c
 // keep their value of `sample`.
 Result<std::vector<Tensor>> read_input(const LoadedModel& loaded, const std::string& path);
 
+// The same with the bytes of one file in memory; `name` is for errors.
+Result<std::vector<Tensor>> read_input_bytes(const LoadedModel& loaded, std::string_view bytes, const std::string& name);
+
 // The files that a path of inputs names: itself, or all images and .npy files in a folder, sorted.
 Result<std::vector<std::string>> input_files(const LoadedModel& loaded, const std::string& path);
 

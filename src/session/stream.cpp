@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace tideline {
@@ -34,7 +35,7 @@ class Runner {
         const std::uint64_t position = sent_++;
         ++under_way_;
         lock.unlock();
-        auto answer = run_(*frame, stop_);
+        auto answer = run_one(*frame);
         const SteadyTime answered = Clock::now();
         const bool failed = !answer;
         lock.lock();
@@ -88,6 +89,14 @@ class Runner {
   }
 
  private:
+  Result<RunAnswer> run_one(const StreamFrame& frame) {
+    try {
+      return run_(frame, stop_);
+    } catch (const std::exception&) {
+      return Error{ErrorCode::kOverloaded, "[stream] out of memory or threads"};
+    }
+  }
+
   // REQUIRES: the lock. The first error is the cause; those after it are its consequences.
   void end(Error error) {
     if (!error_) error_ = std::move(error);
@@ -182,7 +191,13 @@ StreamEnd run_stream(const SourceOptions& options, std::uint32_t in_flight,
   const auto runner = std::make_shared<Runner>(options, count, run);
   const auto watch = cancel.watch([runner] { runner->stop(Error{ErrorCode::kCancelled, "interrupted"}); });
   std::vector<std::thread> threads;
-  for (std::uint32_t i = 0; i < count; ++i) threads.emplace_back([&runner] { runner->send(); });
+  threads.reserve(count);
+  try {
+    while (threads.size() < count) threads.emplace_back([&runner] { runner->send(); });
+  } catch (const std::system_error&) {
+    // Fewer than wanted make a slower stream, and none makes none.
+    if (threads.empty()) runner->stop(Error{ErrorCode::kOverloaded, "[stream] the system gives no thread to send with"});
+  }
   while (auto answer = runner->next()) {
     if (Status taken = sink(std::move(*answer)); !taken) runner->stop(std::move(taken).error());
   }

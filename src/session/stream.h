@@ -107,7 +107,8 @@ struct StreamEnd {
 
 // Runs a stream with up to `in_flight` frames under way: `run` is called for them on threads of this call, `sink` on the calling
 // thread with each answer in the order of the frames. The first error of either ends the stream: what is under way is cancelled
-// (`run` is given a token for it), and the rest is not sent. So does `cancel`.
+// (`run` is given a token for it), and the rest is not sent. So does `cancel`. Where the system gives fewer threads, fewer frames
+// are under way; kOverloaded when it gives none.
 StreamEnd run_stream(const SourceOptions& options, std::uint32_t in_flight,
                      const std::function<Result<RunAnswer>(const StreamFrame&, const CancelToken&)>& run,
                      const std::function<Status(StreamAnswer&&)>& sink, const CancelToken& cancel);

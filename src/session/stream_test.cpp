@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "platform/no_threads.h"
 #include "session/stream.h"
 
 namespace tideline {
@@ -204,6 +205,23 @@ TEST(RunStreamTest, CancellationEndsAnEndlessStream) {
   ASSERT_TRUE(end.error);
   EXPECT_EQ(end.error->code, ErrorCode::kCancelled);
   EXPECT_GE(answers, 10u);
+}
+
+// System: no thread to be had. Expectation: the stream ends and says why; what the route throws ends it in the same way.
+TEST(RunStream, WithoutThreadsOrMemoryItEndsWithAnError) {
+  const auto route = [](const StreamFrame&, const CancelToken&) -> Result<RunAnswer> { return RunAnswer{}; };
+  const auto sink = [](StreamAnswer&&) { return Status(); };
+  {
+    const NoThreads none;
+    const StreamEnd end = run_stream({.frames = 5}, 3, route, sink, CancelToken());
+    ASSERT_TRUE(end.error);
+    EXPECT_EQ(end.error->code, ErrorCode::kOverloaded);
+  }
+  EXPECT_FALSE(run_stream({.frames = 5}, 3, route, sink, CancelToken()).error);
+  const auto full = [](const StreamFrame&, const CancelToken&) -> Result<RunAnswer> { throw std::bad_alloc(); };
+  const StreamEnd end = run_stream({.frames = 5}, 1, full, sink, CancelToken());
+  ASSERT_TRUE(end.error);
+  EXPECT_EQ(end.error->code, ErrorCode::kOverloaded);
 }
 
 }  // namespace

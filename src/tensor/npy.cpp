@@ -1,5 +1,6 @@
 #include "tensor/npy.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -145,10 +146,18 @@ Result<DType> dtype_of(std::string_view descr) {
                fmt::format("[npy] elements of type '{}' are not supported; save numbers or booleans", printable(descr))};
 }
 
-}  // namespace
+// What stands before the numbers.
+struct NpyStart {
+  TensorSpec spec;
+  std::size_t bytes = 0;  // of all that
+  Bytes data_bytes = 0;
+};
 
-Result<Tensor> parse_npy(std::string_view bytes, std::string_view tensor_name) {
-  if (bytes.size() < 10 || bytes.substr(0, kMagic.size()) != kMagic) return corrupt("it does not begin as .npy files do");
+// Nothing: `bytes` end before they have said it.
+Result<std::optional<NpyStart>> parse_start(std::string_view bytes) {
+  const std::size_t known = std::min(bytes.size(), kMagic.size());
+  if (bytes.substr(0, known) != kMagic.substr(0, known)) return corrupt("it does not begin as .npy files do");
+  if (bytes.size() < 10) return std::optional<NpyStart>();
   const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i])); };
   const std::size_t version = byte(6);
   if (version < 1 || version > 3)
@@ -157,25 +166,40 @@ Result<Tensor> parse_npy(std::string_view bytes, std::string_view tensor_name) {
   std::size_t header_bytes = byte(8) | byte(9) << 8;
   if (version >= 2) {
     start = 12;
-    if (bytes.size() < start) return corrupt("it ends early");
+    if (bytes.size() < start) return std::optional<NpyStart>();
     header_bytes |= byte(10) << 16 | byte(11) << 24;
   }
   if (header_bytes > limits::kNpyHeaderBytesMax) return corrupt("its header is too long");
-  if (header_bytes > bytes.size() - start) return corrupt("it ends early");
+  if (header_bytes > bytes.size() - start) return std::optional<NpyStart>();
   TIDELINE_TRY(Header header, parse_header(bytes.substr(start, header_bytes)));
-
-  Tensor tensor;
-  tensor.spec.name = tensor_name;
-  TIDELINE_TRY(tensor.spec.dtype, dtype_of(*header.descr));
-  tensor.spec.shape = std::move(*header.shape);
-  if (*header.fortran_order && tensor.spec.shape.size() > 1)
+  NpyStart found{.spec = {}, .bytes = start + header_bytes};
+  TIDELINE_TRY(found.spec.dtype, dtype_of(*header.descr));
+  found.spec.shape = std::move(*header.shape);
+  if (*header.fortran_order && found.spec.shape.size() > 1)
     return Error{ErrorCode::kUnsupported, "[npy] Fortran order is not supported; save numpy.ascontiguousarray(x)"};
-  TIDELINE_TRY(const Bytes expected, byte_size(tensor.spec.dtype, tensor.spec.shape));
-  const std::string_view data = bytes.substr(start + header_bytes);
-  if (data.size() != expected)
-    return corrupt(fmt::format("{} needs {} bytes, the file holds {}", describe(tensor.spec), expected, data.size()));
+  TIDELINE_TRY(found.data_bytes, byte_size(found.spec.dtype, found.spec.shape));
+  return std::optional(std::move(found));
+}
+
+}  // namespace
+
+Result<Tensor> parse_npy(std::string_view bytes, std::string_view tensor_name) {
+  TIDELINE_TRY(auto start, parse_start(bytes));
+  if (!start) return corrupt("it ends early");
+  Tensor tensor;
+  tensor.spec = std::move(start->spec);
+  tensor.spec.name = tensor_name;
+  const std::string_view data = bytes.substr(start->bytes);
+  if (data.size() != start->data_bytes)
+    return corrupt(fmt::format("{} needs {} bytes, the file holds {}", describe(tensor.spec), start->data_bytes, data.size()));
   tensor.data = Buffer::copy_of(std::as_bytes(std::span(data)));
   return tensor;
+}
+
+Result<std::optional<Bytes>> npy_bytes(std::string_view bytes) {
+  TIDELINE_TRY(const auto start, parse_start(bytes));
+  if (!start) return std::optional<Bytes>();
+  return std::optional<Bytes>(start->bytes + start->data_bytes);
 }
 
 Result<std::string> write_npy(const TensorView& tensor) {

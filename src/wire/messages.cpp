@@ -320,6 +320,15 @@ void visit(Codec& codec, Ref<Codec, NodeStatus> message) {
   codec.number(message.requests_failed);
   codec.number(message.requests_running);
   codec.flag(message.draining);
+  // Behind the rest, and only where there is something to say.
+  if constexpr (Codec::kReading) {
+    if (codec.at_end()) return;
+  } else if (message.segments_dropped == 0 && message.segments_reloaded == 0) {
+    return;
+  }
+  codec.number(message.segments_dropped);
+  codec.number(message.segments_reloaded);
+  codec.require(message.segments_dropped > 0 || message.segments_reloaded > 0, "counts segments that were not dropped");
 }
 
 template <class Codec>

@@ -396,6 +396,8 @@ struct NodeStatus {
   std::uint64_t requests_failed = 0;
   std::uint32_t requests_running = 0;
   bool draining = false;
+  std::uint64_t segments_dropped = 0;   // from memory, for others
+  std::uint64_t segments_reloaded = 0;  // for a request, after that
   bool operator==(const NodeStatus&) const = default;
 };
 

@@ -462,5 +462,23 @@ TEST(Hello, VersionsAreAgreedOrBothRangesNamed) {
 
 TEST(Session, IdsDiffer) { EXPECT_NE(random_session_id(), random_session_id()); }
 
+// Behind the rest, and only where there is something to say: those that know nothing of it read the others.
+TEST(NodeStatusTail, CountsOfDroppedSegments) {
+  Samples samples(9);
+  NodeStatus status = samples.make<NodeStatus>();
+  const auto without = encoded(status);
+  status.segments_reloaded = 3;
+  const auto with = encoded(status);
+  EXPECT_EQ(with.size(), without.size() + 16);
+  const auto back = decode<NodeStatus>(with, 0);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(*back, status);
+  for (std::size_t size = without.size() + 1; size < with.size(); ++size)
+    EXPECT_FALSE(decode<NodeStatus>(std::span(with).first(size), 0)) << size;
+  auto nothing = with;
+  std::fill(nothing.begin() + static_cast<std::ptrdiff_t>(without.size()), nothing.end(), std::byte{0});
+  EXPECT_FALSE(decode<NodeStatus>(nothing, 0)) << "one message has one encoding";
+}
+
 }  // namespace
 }  // namespace tideline::wire

@@ -3,10 +3,16 @@
 // Method: real processes on loopback; counted, never timed. The model's profile is made up, so that what fits is known.
 #include <csignal>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "command_line.h"
+#include "fleet/up/store.h"
+#include "platform/descriptor.h"
 #include "platform/process.h"
+#include "tensor/npy.h"
 
 namespace tideline::e2e {
 namespace {
@@ -80,8 +86,17 @@ class CoordinatorTest : public CommandLine {
     const std::string said = first_line(nodes_.at(name));
     address_[name] = said.substr(said.rfind(' ') + 1);
   }
-  void start_coordinator() {
-    coordinator_.emplace(start_process({"fleet", "up", file_, "--moves", "1"}, "up.err"));
+  // `input`: a file or pipe that is its standard input; empty: the test's own.
+  void start_coordinator(const std::string& input = "") {
+    if (input.empty()) {
+      coordinator_.emplace(start_process({"fleet", "up", file_, "--moves", "1"}, "up.err"));
+    } else {
+      auto process = Process::start({.words = {"sh", "-c", "exec \"$0\" fleet up \"$1\" < \"$2\"", binary_, file_, input},
+                                     .pipe_output = true,
+                                     .error_file = path("up.err")});
+      ASSERT_TRUE(process) << process.error().message;
+      coordinator_.emplace(std::move(*process));
+    }
     ready_ = first_line(*coordinator_);
     ASSERT_THAT(ready_, HasSubstr("control at")) << slurp(path("up.err"));
   }
@@ -119,6 +134,13 @@ TEST_F(CoordinatorTest, TasksComeAndGoWhileTheOthersRun) {
   const json first = status();
   EXPECT_EQ(first["admitted"], 3);
   EXPECT_EQ(first["down"], 0);
+  const auto is_counted = [&] {
+    const json now = status();
+    return std::any_of(now["nodes"].begin(), now["nodes"].end(), [](const json& node) {
+      return node["segments"].is_object() && node["segments"]["loaded"] > 0 && node["segments"]["reloaded"] == 0;
+    });
+  };
+  EXPECT_TRUE(eventually(is_counted)) << status()["nodes"].dump();
   for (const json& each : first["tasks"]) {
     EXPECT_EQ(each["failed"], 0) << each.dump();
     EXPECT_GT(each["latency_ms"]["median"].get<double>(), 0) << each.dump();
@@ -206,6 +228,156 @@ TEST_F(CoordinatorTest, TheTasksOfADeadGatewayAreDownMovedAndBack) {
   }));
   for (const char* name : {"door", "hall", "yard"}) EXPECT_TRUE(grows(name)) << name;
   EXPECT_EQ(status()["silent_nodes"], json::array());
+}
+
+// A cloud that starts anew has forgotten every plan, and so has a gateway that was away too shortly to be missed.
+TEST_F(CoordinatorTest, WhatARestartedNodeHasLostIsInstalledAgain) {
+  start_coordinator();
+  for (const char* name : {"door", "hall", "yard"}) EXPECT_TRUE(grows(name)) << name;
+  for (const char* node : {"cloud", "gw2"}) {
+    nodes_.at(node).signal(SIGKILL);
+    nodes_.at(node).wait(std::chrono::steady_clock::now() + std::chrono::seconds(10));
+    start_node(node, 0);
+    for (const char* name : {"door", "hall", "yard"}) {
+      const auto answered = [&] {
+        const json now = task(status(), name);
+        return now["requests"].get<std::uint64_t>() - now["failed"].get<std::uint64_t>() - now["dropped"].get<std::uint64_t>();
+      };
+      const std::uint64_t before = answered();
+      EXPECT_TRUE(eventually([&] { return answered() >= before + 3; })) << name << " after " << node << ": " << status().dump(1);
+    }
+  }
+}
+
+TEST_F(CoordinatorTest, TheNameOfARemovedTaskIsFree) {
+  start_coordinator();
+  ASSERT_EQ(run("fleet remove " + file_ + " yard").exit_code, 0);
+  const Outcome again = run("fleet submit " + file_ + " yard --model digits --source gw1 --rate 2/s --deadline 3s -o json");
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_TRUE(grows("yard"));
+  EXPECT_EQ(task(status(), "yard")["rate_hz"], 2.0);
+  EXPECT_EQ(status()["tasks"].size(), 3u);
+  // It is that one after a crash too, and when it goes, the file's stays removed.
+  const auto crash = [&] {
+    coordinator_->signal(SIGKILL);
+    ASSERT_TRUE(coordinator_->wait(std::chrono::steady_clock::now() + std::chrono::seconds(10)));
+    start_coordinator();
+  };
+  crash();
+  EXPECT_EQ(task(status(), "yard")["rate_hz"], 2.0);
+  EXPECT_EQ(status()["tasks"].size(), 3u);
+  ASSERT_EQ(run("fleet remove " + file_ + " yard").exit_code, 0);
+  crash();
+  EXPECT_EQ(status()["tasks"].size(), 2u);
+}
+
+// Of two cameras at one gateway one dies: the other one's task goes on.
+TEST_F(CoordinatorTest, AGatewayBehindADeadCameraLives) {
+  start_node("cam2", 0);
+  const std::string site = slurp(path("site.yaml"));
+  const std::string links = "links:\n";
+  const auto at = site.find(links);
+  write("site.yaml", site.substr(0, at) + "  - {name: cam2, tier: device, address: " + address_["cam2"] + "}\n" + links +
+                         "  - {from: cam2, to: gw1, bandwidth: 50Mbit/s, rtt: 1ms}\n" + site.substr(at + links.size()));
+  write("fleet.yaml",
+        "version: 1\ncluster: site.yaml\nmodels:\n"
+        "  - {name: digits, file: lenet5.onnx, profiles: digits.profile.json}\n"
+        "tasks:\n"
+        "  - {name: one, model: digits, source: cam1, rate: 5/s, deadline: 2s}\n"
+        "  - {name: two, model: digits, source: cam2, rate: 5/s, deadline: 2s}\n");
+  start_coordinator();
+  for (const char* name : {"one", "two"}) EXPECT_TRUE(grows(name)) << name;
+  nodes_.at("cam1").signal(SIGKILL);
+  EXPECT_TRUE(eventually([&] { return state_of("one") == "down"; }));
+  const json now = status();
+  EXPECT_EQ(now["silent_nodes"], json::array({"cam1"}));
+  EXPECT_EQ(task(now, "two")["state"], "running");
+  EXPECT_EQ(task(now, "two")["gateways"][0], "gw1");
+  EXPECT_TRUE(grows("two"));
+}
+
+// A camera's program writes frames into the coordinator, and then something else.
+TEST_F(CoordinatorTest, FramesComeOnStandardInput) {
+  write("fleet.yaml",
+        "version: 1\ncluster: site.yaml\nmodels:\n"
+        "  - {name: digits, file: lenet5.onnx, profiles: digits.profile.json}\n"
+        "  - {name: live, file: lenet5.onnx, profiles: digits.profile.json, frames: stdin}\n"
+        "tasks:\n"
+        "  - {name: door, model: live, source: cam1, rate: 20/s, deadline: 2s}\n"
+        "  - {name: yard, model: digits, source: gw1, rate: 5/s, deadline: 2s}\n");
+  const std::string fifo = path("frames");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  Descriptor camera(::open(fifo.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(camera);
+  start_coordinator(fifo);
+  EXPECT_THAT(ready_, HasSubstr("2 of 2 tasks run"));
+  EXPECT_TRUE(grows("yard"));
+  EXPECT_EQ(requests_of("door"), 0u) << "no frame has come";
+  const TensorSpec spec{"x", DType::kFloat32, {1, 1, 32, 32}};
+  const std::vector<float> pixels(32 * 32, 0.5f);
+  const std::string frame = *write_npy({&spec, std::as_bytes(std::span(pixels))});
+  const TensorSpec other{"x", DType::kFloat32, {1, 1, 14, 14}};
+  const std::string wrong = *write_npy({&other, std::as_bytes(std::span(pixels).first(14 * 14))});
+  for (const std::string& bytes : {frame, frame, wrong, frame})
+    ASSERT_EQ(::write(camera.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  EXPECT_TRUE(eventually([&] { return requests_of("door") == 3; })) << status().dump(1);
+  json door = task(status(), "door");
+  EXPECT_EQ(door["failed"], 0);
+  EXPECT_EQ(door["frames"]["read"], 4);
+  EXPECT_EQ(door["frames"]["bad"], 1);
+  EXPECT_EQ(door["frames"]["ended"], false);
+  EXPECT_THAT(door["frames"]["why"].get<std::string>(), HasSubstr("14"));
+  ASSERT_EQ(::write(camera.get(), "GIF89a", 6), 6);
+  EXPECT_TRUE(eventually([&] { return task(status(), "door")["frames"]["ended"] == true; }));
+  EXPECT_TRUE(eventually([&] { return slurp(path("up.err")).find("sends nothing more") != std::string::npos; }));
+  EXPECT_TRUE(grows("yard"));
+  EXPECT_EQ(requests_of("door"), 3u);
+  // One task for one standard input.
+  const Outcome second = run("fleet submit " + file_ + " gate --model live --source cam1 --rate 1/s --deadline 2s");
+  EXPECT_EQ(second.exit_code, 3);
+  EXPECT_THAT(second.err, HasSubstr("one task with one source"));
+}
+
+// A state of a thousand tasks in forty groups, of which nobody can run: one screen for people, everything for programs.
+TEST_F(CoordinatorTest, AThousandTasksAreOneScreen) {
+  std::string tasks;
+  fleet::StoredFleet stored{.file_sha256 = "another", .seconds = 3600, .used = {}, .tasks = {}};
+  for (int group = 0; group < 40; ++group) {
+    tasks += "  - {name: group" + std::to_string(group) + ", model: digits, source: " + (group % 2 == 0 ? "cam1" : "gw2") +
+             ", rate: 1/min, deadline: 2s, count: 25}\n";
+    for (int n = 1; n <= 25; ++n) {
+      stored.tasks.push_back({.name = "group" + std::to_string(group) + "-" + std::to_string(n), .counters = {}});
+      stored.tasks.back().counters.requests = static_cast<std::uint64_t>(100 * group + n);
+      stored.tasks.back().counters.late = static_cast<std::uint64_t>(group);
+      for (int k = 0; k < 3; ++k) stored.tasks.back().counters.latencies.add(10.0 * n);
+    }
+  }
+  write("fleet.yaml",
+        "version: 1\ncluster: site.yaml\nmodels:\n"
+        "  - {name: digits, file: lenet5.onnx, profiles: digits.profile.json}\n"
+        "tasks:\n" +
+            tasks);
+  {
+    auto store = fleet::FleetStore::open(file_ + ".state");
+    ASSERT_TRUE(store) << store.error().message;
+    ASSERT_TRUE((*store)->save(stored));
+  }
+  nodes_.clear();
+  start_coordinator();
+  EXPECT_THAT(ready_, HasSubstr("0 of 1000 tasks run"));
+  const json now = status();
+  ASSERT_EQ(now["tasks"].size(), 1000u);
+  EXPECT_EQ(now["down"], 1000);
+  const json one = task(now, "group7-9");
+  EXPECT_EQ(one["requests"], 709);
+  EXPECT_EQ(one["late"], 7);
+  EXPECT_NEAR(one["latency_ms"]["median"].get<double>(), 90, 1);
+  const std::string screen = run("fleet status " + file_).out;
+  EXPECT_LE(std::count(screen.begin(), screen.end(), '\n'), 42) << screen;
+  // The latest come first; all requests of a group together.
+  EXPECT_THAT(screen, HasSubstr("group39 (25 tasks)           down"));
+  EXPECT_THAT(screen, HasSubstr(std::to_string(25 * 3900 + 25 * 26 / 2)));
+  EXPECT_THAT(screen, HasSubstr("and 24 more groups of 600 tasks"));
 }
 
 }  // namespace

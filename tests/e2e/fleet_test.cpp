@@ -175,5 +175,45 @@ TEST_F(FleetCommand, TheExampleIsAFleet) {
   EXPECT_EQ(valid.json()["config"]["tasks"].size(), 40u);
 }
 
+// Three cameras of the paper: their key frames fit into the link that it names, and every frame of one of them does not.
+TEST_F(FleetCommand, ThePapersThreeCamerasArePlanned) {
+  const std::string file = source_ + "/examples/fleets/three-cameras.yaml";
+  const Outcome valid = run("config validate -o json " + file);
+  ASSERT_EQ(valid.exit_code, 0) << valid.err;
+  const Outcome planned = run("fleet plan -o json " + file);
+  ASSERT_EQ(planned.exit_code, 0) << planned.err;
+  const nlohmann::json plan = planned.json();
+  EXPECT_EQ(plan["admitted"], 3);
+  for (const nlohmann::json& task : plan["tasks"]) {
+    const bool is_keys = task["name"].get<std::string>().starts_with("keys");
+    EXPECT_EQ(task["admitted"], is_keys) << task.dump();
+    // A JPEG of the camera is smaller than what the first layers make of it.
+    if (is_keys) EXPECT_EQ(task["cut"], "the input");
+  }
+}
+
+TEST_F(FleetCommand, FramesOnStandardInputAreOneTasks) {
+  const auto fleet = [&](const std::string& frames, const std::string& task) {
+    return write("live.yaml", "version: 1\ncluster: " + source_ +
+                                  "/examples/fleets/site.yaml\nmodels:\n  - {name: live, file: l.onnx, frames: " + frames +
+                                  "}\n  - {name: other, file: l.onnx, frames: stdin}\ntasks:\n" + task);
+  };
+  const std::string one = "  - {name: door, model: other, source: cam1, rate: 5/s, deadline: 1s}\n";
+  EXPECT_THAT(run("config validate " + fleet("camera", one)).err, testing::HasSubstr("expected stdin"));
+  EXPECT_THAT(run("config validate " + fleet("stdin", one)).err, testing::HasSubstr("come on standard input already"));
+  for (const std::string task : {"  - {name: door, model: live, source: cam1, rate: 5/s, deadline: 1s, count: 2}\n",
+                                 "  - {name: door, model: live, source: {gw1: 0.5, gw2: 0.5}, rate: 5/s, deadline: 1s}\n",
+                                 "  - {name: door, model: live, source: cam1, rate: 5/s, deadline: 1s}\n  - {name: hall, model: "
+                                 "live, source: gw1, rate: 5/s, deadline: 1s}\n"}) {
+    const std::string file = write("live.yaml", "version: 1\ncluster: " + source_ +
+                                                    "/examples/fleets/site.yaml\nmodels:\n  - {name: live, file: l.onnx, frames: "
+                                                    "stdin}\ntasks:\n" +
+                                                    task);
+    const Outcome refused = run("config validate " + file);
+    EXPECT_EQ(refused.exit_code, 3);
+    EXPECT_THAT(refused.err, testing::HasSubstr("one task with one source")) << task;
+  }
+}
+
 }  // namespace
 }  // namespace tideline::e2e

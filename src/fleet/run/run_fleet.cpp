@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include <fmt/format.h>
@@ -106,17 +107,28 @@ class Running {
     return {};
   }
 
-  FleetRun run() {
+  Result<FleetRun> run() {
     const SteadyTime start = std::chrono::steady_clock::now() + std::chrono::duration_cast<Nanos>(kStartDelay);
     std::vector<std::thread> threads;
-    for (std::size_t n = 0; n < sources_.size(); ++n) threads.emplace_back([this, n, start] { stream(n, start); });
+    threads.reserve(sources_.size());
+    const CancelToken stop;
+    const auto interrupted = control_.cancel.watch([stop] { stop.cancel(); });
+    std::optional<Error> failed;
+    try {
+      for (std::size_t n = 0; n < sources_.size(); ++n) threads.emplace_back([this, n, start, stop] { stream(n, start, stop); });
+    } catch (const std::system_error&) {
+      failed = Error{ErrorCode::kOverloaded, fmt::format("[fleet] the system gives no more threads: {} of {} sources have one",
+                                                         threads.size(), sources_.size())};
+      stop.cancel();
+    }
     // On this thread, where the caller wants to hear of it.
     const double total_ms = settings_.duration.count() + kStartDelay.count();
-    for (double ms = 0; ms < total_ms && !control_.cancel.cancelled(); ms += 200) {
+    for (double ms = 0; ms < total_ms && !stop.cancelled(); ms += 200) {
       control_.report({"Running", static_cast<std::size_t>(ms), static_cast<std::size_t>(total_ms), ""});
       (void)control_.cancel.wait_for(std::chrono::milliseconds(200));
     }
     for (std::thread& thread : threads) thread.join();
+    if (failed) return std::move(*failed);
     FleetRun run{.tasks = std::vector<FleetTaskRun>(fleet_.tasks.size()), .resources = {}};
     run.seconds = settings_.duration.count() / 1e3;
     ledger_.report(run, settings_.verify);
@@ -128,7 +140,7 @@ class Running {
   }
 
  private:
-  void stream(std::size_t n, SteadyTime start) {
+  void stream(std::size_t n, SteadyTime start, const CancelToken& stop) {
     const std::size_t j = sources_[n].task;
     TaskLog& log = *logs_[j];
     const RequestSink sink{.answered =
@@ -143,11 +155,12 @@ class Running {
                                },
                            .dropped = [&](std::uint64_t count) { log.dropped(count); }};
     const auto times = settings_.overdrive.find(fleet_.tasks[j].name);
-    sources_[n].source->stream(start,
-                               {.number = n,
-                                .duration = std::chrono::duration_cast<Nanos>(settings_.duration),
-                                .times_rate = times == settings_.overdrive.end() ? 1 : times->second},
-                               sink, control_.cancel);
+    const Status streamed = sources_[n].source->stream(start,
+                                                       {.number = n,
+                                                        .duration = std::chrono::duration_cast<Nanos>(settings_.duration),
+                                                        .times_rate = times == settings_.overdrive.end() ? 1 : times->second},
+                                                       sink, stop);
+    if (!streamed) ledger_.failed(j, streamed.error());
   }
 
   const Fleet& fleet_;
@@ -204,7 +217,7 @@ Result<FleetRun> run_fleet(const Fleet& fleet, const FleetProfiles& profiles, co
   if (settings.duration.count() <= 0) return Error{ErrorCode::kInvalidArgument, "[fleet] --duration must be above 0"};
   Running running(fleet, plan, models, settings, control);
   TIDELINE_CHECK_OK(running.deploy(profiles, cluster, transport));
-  FleetRun run = running.run();
+  TIDELINE_TRY(FleetRun run, running.run());
   TIDELINE_CHECK_OK(control.check());
   return run;
 }

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "session/compare.h"
@@ -85,11 +89,16 @@ bool ModelInputs::is_answer(std::uint64_t number, const std::vector<Tensor>& out
 }
 
 Result<ModelInputs> read_inputs(const FleetModel& model, const LoadedModel& loaded, bool verify, const Control& control) {
-  ModelInputs inputs{.values = {}, .references = {}, .narrowest = narrowest_float(loaded.model.graph())};
+  ModelInputs inputs{.values = {}, .references = {}, .narrowest = narrowest_float(loaded.model.graph()), .frames = nullptr};
   std::vector<std::string> files{""};
   if (!model.input.empty()) {
     TIDELINE_TRY(files, input_files(loaded, model.input));
   }
+  if (model.is_live && verify)
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[fleet] the frames of model '{}' come on standard input, and cannot be run a second time to verify "
+                             "their answers: leave --verify out",
+                             model.name)};
   for (const std::string& file : files) {
     std::vector<Tensor>& values = inputs.values.emplace_back();
     if (file.empty()) {
@@ -97,6 +106,11 @@ Result<ModelInputs> read_inputs(const FleetModel& model, const LoadedModel& load
     } else {
       TIDELINE_TRY(values, read_input(loaded, file));
     }
+  }
+  if (model.is_live) {
+    TIDELINE_TRY(inputs.frames, FramePipe::open(STDIN_FILENO, [&loaded](const std::string& frame) {
+                   return read_input_bytes(loaded, frame, "a frame on standard input");
+                 }));
   }
   if (!verify) return inputs;
   TIDELINE_TRY(Unsplit unsplit, Unsplit::load(loaded));
@@ -153,12 +167,12 @@ Status TaskSource::deploy(const LoadedModel& loaded, const Plan& plan, const Nod
   const auto deployed = client_->deploy(loaded.model, loaded.chain, plan, cancel, {}, shares);
   if (!deployed) return deployed.error();
   for (int n = 0; n < kWarmUps; ++n)
-    if (const auto answer = ask(0, cancel); !answer) return answer.error();
+    if (const auto answer = ask(inputs_.values.front(), cancel); !answer) return answer.error();
   return {};
 }
 
-Result<RunAnswer> TaskSource::ask(std::uint64_t number, const CancelToken& cancel) const {
-  return client_->run(views_of(inputs_.values[number % inputs_.values.size()]),
+Result<RunAnswer> TaskSource::ask(const std::vector<Tensor>& values, const CancelToken& cancel) const {
+  return client_->run(views_of(values),
                       {.timeout = std::chrono::duration_cast<Nanos>(task_.deadline) + kGrace, .cancel = cancel});
 }
 
@@ -172,37 +186,50 @@ SourcePace pace_of(const FleetTask& task, std::size_t source, const SourceTiming
   return pace;
 }
 
-void TaskSource::stream(SteadyTime start, const SourceTiming& timing, const RequestSink& sink, const CancelToken& cancel) const {
+Status TaskSource::stream(SteadyTime start, const SourceTiming& timing, const RequestSink& sink, const CancelToken& cancel) const {
   const SourcePace pace = pace_of(task_, source_, timing);
   const Nanos late_start = std::chrono::duration_cast<Nanos>(pace.late_start);
-  if (cancel.wait_for(std::max(Nanos(0), start + late_start - std::chrono::steady_clock::now()))) return;
+  if (cancel.wait_for(std::max(Nanos(0), start + late_start - std::chrono::steady_clock::now()))) return {};
   const auto rule = drop_rule_from(task_.drop);
   SourceOptions options{.rate_per_s = pace.rate_hz, .drop = rule ? *rule : DropRule::kNone};
   if (timing.duration > Nanos(0)) options.duration = timing.duration - late_start;
   // Answers come in the order of the frames: numbers that are left out were dropped.
   std::uint64_t next = 0;
   std::uint64_t dropped = 0;
+  // What went while nobody was there to send it is no loss of the task's.
+  std::uint64_t frames_dropped = inputs_.frames ? inputs_.frames->counts().dropped : 0;
+  if (inputs_.frames) inputs_.frames->set_rule(options.drop);
+  const auto no_request = [] { return RunAnswer{.outputs = {}, .stages = {}, .latency = Millis(-1)}; };
   const StreamEnd end = run_stream(
       options, pace.in_flight,
       [&](const StreamFrame& frame, const CancelToken& stop) -> Result<RunAnswer> {
-        auto answer = ask(frame.number, stop);
+        std::optional<std::vector<Tensor>> live;
+        if (inputs_.frames && !(live = inputs_.frames->take())) return no_request();
+        auto answer = ask(live ? *live : inputs_.values[frame.number % inputs_.values.size()], stop);
         if (answer || stop.cancelled()) return answer;
         // One request that fails is late; the next may be answered.
         sink.failed(answer.error());
-        return RunAnswer{.outputs = {}, .stages = {}, .latency = Millis(-1)};
+        return no_request();
       },
       [&](StreamAnswer&& answer) -> Status {
         const std::uint64_t left_out = answer.frame.number - next;
         next = answer.frame.number + 1;
-        if (left_out > 0) sink.dropped(left_out);
+        // A frame on standard input that was not sent now waits for the next turn.
+        if (left_out > 0 && !inputs_.frames) sink.dropped(left_out);
         dropped += left_out;
+        if (inputs_.frames) {
+          const std::uint64_t now = inputs_.frames->counts().dropped;
+          if (now > frames_dropped) sink.dropped(now - frames_dropped);
+          frames_dropped = now;
+        }
         if (answer.answer.latency < Millis(0)) return {};
         sink.answered(Millis(answer.answered - answer.frame.arrived), answer.answer,
                       inputs_.is_answer(answer.frame.number, answer.answer.outputs));
         return {};
       },
       cancel);
-  if (end.dropped > dropped) sink.dropped(end.dropped - dropped);
+  if (end.dropped > dropped && !inputs_.frames) sink.dropped(end.dropped - dropped);
+  return end.error && !cancel.cancelled() ? Status(*end.error) : Status();
 }
 
 void add_use(const Cluster& cluster, const RunAnswer& answer,

@@ -14,6 +14,7 @@
 #include "client/client.h"
 #include "fleet/fleet.h"
 #include "fleet/plan_fleet.h"
+#include "fleet/run/frame_pipe.h"
 #include "session/control.h"
 #include "session/load.h"
 #include "transport/transport.h"
@@ -25,9 +26,11 @@ struct ModelInputs {
   std::vector<std::vector<Tensor>> values;
   std::vector<std::vector<Tensor>> references;
   DType narrowest = DType::kUndefined;
+  std::unique_ptr<FramePipe> frames;  // of a model whose frames come on standard input; `values` are what they are like
   // Whether that is the answer to request `number`; true without references.
   bool is_answer(std::uint64_t number, const std::vector<Tensor>& outputs) const;
 };
+// kInvalidArgument to verify what comes on standard input.
 Result<ModelInputs> read_inputs(const FleetModel& model, const LoadedModel& loaded, bool verify, const Control& control);
 
 // What requests of one source of a task have of the nodes on their way, as the plan reserves it: of the gateway's engine and its
@@ -64,10 +67,12 @@ class TaskSource {
   // Pushes and installs, and has a few answers so that connections are made and engines warm.
   Status deploy(const LoadedModel& loaded, const Plan& plan, const NodeShares& shares, const CancelToken& cancel);
 
-  void stream(SteadyTime start, const SourceTiming& timing, const RequestSink& sink, const CancelToken& cancel) const;
+  // A request that is due when no frame has come is none. Sends until the duration is over or it is cancelled. kOverloaded when
+  // the system gives no thread to send with.
+  Status stream(SteadyTime start, const SourceTiming& timing, const RequestSink& sink, const CancelToken& cancel) const;
 
  private:
-  Result<RunAnswer> ask(std::uint64_t number, const CancelToken& cancel) const;
+  Result<RunAnswer> ask(const std::vector<Tensor>& values, const CancelToken& cancel) const;
 
   const FleetTask task_;
   const std::size_t source_;

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <tuple>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "base/limits.h"
+#include "fleet/up/parallel.h"
 
 namespace tideline::fleet {
 namespace {
@@ -15,16 +16,13 @@ namespace {
 constexpr std::chrono::milliseconds kSavePeriod{500};
 // Between attempts to let in again what is down although its nodes answer.
 constexpr std::chrono::seconds kRetryPeriod{2};
+// Nodes that are waited for at once, and how long: each is asked twice before it counts as dead, and connecting takes its time
+// too.
+constexpr std::chrono::seconds kSettleTime{8};
+// Tasks that are deployed at the same time; each holds one segment in memory meanwhile.
+constexpr std::size_t kDeploymentsAtOnce = 8;
 // For each run of the policy while others wait for the answer.
 constexpr std::chrono::milliseconds kReadmitSearch{50};
-
-FleetPlanOptions quick_search(FleetPlanOptions options) {
-  options.policy = "price";
-  options.model = FleetModelKind::kQueueing;
-  options.time_limit = kReadmitSearch;
-  options.search_steps = 0;
-  return options;
-}
 
 // Tasks of which one cannot be let in where another was not.
 auto likeness(const FleetTask& task) {
@@ -50,6 +48,15 @@ std::string_view to_string(TaskState state) {
     case TaskState::kDown: break;
   }
   return "down";
+}
+
+FleetPlanOptions Coordinator::quick_search() const {
+  FleetPlanOptions options = setup_.plan;
+  options.policy = "price";
+  options.model = FleetModelKind::kQueueing;
+  options.time_limit = kReadmitSearch;
+  options.search_steps = 0;
+  return options;
 }
 
 Coordinator::Coordinator(CoordinatorSetup setup, Transport& transport, const Control& control)
@@ -86,45 +93,60 @@ Status Coordinator::open() {
   use_ = std::make_unique<UseTally>(stored.used);
   TIDELINE_CHECK_OK(adopt_stored(std::move(stored)));
   watch_ = std::make_unique<NodeWatch>(transport_, setup_.fleet.cluster);
-  for (const auto& task : tasks_) watch(task->task);
-  dead_ = watch_->dead();
+  for (const auto& task : tasks_) TIDELINE_CHECK_OK(watch(task->task));
+  (void)look(true);
   is_open_ = true;
   return {};
 }
 
-// The tasks of the file, then those that were submitted; each with what was known of it.
+bool Coordinator::is_in_file(const std::string& name) const {
+  return std::any_of(setup_.fleet.tasks.begin(), setup_.fleet.tasks.end(), [&](const FleetTask& t) { return t.name == name; });
+}
+
+void Coordinator::adopt(const FleetTask& task, std::string spec, const StoredTask* before, bool is_same_file) {
+  auto added = std::make_unique<Task>();
+  added->task = task;
+  added->spec = std::move(spec);
+  added->number = next_number_;
+  next_number_ += task.sources.size();
+  TaskCounters counters;
+  if (before != nullptr) {
+    counters = before->counters;
+    // The model may be another one by now, with fewer blocks.
+    if (before->blocks && *before->blocks <= setup_.models[task.model].chain.block_count()) added->blocks = before->blocks;
+    added->removed = is_same_file && before->removed;
+  }
+  added->tally = std::make_unique<TaskTally>(std::move(counters));
+  tasks_.push_back(std::move(added));
+}
+
+// The tasks of the file, then those that were submitted; each with what was known of it. A task of the file that was removed, and
+// another one submitted under its name, is that one as long as the file is the same.
 Status Coordinator::adopt_stored(StoredFleet stored) {
-  std::map<std::string, StoredTask*> known;
-  for (StoredTask& task : stored.tasks) known[task.name] = &task;
+  std::map<std::string, const StoredTask*> known;
+  for (const StoredTask& task : stored.tasks) known[task.name] = &task;
   const bool is_same_file = stored.file_sha256 == setup_.file_sha256;
-  const auto add = [&](const FleetTask& task, std::string spec) {
-    auto added = std::make_unique<Task>();
-    added->task = task;
-    added->spec = std::move(spec);
-    added->number = next_number_;
-    next_number_ += task.sources.size();
-    TaskCounters counters;
-    if (const auto before = known.find(task.name); before != known.end()) {
-      counters = before->second->counters;
-      // The model may be another one by now, with fewer blocks.
-      if (before->second->blocks && *before->second->blocks <= setup_.models[task.model].chain.block_count())
-        added->blocks = before->second->blocks;
-      added->removed = is_same_file && before->second->removed;
-    }
-    added->tally = std::make_unique<TaskTally>(std::move(counters));
-    tasks_.push_back(std::move(added));
-  };
-  for (const FleetTask& task : setup_.fleet.tasks) add(task, "");
   Fleet all = setup_.fleet;
+  all.tasks.clear();
+  for (const FleetTask& task : setup_.fleet.tasks) {
+    const auto found = known.find(task.name);
+    const StoredTask* before = found == known.end() ? nullptr : found->second;
+    if (before != nullptr && !before->spec.empty()) {
+      if (is_same_file) continue;
+      before = nullptr;
+    }
+    adopt(task, "", before, is_same_file);
+    all.tasks.push_back(task);
+  }
   for (const StoredTask& task : stored.tasks) {
-    if (task.spec.empty()) continue;
+    if (task.spec.empty() || (!is_same_file && is_in_file(task.name))) continue;
     const auto parsed = parse_tasks(task.spec, fmt::format("the submitted task '{}'", task.name), all);
     if (!parsed)
       return Error{ErrorCode::kInvalidArgument,
                    fmt::format("[fleet] {}: the state {} does not fit the fleet's file any more; start with another --state",
                                parsed.error().message, setup_.state_file)};
     all.tasks.insert(all.tasks.end(), parsed->begin(), parsed->end());
-    add(parsed->front(), task.spec);
+    adopt(parsed->front(), task.spec, &task, is_same_file);
   }
   if (tasks_.size() > limits::kCoordinatedTasksMax)
     return Error{
@@ -134,34 +156,61 @@ Status Coordinator::adopt_stored(StoredFleet stored) {
   return {};
 }
 
-void Coordinator::watch(const FleetTask& task) {
+Status Coordinator::watch(const FleetTask& task) {
   const Cluster& cluster = setup_.fleet.cluster;
-  for (const FleetSource& source : task.sources) {
-    watch_->add(source.node, source.node);
-    if (cluster.nodes[source.node].tier != Tier::kDevice) continue;
+  const auto links_from = [&](std::size_t node, Tier tier) {
+    std::set<std::size_t> others;
     for (const Link& link : cluster.links)
-      if (static_cast<std::size_t>(link.from) == source.node &&
-          cluster.nodes[static_cast<std::size_t>(link.to)].tier == Tier::kEdge)
-        watch_->add(static_cast<std::size_t>(link.to), source.node);
+      if (static_cast<std::size_t>(link.from) == node && cluster.nodes[static_cast<std::size_t>(link.to)].tier == tier)
+        others.insert(static_cast<std::size_t>(link.to));
+    return others;
+  };
+  for (const FleetSource& source : task.sources) {
+    TIDELINE_CHECK_OK(watch_->add(source.node, source.node));
+    std::set<std::size_t> gateways{source.node};
+    if (cluster.nodes[source.node].tier == Tier::kDevice) gateways = links_from(source.node, Tier::kEdge);
+    for (const std::size_t gateway : gateways) {
+      TIDELINE_CHECK_OK(watch_->add(gateway, source.node));
+      // Whether a cloud has started anew it says by any way; one for each gateway is enough.
+      if (clouds_by_gateway_.contains(gateway)) continue;
+      for (const std::size_t cloud : links_from(gateway, Tier::kCloud)) TIDELINE_CHECK_OK(watch_->add(cloud, source.node));
+      clouds_by_gateway_.insert(gateway);
+    }
   }
+  return {};
+}
+
+bool Coordinator::look(bool settle) {
+  if (settle) watch_->settle(deadline_in(kSettleTime));
+  NodesSeen now = watch_->seen();
+  if (now == seen_) return false;
+  seen_ = std::move(now);
+  return true;
 }
 
 Coordinator::Reachable Coordinator::reachable() {
   Reachable now{.fleet = setup_.fleet, .tasks = {}};
   now.fleet.tasks.clear();
+  const Cluster& whole = setup_.fleet.cluster;
+  const auto is_broken = [&](std::size_t from, std::size_t to) { return seen_.broken.contains({.source = from, .node = to}); };
   std::erase_if(now.fleet.cluster.links, [&](const Link& link) {
-    return dead_.contains(static_cast<std::size_t>(link.from)) || dead_.contains(static_cast<std::size_t>(link.to));
+    const auto from = static_cast<std::size_t>(link.from), to = static_cast<std::size_t>(link.to);
+    return seen_.dead.contains(from) || seen_.dead.contains(to) || is_broken(from, to);
   });
   for (std::size_t t = 0; t < tasks_.size(); ++t) {
     Task& task = *tasks_[t];
     if (task.removed) continue;
     std::string why;
     for (const FleetSource& source : task.task.sources) {
-      if (dead_.contains(source.node))
-        why = fmt::format("node '{}' does not answer", setup_.fleet.cluster.nodes[source.node].name);
-      else if (!way_of(now.fleet.cluster, source.node))
-        why = fmt::format("node '{}' does not answer",
-                          setup_.fleet.cluster.nodes[way_of(setup_.fleet.cluster, source.node)->gateway].name);
+      const std::string& name = whole.nodes[source.node].name;
+      if (is_broken(source.node, source.node)) {
+        why = fmt::format("node '{}' does not answer", name);
+      } else if (!way_of(now.fleet.cluster, source.node)) {
+        const std::size_t gateway = way_of(whole, source.node)->gateway;
+        const std::string& gateway_name = whole.nodes[gateway].name;
+        why = seen_.dead.contains(gateway) ? fmt::format("node '{}' does not answer", gateway_name)
+                                           : fmt::format("node '{}' does not answer to '{}'", gateway_name, name);
+      }
     }
     if (why.empty()) {
       now.fleet.tasks.push_back(task.task);
@@ -191,12 +240,12 @@ Status Coordinator::first_plan() {
   std::optional<FleetPlan> plan;
   // Where it was, if that still holds.
   if (is_known) {
-    TIDELINE_TRY(plan, plan_as(now.fleet, setup_.profiles, placement, quick_search(setup_.plan)));
+    TIDELINE_TRY(plan, plan_as(now.fleet, setup_.profiles, placement, quick_search()));
   }
   if (!plan) {
     TIDELINE_TRY(plan, plan_fleet(now.fleet, setup_.profiles, setup_.plan));
     placement = placement_of(*plan);
-    TIDELINE_TRY(auto exact, plan_as(now.fleet, setup_.profiles, placement, quick_search(setup_.plan)));
+    TIDELINE_TRY(auto exact, plan_as(now.fleet, setup_.profiles, placement, quick_search()));
     if (exact) plan = std::move(exact);
   }
   apply(now, *plan);
@@ -205,7 +254,7 @@ Status Coordinator::first_plan() {
 
 std::optional<FleetPlan> Coordinator::plan_that_fits(const Reachable& now, Placement& placement) {
   while (true) {
-    auto plan = plan_as(now.fleet, setup_.profiles, placement, quick_search(setup_.plan));
+    auto plan = plan_as(now.fleet, setup_.profiles, placement, quick_search());
     if (plan && *plan) return std::move(**plan);
     // Gateways that return take their tasks along: of those that do not fit together, the least important one goes.
     std::optional<std::size_t> least;
@@ -235,12 +284,12 @@ void Coordinator::place_others(const Reachable& now, Placement& placement, const
     if (task.blocks) {
       Placement again = placement;
       again[e] = task.blocks;
-      if (auto plan = plan_as(now.fleet, setup_.profiles, again, quick_search(setup_.plan)); plan && *plan) {
+      if (auto plan = plan_as(now.fleet, setup_.profiles, again, quick_search()); plan && *plan) {
         placement = std::move(again);
         continue;
       }
     }
-    const auto in = readmit(now.fleet, setup_.profiles, placement, e, limits, quick_search(setup_.plan));
+    const auto in = readmit(now.fleet, setup_.profiles, placement, e, limits, quick_search());
     if (in && in->admitted) {
       placement = in->placement;
       for (const std::size_t put_off : in->evicted)
@@ -307,38 +356,56 @@ void Coordinator::apply(const Reachable& now, const FleetPlan& plan) {
     steps.push_back(std::move(step));
   }
   std::stable_sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) { return a.more < b.more; });
-  std::vector<Step> again;
+  std::vector<Status> results(steps.size());
+  std::mutex reporting;
   std::size_t done = 0;
-  for (Step& step : steps) {
-    if (control_.cancel.cancelled()) return;
-    control_.report({"Deploying", done++, steps.size(), step.task->task.name});
-    auto ways = step.ways;
-    const Status done = deploy(*step.task, std::move(ways), now.fleet.cluster);
-    if (!done && done.error().code == ErrorCode::kOverloaded) again.push_back(std::move(step));
-  }
+  in_parallel(steps.size(), kDeploymentsAtOnce, [&](std::size_t n) {
+    {
+      const std::lock_guard lock(reporting);
+      control_.report({"Deploying", done++, steps.size(), steps[n].task->task.name});
+    }
+    results[n] = deploy(*steps[n].task, steps[n].ways, now.fleet.cluster);
+  });
   // What one gave back later, another may have needed before.
-  for (Step& step : again) (void)deploy(*step.task, std::move(step.ways), now.fleet.cluster);
+  for (std::size_t n = 0; n < steps.size(); ++n)
+    if (!results[n] && results[n].error().code == ErrorCode::kOverloaded)
+      (void)deploy(*steps[n].task, std::move(steps[n].ways), now.fleet.cluster);
   plan_ = plan;
 }
 
+Status Coordinator::check_alive(const Task& task) const {
+  const NodesSeen seen = watch_->seen();
+  for (const std::size_t node : task.nodes)
+    if (seen.dead.contains(node))
+      return Error{ErrorCode::kDisconnected, fmt::format("node '{}' does not answer", setup_.fleet.cluster.nodes[node].name)};
+  return {};
+}
+
 Status Coordinator::deploy(Task& task, std::vector<TaskRunner::Way> ways, const Cluster& cluster) {
-  Status done;
-  if (task.runner) {
-    done = task.runner->change(std::move(ways), control_.cancel);
-  } else {
-    auto started = TaskRunner::start({.task = task.task,
-                                      .number = task.number,
-                                      .loaded = setup_.models[task.task.model],
-                                      .inputs = inputs_[task.task.model],
-                                      .transport = transport_,
-                                      .cluster = cluster,
-                                      .tally = *task.tally,
-                                      .use = *use_},
-                                     std::move(ways), control_.cancel);
-    if (started)
-      task.runner = std::move(*started);
-    else
-      done = started.error();
+  Status done = control_.check();
+  if (done) done = check_alive(task);
+  try {
+    if (!done) {
+      // Neither started nor changed.
+    } else if (task.runner) {
+      done = task.runner->change(std::move(ways), control_.cancel);
+    } else {
+      auto started = TaskRunner::start({.task = task.task,
+                                        .number = task.number,
+                                        .loaded = setup_.models[task.task.model],
+                                        .inputs = inputs_[task.task.model],
+                                        .transport = transport_,
+                                        .cluster = cluster,
+                                        .tally = *task.tally,
+                                        .use = *use_},
+                                       std::move(ways), control_.cancel);
+      if (started)
+        task.runner = std::move(*started);
+      else
+        done = started.error();
+    }
+  } catch (const std::exception&) {
+    done = Error{ErrorCode::kOverloaded, "[fleet] out of memory or threads; it is tried again"};
   }
   task.state = done ? TaskState::kRunning : TaskState::kDown;
   task.why = done ? "" : done.error().message;
@@ -346,16 +413,55 @@ Status Coordinator::deploy(Task& task, std::vector<TaskRunner::Way> ways, const 
   return done;
 }
 
-Status Coordinator::tick() {
+void Coordinator::mend() {
+  const std::set<std::size_t> restarted = watch_->take_restarted();
   const SteadyTime now = std::chrono::steady_clock::now();
-  if (std::set<std::size_t> dead = watch_->dead(); dead != dead_) {
-    dead_ = std::move(dead);
+  std::vector<Task*> lost;
+  for (const auto& task : tasks_) {
+    if (!task->runner) continue;
+    if (const auto failure = task->runner->failure()) {
+      task->runner.reset();
+      task->state = TaskState::kDown;
+      task->why = failure->message;
+      continue;
+    }
+    const bool was_on = std::any_of(task->nodes.begin(), task->nodes.end(), [&](auto node) { return restarted.contains(node); });
+    if (was_on || (now - task->installed > kRetryPeriod && task->runner->take_lost())) lost.push_back(task.get());
+  }
+  in_parallel(lost.size(), kDeploymentsAtOnce, [&](std::size_t n) {
+    Task& task = *lost[n];
+    Status done = check_alive(task);
+    try {
+      if (done) done = task.runner->install_again(control_.cancel);
+    } catch (const std::exception&) {
+      done = Error{ErrorCode::kOverloaded, "[fleet] out of memory or threads; it is tried again"};
+    }
+    task.installed = std::chrono::steady_clock::now();
+    if (done) return;
+    task.runner.reset();
+    task.state = TaskState::kDown;
+    task.why = done.error().message;
+  });
+}
+
+Status Coordinator::tick() {
+  try {
+    return tick_once();
+  } catch (const std::exception&) {
+    return Error{ErrorCode::kOverloaded, "[fleet] out of memory or threads"};
+  }
+}
+
+Status Coordinator::tick_once() {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (look(false)) {
     reconcile(setup_.readmit);
     return save();
   }
+  mend();
   const bool has_failed = std::any_of(tasks_.begin(), tasks_.end(), [&](const auto& task) {
     return !task->removed && task->state == TaskState::kDown && !task->nodes.empty() &&
-           std::none_of(task->nodes.begin(), task->nodes.end(), [&](std::size_t node) { return dead_.contains(node); });
+           std::none_of(task->nodes.begin(), task->nodes.end(), [&](std::size_t node) { return seen_.dead.contains(node); });
   });
   if (has_failed && now - retried_ > kRetryPeriod) {
     reconcile(setup_.readmit);
@@ -363,112 +469,6 @@ Status Coordinator::tick() {
   }
   if (now - saved_ > kSavePeriod) return save();
   return {};
-}
-
-Result<std::string> Coordinator::submit(const ControlRequest& request) {
-  Fleet all = setup_.fleet;
-  all.tasks.clear();
-  for (const auto& task : tasks_) all.tasks.push_back(task->task);
-  TIDELINE_TRY(const std::vector<FleetTask> asked, parse_tasks(request.task, "the task", all));
-  if (asked.size() > limits::kControlTasksMax || tasks_.size() + asked.size() > limits::kCoordinatedTasksMax)
-    return Error{
-        ErrorCode::kInvalidArgument,
-        fmt::format("[fleet] at most {} tasks at once and {} in all: give each part of the site a coordinator of its own",
-                    limits::kControlTasksMax, limits::kCoordinatedTasksMax)};
-  const ReadmitLimits limits{.moves = request.moves, .evictions = request.evictions};
-  std::string answers;
-  std::vector<std::string> changed;
-  std::string first_refusal;
-  for (const FleetTask& each : asked) {
-    watch(each);
-    if (std::set<std::size_t> dead = watch_->dead(); dead != dead_) {
-      dead_ = std::move(dead);
-      reconcile(setup_.readmit);
-    }
-    Reachable now = reachable();
-    Placement placement(now.tasks.size());
-    for (std::size_t e = 0; e < now.tasks.size(); ++e)
-      if (tasks_[now.tasks[e]]->runner) placement[e] = tasks_[now.tasks[e]]->blocks;
-    std::string why = first_refusal;
-    Result<Readmission> in = Readmission{};
-    for (const FleetSource& source : each.sources)
-      if (dead_.contains(source.node) || !way_of(now.fleet.cluster, source.node))
-        why = fmt::format("its source '{}' or the gateway of it does not answer", setup_.fleet.cluster.nodes[source.node].name);
-    if (why.empty()) {
-      now.fleet.tasks.push_back(each);
-      now.tasks.push_back(tasks_.size());
-      placement.push_back(std::nullopt);
-      in = readmit(now.fleet, setup_.profiles, placement, placement.size() - 1, limits, quick_search(setup_.plan));
-      // What could not run at all is an error of who asks.
-      if (!in && asked.size() == 1) return in.error();
-      why = in ? in->why : in.error().message;
-      // The others of a group are like it.
-      if (!in || !in->admitted) first_refusal = why;
-    }
-    nlohmann::json said{{"name", each.name}, {"admitted", in && in->admitted}, {"why", nullptr}, {"cut", nullptr}};
-    if (in && in->admitted) {
-      auto task = std::make_unique<Task>();
-      task->task = each;
-      task->number = next_number_;
-      next_number_ += each.sources.size();
-      nlohmann::json spec = nlohmann::json::parse(request.task, nullptr, false);
-      spec.erase("count");
-      spec["name"] = each.name;
-      task->spec = spec.dump();
-      task->tally = std::make_unique<TaskTally>(TaskCounters{});
-      tasks_.push_back(std::move(task));
-      for (const std::size_t e : in->evicted) {
-        tasks_[now.tasks[e]]->runner.reset();
-        tasks_[now.tasks[e]]->why = fmt::format("put off for '{}'", each.name);
-      }
-      apply(now, *in->plan);
-      said["cut"] = tasks_.back()->plan.cut;
-      for (const auto& [kind, which] : {std::pair{"moved", &in->moved}, {"evicted", &in->evicted}})
-        for (const std::size_t e : *which) said[kind].push_back(now.fleet.tasks[e].name);
-    } else {
-      said["why"] = why;
-    }
-    for (const char* kind : {"moved", "evicted"})
-      if (!said.contains(kind)) said[kind] = nlohmann::json::array();
-    answers += (answers.empty() ? "" : ",") + said.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  }
-  TIDELINE_CHECK_OK(save());
-  return fmt::format("{{\"tasks\":[{}]}}", answers);
-}
-
-Result<std::string> Coordinator::remove(const std::string& name) {
-  const auto found =
-      std::find_if(tasks_.begin(), tasks_.end(), [&](const auto& task) { return !task->removed && task->task.name == name; });
-  if (found == tasks_.end()) {
-    return Error{ErrorCode::kNotFound,
-                 fmt::format("[fleet] no task is named '{}'; `tideline fleet status -o json` lists them", name)};
-  }
-  (*found)->runner.reset();
-  if ((*found)->spec.empty()) {
-    (*found)->removed = true;
-    (*found)->blocks.reset();
-  } else {
-    tasks_.erase(found);
-  }
-  reconcile(setup_.readmit);
-  TIDELINE_CHECK_OK(save());
-  return nlohmann::json{{"removed", name}}.dump();
-}
-
-std::string Coordinator::answer(std::string_view line) {
-  const auto request = parse_control(line);
-  if (!request) return write_answer(request.error());
-  switch (request->command) {
-    case ControlCommand::kStatus:
-      // Nothing is told that a crash could take back.
-      if (const Status saved = save(); !saved) return write_answer(saved.error());
-      return write_answer(status_json());
-    case ControlCommand::kSubmit: return write_answer(submit(*request));
-    case ControlCommand::kRemove: return write_answer(remove(request->name));
-    case ControlCommand::kDown: break;
-  }
-  ending_ = true;
-  return write_answer(nlohmann::json{{"ending", true}}.dump());
 }
 
 StoredFleet Coordinator::snapshot() const {

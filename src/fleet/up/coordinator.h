@@ -8,6 +8,9 @@
 //   - A gateway that does not answer is found within a second or two. Its tasks are down at once; those whose source has a link
 //   to
 //     another gateway are placed there when there is room; all return when it does.
+//   - A node that has started anew has lost what was installed: its tasks are installed there again at once.
+//   - Nothing here ends for want of threads, memory or descriptors: the task or request that lacks them says so, and is tried
+//   again.
 //   - What must not be forgotten is in a FleetStore, so that a coordinator that was killed continues where it was: same tasks,
 //   same
 //     cuts, same counters.
@@ -67,6 +70,8 @@ class Coordinator {
   Status tick();
   bool is_ending() const { return ending_; }
 
+  // Once no more frames come on standard input: that, how many came, and what was wrong with the last.
+  std::optional<std::string> frames_end() const;
   // The keys of docs/formats/fleet.md, as JSON.
   std::string status_json();
   std::size_t task_count() const { return tasks_.size(); }
@@ -82,6 +87,7 @@ class Coordinator {
     std::optional<std::uint32_t> blocks;  // where it is cut, or was when it ran last
     FleetTaskPlan plan;                   // of a task that runs
     std::vector<std::size_t> nodes;       // that it was deployed on
+    SteadyTime installed{};               // when it was last installed again
     std::size_t number = 0;
     std::unique_ptr<TaskTally> tally;
     std::unique_ptr<TaskRunner> runner;
@@ -93,10 +99,17 @@ class Coordinator {
   };
 
   Coordinator(CoordinatorSetup setup, Transport& transport, const Control& control);
+  // Of one run of the policy while others wait for the answer.
+  FleetPlanOptions quick_search() const;
   Status open();
   Status first_plan();
   Status adopt_stored(StoredFleet stored);
-  void watch(const FleetTask& task);
+  void adopt(const FleetTask& task, std::string spec, const StoredTask* before, bool is_same_file);
+  bool is_in_file(const std::string& name) const;
+  // Has the nodes of a task watched; kOverloaded when the system gives no threads for that.
+  Status watch(const FleetTask& task);
+  // Waits until what is watched has been asked, and takes over what is seen.
+  bool look(bool settle);
   Reachable reachable();
   // The tasks of what runs go on, the others are let in where there is room, by rising priority; then everything is as the plan
   // says.
@@ -106,6 +119,12 @@ class Coordinator {
   void apply(const Reachable& now, const FleetPlan& plan);
   // Starts or changes one task; an error when a node refused or did not answer.
   Status deploy(Task& task, std::vector<TaskRunner::Way> ways, const Cluster& cluster);
+  // An error when a node that the task needs does not answer by now: then nobody has to wait for it.
+  Status check_alive(const Task& task) const;
+  // Tasks on nodes that have lost what was installed, and those whose sources have ended.
+  void mend();
+  Status tick_once();
+  std::string answer_to(const ControlRequest& request);
   Result<std::string> submit(const ControlRequest& request);
   Result<std::string> remove(const std::string& name);
   Status save();
@@ -122,8 +141,9 @@ class Coordinator {
   SteadyTime started_{};
   std::vector<std::unique_ptr<Task>> tasks_;
   std::size_t next_number_ = 0;
-  std::set<std::size_t> dead_;
-  FleetPlan plan_;  // of what runs now
+  NodesSeen seen_;
+  std::set<std::size_t> clouds_by_gateway_;  // gateways whose clouds are watched
+  FleetPlan plan_;                           // of what runs now
   SteadyTime saved_{};
   SteadyTime retried_{};
   bool ending_ = false;

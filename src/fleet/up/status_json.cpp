@@ -1,4 +1,5 @@
 // What a coordinator says of itself.
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "fleet/up/coordinator.h"
@@ -11,6 +12,16 @@ using Json = nlohmann::ordered_json;
 Json number_or_null(const std::optional<Millis>& time) { return time ? Json(time->count()) : Json(nullptr); }
 
 }  // namespace
+
+std::optional<std::string> Coordinator::frames_end() const {
+  for (const ModelInputs& inputs : inputs_) {
+    if (!inputs.frames) continue;
+    const FrameCounts counts = inputs.frames->counts();
+    if (counts.ended)
+      return fmt::format("standard input has ended after {} frames{}{}", counts.read, counts.why.empty() ? "" : ": ", counts.why);
+  }
+  return std::nullopt;
+}
 
 std::string Coordinator::status_json() {
   const StoredFleet seen = snapshot();
@@ -35,6 +46,12 @@ std::string Coordinator::status_json() {
       for (const FleetShare& share : task.plan.shares) gateways.push_back(setup_.fleet.cluster.nodes[share.gateway].name);
     }
     const std::string failure = task.tally->last_failure();
+    Json frames = nullptr;
+    if (const auto& pipe = inputs_[task.task.model].frames) {
+      const FrameCounts counts = pipe->counts();
+      frames = {{"read", counts.read}, {"bad", counts.bad}, {"dropped", counts.dropped}, {"ended", counts.ended}};
+      frames["why"] = counts.why.empty() ? Json(nullptr) : Json(counts.why);
+    }
     tasks.push_back({{"name", task.task.name},
                      {"state", to_string(task.state)},
                      {"admitted", runs},
@@ -55,8 +72,19 @@ std::string Coordinator::status_json() {
                      {"predicted_ms", runs ? number_or_null(task.plan.predicted) : Json(nullptr)},
                      {"bound_ms", runs ? number_or_null(task.plan.bound) : Json(nullptr)},
                      {"deadline_ms", task.task.deadline.count()},
+                     {"frames", std::move(frames)},
                      {"last_failure", failure.empty() ? Json(nullptr) : Json(failure)}});
   }
+  // As the node says it.
+  const auto segments_of = [&](std::size_t node) {
+    const auto status = watch_->status(node);
+    if (!status) return Json(nullptr);
+    return Json{{"stored", status->segments_stored},
+                {"loaded", status->segments_loaded},
+                {"dropped", status->segments_dropped},
+                {"reloaded", status->segments_reloaded},
+                {"memory_limit_bytes", status->memory_limit_bytes == 0 ? Json(nullptr) : Json(status->memory_limit_bytes)}};
+  };
   Json links = Json::array(), nodes = Json::array();
   for (const FleetResource& resource : plan_.resources) {
     const auto found = seen.used.find(resource.name);
@@ -70,10 +98,11 @@ std::string Coordinator::status_json() {
       nodes.push_back({{"name", resource.name},
                        {"capacity_cores", resource.capacity},
                        {"reserved_cores", resource.reserved},
-                       {"used_cores", 1e-3 * used}});
+                       {"used_cores", 1e-3 * used},
+                       {"segments", segments_of(resource.index)}});
   }
   Json silent = Json::array();
-  for (const std::size_t node : dead_) silent.push_back(setup_.fleet.cluster.nodes[node].name);
+  for (const std::size_t node : seen_.dead) silent.push_back(setup_.fleet.cluster.nodes[node].name);
   return Json{{"up_s", seen.seconds},
               {"policy", plan_.policy.empty() ? setup_.plan.policy : plan_.policy},
               {"model", to_string(FleetModelKind::kQueueing)},

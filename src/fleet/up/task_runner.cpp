@@ -1,5 +1,7 @@
 #include "fleet/up/task_runner.h"
 
+#include <system_error>
+
 #include <fmt/format.h>
 
 namespace tideline::fleet {
@@ -67,8 +69,13 @@ Result<std::unique_ptr<TaskRunner>> TaskRunner::start(const Setup& setup, std::v
   for (std::size_t i = 0; i < runner->sources_.size(); ++i)
     TIDELINE_CHECK_OK(runner->sources_[i]->deploy(setup.loaded, runner->ways_[i].plan, runner->ways_[i].shares, cancel));
   const SteadyTime start = std::chrono::steady_clock::now();
-  for (std::size_t i = 0; i < runner->sources_.size(); ++i)
-    runner->threads_.emplace_back([raw = runner.get(), i, start] { raw->send(i, start); });
+  runner->threads_.reserve(runner->sources_.size());
+  try {
+    for (std::size_t i = 0; i < runner->sources_.size(); ++i)
+      runner->threads_.emplace_back([raw = runner.get(), i, start] { raw->send(i, start); });
+  } catch (const std::system_error&) {
+    return Error{ErrorCode::kOverloaded, "[fleet] the system gives no thread to send with; it is tried again"};
+  }
   return runner;
 }
 
@@ -86,6 +93,18 @@ Status TaskRunner::change(std::vector<Way> ways, const CancelToken& cancel) {
   return {};
 }
 
+Status TaskRunner::install_again(const CancelToken& cancel) {
+  lost_ = false;
+  for (std::size_t i = 0; i < sources_.size(); ++i)
+    TIDELINE_CHECK_OK(sources_[i]->deploy(loaded_, ways_[i].plan, ways_[i].shares, cancel));
+  return {};
+}
+
+std::optional<Error> TaskRunner::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
 void TaskRunner::send(std::size_t source, SteadyTime start) {
   const RequestSink sink{.answered =
                              [this](Millis latency, const RunAnswer& answer, bool) {
@@ -94,9 +113,21 @@ void TaskRunner::send(std::size_t source, SteadyTime start) {
                                  use_.add(is_link ? link_name(cluster_, index) : cluster_.nodes[index].name, amount);
                                });
                              },
-                         .failed = [this](const Error& error) { tally_.failed(error); },
+                         .failed =
+                             [this](const Error& error) {
+                               tally_.failed(error);
+                               if (error.code == ErrorCode::kNotFound) lost_ = true;
+                             },
                          .dropped = [this](std::uint64_t count) { tally_.dropped(count); }};
-  sources_[source]->stream(start, {.number = number_ + source}, sink, stop_);
+  Status streamed;
+  try {
+    streamed = sources_[source]->stream(start, {.number = number_ + source}, sink, stop_);
+  } catch (const std::exception&) {
+    streamed = Error{ErrorCode::kOverloaded, "[fleet] out of memory or threads"};
+  }
+  if (streamed) return;
+  const std::lock_guard lock(mutex_);
+  if (!failure_) failure_ = streamed.error();
 }
 
 }  // namespace tideline::fleet

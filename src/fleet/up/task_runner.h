@@ -3,9 +3,11 @@
 // coordinator's.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -64,7 +66,8 @@ class TaskRunner {
     TaskTally& tally;
     UseTally& use;
   };
-  // Deploys, and then sends. Everything that `setup` refers to must outlive it, but for the cluster.
+  // Deploys, and then sends. Everything that `setup` refers to must outlive it, but for the cluster. kOverloaded when a node has
+  // no room, or the system gives no thread.
   static Result<std::unique_ptr<TaskRunner>> start(const Setup& setup, std::vector<Way> ways, const CancelToken& cancel);
   ~TaskRunner();
   TaskRunner(const TaskRunner&) = delete;
@@ -73,6 +76,12 @@ class TaskRunner {
   const std::vector<Way>& ways() const { return ways_; }
   // Goes on under other plans over the same nodes, without a pause.
   Status change(std::vector<Way> ways, const CancelToken& cancel);
+  // The same once more, after nodes have lost what was installed.
+  Status install_again(const CancelToken& cancel);
+  // A node has answered that it knows nothing of the plan; once for each time.
+  bool take_lost() { return lost_.exchange(false); }
+  // Why a source has ended that was not told to.
+  std::optional<Error> failure() const;
   // Sends nothing more; what is under way is given up. The destructor waits for that.
   void stop() { stop_.cancel(); }
 
@@ -89,6 +98,9 @@ class TaskRunner {
   std::vector<Way> ways_;
   std::vector<std::unique_ptr<TaskSource>> sources_;
   CancelToken stop_;
+  std::atomic<bool> lost_{false};
+  mutable std::mutex mutex_;
+  std::optional<Error> failure_;  // guarded by mutex_
   std::vector<std::thread> threads_;
 };
 
