@@ -12,7 +12,7 @@ namespace {
 // 10 GB/s up to 1 kB and 1 GB/s from 4 kB on.
 MemoryTime two_levels() {
   return MemoryTime(std::vector<MemoryPoint>{{.bytes = 1000, .read_bytes_per_s = 1e10, .copy_bytes_per_s = 1e10},
-                     {.bytes = 4000, .read_bytes_per_s = 1e9, .copy_bytes_per_s = 1e9}});
+                                             {.bytes = 4000, .read_bytes_per_s = 1e9, .copy_bytes_per_s = 1e9}});
 }
 
 TEST(MemoryTime, NearBytesGoAtTheirWorkingSetsRate) {
@@ -34,7 +34,8 @@ TEST(MemoryTime, AnswersAndWeightsAreFar) {
 }
 
 TEST(MemoryTime, WithoutPointsItIsStillFinite) {
-  EXPECT_NEAR(MemoryTime(std::vector<MemoryPoint>{}).of({.bytes = 1000, .output_bytes = 500}, {}).count(), 1e3 * 1000 / 2e9, 1e-15);
+  EXPECT_NEAR(MemoryTime(std::vector<MemoryPoint>{}).of({.bytes = 1000, .output_bytes = 500}, {}).count(), 1e3 * 1000 / 2e9,
+              1e-15);
   const MemoryTime stuck(std::vector<MemoryPoint>{{.bytes = 1000}});
   EXPECT_TRUE(std::isfinite(stuck.of({.bytes = 1000, .output_bytes = 500}, {.ends_run = true}).count()));
   EXPECT_EQ(two_levels().of({}, {}).count(), 0);
