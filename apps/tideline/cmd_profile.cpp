@@ -170,6 +170,7 @@ void print_prediction(const Profile& profile) {
   if (prediction.unknown_share > kUnknownShare)
     fmt::print("{:.0f} % of the time are kernels of kinds that the calibration does not have: taken for elementwise ones\n",
                100 * prediction.unknown_share);
+  fmt::print("codecs are not predicted, since no calibration measures them: plans send the cuts of this profile as they are\n");
 }
 
 void print_summary(const Profile& profile) {

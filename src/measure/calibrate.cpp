@@ -32,8 +32,6 @@ constexpr std::size_t kTurnsMax = 25;
 constexpr double kTurnError = 0.01;
 // Of the time, what one batch may take once it has kTurnsMin.
 constexpr double kBatchPart = 0.02;
-constexpr double kShortMs = 0.2;
-constexpr Bytes kFewWeights = Bytes{16} << 10;
 constexpr int kShortRepeats = 4;
 constexpr std::uint64_t kInputSeed = 1;
 
@@ -138,10 +136,10 @@ Status run_both(const Engine& engine, const CalibrateOptions& options, LoadedCas
   return turn % 2 == 0 ? Status() : run_profiled(options, loaded);
 }
 
-// How often in a turn: a short run with hardly any weights finds everything warm, as between other kernels.
+// How often in a turn.
 int repeats_of(const LoadedCase& loaded) {
-  const bool is_short = !loaded.times.empty() && loaded.times.back() < kShortMs;
-  return loaded.profiled != nullptr && is_short && loaded.sample.weight_bytes <= kFewWeights ? kShortRepeats : 1;
+  const bool is_short = !loaded.times.empty() && Millis(loaded.times.back()) < kRepeatedTimeMax;
+  return loaded.profiled != nullptr && is_short && loaded.sample.weight_bytes <= kRepeatedWeightsMax ? kShortRepeats : 1;
 }
 
 // Runs all of them in turn, so that what slows the host down slows all of them down, and each finds its weights as far out of the

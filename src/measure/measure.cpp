@@ -313,8 +313,8 @@ std::vector<SegmentRange> ranges_to_ask(const Chooser& chooser, std::uint32_t bl
 // Predicted times of segments: the engine of this host says which kernels they are, the predictor how long those take.
 class SegmentOracle {
  public:
-  SegmentOracle(SegmentBench& bench, const Chain& chain, const Predictor& predictor)
-      : bench_(bench), predictor_(predictor), steps_(chain.blocks.size()) {}
+  SegmentOracle(SegmentBench& bench, const Chain& chain, const Predictor& predictor, bool is_near)
+      : bench_(bench), predictor_(predictor), is_near_(is_near), steps_(chain.blocks.size()) {}
 
   // Steps have no kernels, and no calibration has them: measured here, and as much slower or faster as the calibration's
   // reference.
@@ -335,11 +335,12 @@ class SegmentOracle {
   // The kernels with their predicted times.
   Result<std::vector<KernelTime>> kernels(SegmentRange range) {
     TIDELINE_TRY(std::vector<KernelTime> kernels, bench_.kernel_times(range, 1));
-    for (KernelTime& kernel : kernels) kernel.time = predictor_.kernel_time(sample_kernel(kernel));
+    for (std::size_t k = 0; k < kernels.size(); ++k)
+      kernels[k].time = predictor_.kernel_time(sample_kernel(kernels[k]), place_in_run(k, kernels.size(), is_near_));
     return kernels;
   }
   Millis time(SegmentRange range, const std::vector<KernelTime>& kernels) const {
-    Millis time = kernels.empty() ? Millis(0) : predictor_.run_overhead();
+    Millis time = kernels.empty() ? Millis(0) : predictor_.run_overhead(is_near_);
     for (const KernelTime& kernel : kernels) time += kernel.time;
     for (std::uint32_t k = range.first; k <= range.last; ++k) time += steps_[k];
     return time;
@@ -355,6 +356,7 @@ class SegmentOracle {
  private:
   SegmentBench& bench_;
   const Predictor& predictor_;
+  const bool is_near_;
   std::vector<Millis> steps_;  // of each block; 0 for those that are none
 };
 
@@ -413,7 +415,7 @@ Result<Profile> predict_profile(Engine& engine, const Model& model, const Chain&
   report(options, 0, "inputs of every block");
   TIDELINE_CHECK_OK(bench.fill_cuts(sample));
   report(options, kProgressCuts, "kernels");
-  SegmentOracle oracle(bench, chain, predictor);
+  SegmentOracle oracle(bench, chain, predictor, is_near(calibration, model.graph().parameter_bytes));
   TIDELINE_CHECK_OK(oracle.measure_steps(engine, chain, calibration, options.cancel));
   const auto asked = Clock::now();
   TIDELINE_TRY(const std::vector<KernelTime> kernels, oracle.kernels(all));

@@ -58,9 +58,11 @@ TEST(Predict, AProfileFollowsFromKernelsAlone) {
   ASSERT_TRUE(bench.fill_cuts(sample));
   const auto predictor = std::move(make_predictor(*calibration, "kernels").value());
   const auto sum = [&](SegmentRange range) {
-    Millis time = predictor->run_overhead();
+    const bool near = is_near(*calibration, model->graph().parameter_bytes);
+    Millis time = predictor->run_overhead(near);
     const std::vector<KernelTime> kernels = std::move(bench.kernel_times(range, 1).value());
-    for (const KernelTime& kernel : kernels) time += predictor->kernel_time(sample_kernel(kernel));
+    for (std::size_t k = 0; k < kernels.size(); ++k)
+      time += predictor->kernel_time(sample_kernel(kernels[k]), place_in_run(k, kernels.size(), near));
     return time;
   };
   const std::uint32_t last = chain->block_count() - 1;

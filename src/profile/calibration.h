@@ -26,6 +26,10 @@ struct SampleKernel {
   bool operator==(const SampleKernel&) const = default;
 };
 
+// A run this short with weights this small is repeated in its turn, since in a network kernels like it find everything warm.
+inline constexpr Millis kRepeatedTimeMax{0.2};
+inline constexpr Bytes kRepeatedWeightsMax = Bytes{16} << 10;
+
 // The kind of the samples that say what the engine takes to begin, to end, and to run one kernel more: chains of kernels with
 // next to nothing to compute.
 inline constexpr std::string_view kEmptyKernelsKind = "empty-kernels";

@@ -50,6 +50,21 @@ bool is_global_pool(const SampleKernel& kernel) {
 }
 double stride_of(const SampleKernel& kernel, std::size_t axis) { return kernel.stride.empty() ? 1 : dim_of(kernel.stride, axis); }
 
+// Of the elements of all windows along one axis, the share that is not padding. The padding follows from the sizes; half of it,
+// at the most, stands in front.
+double share_within(double in, double out, double window, double stride) {
+  const double front = std::floor(std::max(0.0, (out - 1) * stride + window - in) / 2);
+  double reached = 0;
+  // Beyond this many windows those at the ends do not count.
+  constexpr double kWindowsMax = 4096;
+  if (out > kWindowsMax) return 1;
+  for (double o = 0; o < out; ++o) {
+    const double begin = o * stride - front;
+    reached += std::max(0.0, std::min(begin + window, in) - std::max(begin, 0.0));
+  }
+  return std::clamp(reached / (out * window), 0.05, 1.0);
+}
+
 KernelFeatures conv_features(const SampleKernel& kernel) {
   const Dims& x = kernel.inputs[0];
   const Dims& w = kernel.inputs[1];
@@ -63,11 +78,17 @@ KernelFeatures conv_features(const SampleKernel& kernel) {
   const bool adds = std::any_of(kernel.inputs.begin() + 2, kernel.inputs.end(), [](const Dims& d) { return d.size() == 4; });
   KernelFeatures features{.family = "conv.general", .flops = 2 * product_of(y) * in * high * wide, .bytes = moved(kernel)};
   const double places = dim_of(y, 0) * dim_of(y, 2) * dim_of(y, 3);
-  features.place = {log2_of(out / groups), log2_of(places), log2_of(dim_of(y, 3)), log2_of(stride_of(kernel, 0)),
-                    adds ? 1.0 : 0.0};
+  // In blocks a window goes along one row of the plane after another, and what it does not reach is not computed; a window of one
+  // element, and the product of matrices that others become, see no rows.
+  const bool by_rows = kernel.blocked && high * wide > 1;
+  if (by_rows)
+    features.flops *= share_within(dim_of(x, 2), dim_of(y, 2), high, stride_of(kernel, 0)) *
+                      share_within(dim_of(x, 3), dim_of(y, 3), wide, stride_of(kernel, 1));
+  const double run = log2_of(by_rows ? dim_of(y, 3) : places);
+  features.place = {log2_of(out / groups), run, log2_of(stride_of(kernel, 0)), adds ? 1.0 : 0.0};
   if (groups > 1 && in == 1) {
     features.family = "conv.depthwise";
-    features.place = {log2_of(out), log2_of(places), log2_of(dim_of(y, 3)), log2_of(stride_of(kernel, 0)), log2_of(high * wide)};
+    features.place = {log2_of(out), run, log2_of(stride_of(kernel, 0)), log2_of(high * wide)};
   } else if (kernel.blocked && groups == 1 && dim_of(x, 1) <= kPlainChannelsMax) {
     features.family = "conv.first";
     features.place.insert(features.place.end(), {log2_of(in), log2_of(high * wide)});
@@ -75,7 +96,8 @@ KernelFeatures conv_features(const SampleKernel& kernel) {
     features.family = "conv.pointwise";
     features.place.push_back(log2_of(in));
   } else {
-    if (groups > 1) features.family = "conv.grouped";
+    // A window is gathered first, unless it is one element.
+    if (groups > 1) features.family = high == 1 && wide == 1 ? "conv.grouped.pointwise" : "conv.grouped";
     features.place.insert(features.place.end(), {log2_of(in), log2_of(high * wide), log2_of(high / wide), log2_of(groups)});
   }
   return features;
@@ -146,6 +168,13 @@ bool is_view(std::string_view type) {
   return is_any(type, kViews);
 }
 
+double written_bytes(const SampleKernel& kernel) {
+  double elements = 0;
+  for (const Dims& output : kernel.outputs)
+    if (!output.empty()) elements += product_of(output);
+  return kFloat * elements;
+}
+
 std::optional<KernelFeatures> features_of(const SampleKernel& kernel) {
   if (is_view(kernel.type) || !has_shapes(kernel)) return std::nullopt;
   KernelFeatures features;
@@ -175,9 +204,12 @@ std::optional<KernelFeatures> features_of(const SampleKernel& kernel) {
   } else {
     features = other_features(kernel);
   }
+  features.output_bytes = written_bytes(kernel);
+  if (is_conv(kernel) || kernel.type == "ConvTranspose" || features.family == "matmul")
+    features.weight_bytes = kFloat * product_of(kernel.inputs[1]);
   if (kernel.blocked) features.family = "blocked." + features.family;
   // Shapes are a file's: without elements, or with more than there can be, there is nothing to compare by.
-  bool is_finite = std::isfinite(features.flops) && std::isfinite(features.bytes);
+  bool is_finite = std::isfinite(features.flops) && std::isfinite(features.bytes + features.weight_bytes);
   for (const double coordinate : features.place) is_finite = is_finite && std::isfinite(coordinate);
   if (!is_finite) return std::nullopt;
   return features;

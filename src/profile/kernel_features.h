@@ -17,10 +17,13 @@ struct KernelFeatures {
   double bytes = 0;  // read and written, weights included
   // Logarithms to base 2, so that a distance of 1 is a factor of 2; as many for every kernel of a family.
   std::vector<double> place;
+  double weight_bytes = 0;  // of `bytes`, the weights of convolutions and products
+  double output_bytes = 0;  // of `bytes`, what is written
 };
 
 // Kernels that only give a tensor another shape: they take what the engine needs to run any kernel, and no more.
 bool is_view(std::string_view type);
+double written_bytes(const SampleKernel& kernel);
 // nullopt without shapes, and for views.
 std::optional<KernelFeatures> features_of(const SampleKernel& kernel);
 

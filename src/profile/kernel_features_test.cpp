@@ -23,7 +23,8 @@ TEST(KernelFeatures, ConvolutionsAreDividedByWhatTheEngineDoes) {
   const auto general = features_of(conv({1, 16, 8, 8}, {32, 16, 3, 3}, {1, 32, 8, 8}));
   ASSERT_TRUE(general);
   EXPECT_EQ(general->family, "blocked.conv.general");
-  EXPECT_EQ(general->flops, 2.0 * 32 * 64 * 16 * 9);
+  // The padding is not computed: of 24 rows of windows 22 are within the plane, and as many columns.
+  EXPECT_DOUBLE_EQ(general->flops, 2.0 * 32 * 64 * 16 * 9 * (22.0 / 24) * (22.0 / 24));
   EXPECT_EQ(general->bytes, 4.0 * (16 * 64 + 32 * 16 * 9 + 32 * 64));
   EXPECT_EQ(features_of(conv({1, 16, 8, 8}, {32, 16, 1, 1}, {1, 32, 8, 8}))->family, "blocked.conv.pointwise");
   EXPECT_EQ(features_of(conv({1, 32, 8, 8}, {32, 1, 3, 3}, {1, 32, 8, 8}, 32))->family, "blocked.conv.depthwise");
@@ -32,12 +33,31 @@ TEST(KernelFeatures, ConvolutionsAreDividedByWhatTheEngineDoes) {
   plain.blocked = false;
   plain.type = "FusedConv";
   EXPECT_EQ(features_of(plain)->family, "conv.pointwise");
+  // Groups of single elements need no gathering, others do; then padding is computed as everything else.
+  SampleKernel grouped = conv({1, 64, 8, 8}, {32, 16, 1, 1}, {1, 32, 8, 8}, 4);
+  grouped.blocked = false;
+  EXPECT_EQ(features_of(grouped)->family, "conv.grouped.pointwise");
+  grouped.inputs[1] = {32, 16, 3, 3};
+  EXPECT_EQ(features_of(grouped)->family, "conv.grouped");
+  EXPECT_EQ(features_of(grouped)->flops, 2.0 * 32 * 64 * 16 * 9);
   // A sum that the engine fused is a feature and its bytes are read.
   SampleKernel sum = conv({1, 16, 8, 8}, {32, 16, 3, 3}, {1, 32, 8, 8});
   sum.inputs.push_back({32});
   sum.inputs.push_back({1, 32, 8, 8});
   EXPECT_EQ(features_of(sum)->bytes, general->bytes + 4.0 * (32 + 32 * 64));
   EXPECT_NE(features_of(sum)->place, general->place);
+}
+
+// A row of 80 is a row of 80, however many there are: in blocks a window goes along rows.
+TEST(KernelFeatures, WindowsInBlocksAreComparedByTheirRows) {
+  const auto flat = features_of(conv({1, 64, 4, 80}, {64, 1, 3, 3}, {1, 64, 4, 80}, 64));
+  const auto square = features_of(conv({1, 64, 80, 80}, {64, 1, 3, 3}, {1, 64, 80, 80}, 64));
+  EXPECT_EQ(flat->place, square->place);
+  EXPECT_LT(flat->flops * 20, square->flops);  // more of its windows hang over the edge
+  const auto point = features_of(conv({1, 64, 4, 100}, {64, 64, 1, 1}, {1, 64, 4, 100}));
+  EXPECT_EQ(point->place, features_of(conv({1, 64, 20, 20}, {64, 64, 1, 1}, {1, 64, 20, 20}))->place);
+  EXPECT_EQ(point->weight_bytes, 4.0 * 64 * 64);
+  EXPECT_EQ(point->output_bytes, 4.0 * 64 * 400);
 }
 
 TEST(KernelFeatures, ProductsOfMatricesHaveTheirThreeSizes) {

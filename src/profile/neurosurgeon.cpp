@@ -112,8 +112,8 @@ class Neurosurgeon : public Predictor {
   }
 
   std::string_view name() const override { return "neurosurgeon"; }
-  Millis run_overhead() const override { return overhead_.run; }
-  Millis kernel_time(const SampleKernel& kernel, std::size_t) const override {
+  Millis run_overhead(bool is_near) const override { return overhead_.run + (is_near ? Millis(0) : overhead_.start); }
+  Millis kernel_time(const SampleKernel& kernel, KernelPlace, std::size_t) const override {
     const auto layer = layer_features_of(kernel);
     if (!layer || !regressions_.contains(layer->type)) return overhead_.kernel;
     return overhead_.kernel + Millis(regressions_.at(layer->type).predict(layer->features));

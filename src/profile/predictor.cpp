@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "profile/kernel_features.h"
+#include "profile/memory_time.h"
 #include "profile/regression.h"
 
 namespace tideline {
@@ -28,47 +29,53 @@ constexpr double kKernelShareMin = 0.05;
 // Runs of this length whose kernels' clock and processor's time differ by more than this factor were disturbed.
 constexpr Millis kClockMin{0.05};
 constexpr double kClockFactorMax = 1.3;
+// Runs longer than this are too long to see what starting takes.
+constexpr Millis kStartTimeMax{0.1};
 // A run's kernels are never exactly nothing.
 constexpr double kKernelMsMin = 1e-5;
-
-RegressionPoint point_of(const KernelFeatures& features) {
-  return {.flops = features.flops, .bytes = features.bytes, .place = features.place};
-}
 
 // One regression for each family of kernels.
 class KernelPredictor : public Predictor {
  public:
-  explicit KernelPredictor(const Calibration& calibration) : overhead_(engine_overhead(calibration)) {
+  explicit KernelPredictor(const Calibration& calibration)
+      : overhead_(engine_overhead(calibration)), memory_(calibration.memory) {
     std::map<std::string, std::vector<RegressionPoint>> points;
     for (std::size_t i = 0; i < calibration.operators.size(); ++i) {
       if (calibration.operators[i].kind == kEmptyKernelsKind) continue;
-      for (const SampleKernel& kernel : settled_kernels(calibration.operators[i], overhead_)) {
+      const std::vector<SampleKernel> kernels = settled_kernels(calibration.operators[i], overhead_);
+      const bool near = is_near(calibration.operators[i]);
+      for (std::size_t k = 0; k < kernels.size(); ++k) {
+        const SampleKernel& kernel = kernels[k];
         const auto features = features_of(kernel);
         if (!features) continue;
-        RegressionPoint point = point_of(*features);
+        RegressionPoint point = point_of(*features, place_in_run(k, kernels.size(), near));
         point.ms = std::max(kernel.time.count(), kKernelMsMin);
         point.group = i;
         points[features->family].push_back(std::move(point));
         has_blocks_ |= kernel.blocked;
       }
     }
-    for (auto& [family, of_family] : points) families_.emplace(family, Regression(std::move(of_family)));
+    for (auto& [family, of_family] : points) {
+      families_.emplace(family, Regression(std::move(of_family)));
+    }
   }
 
   std::string_view name() const override { return kKernelsName; }
-  Millis run_overhead() const override { return overhead_.run; }
+  Millis run_overhead(bool is_near) const override { return overhead_.run + (is_near ? Millis(0) : overhead_.start); }
 
-  Millis kernel_time(const SampleKernel& kernel, std::size_t without) const override {
+  Millis kernel_time(const SampleKernel& kernel, KernelPlace place, std::size_t without) const override {
     const auto features = features_of(kernel);
     // A host whose engine has no blocks changes no layouts either.
     if (!has_blocks_ && is_reorder(kernel)) return Millis(0);
     if (!features) return overhead_.kernel;
-    Asked asked = ask(kernel, *features);
+    Asked asked = ask(kernel, *features, place);
     if (asked.regression == nullptr) {
       // An elementwise kernel that moves as many bytes.
       asked.regression = fallback();
       const double elements = std::max(features->bytes / 8, 1.0);
-      asked.point = {.flops = elements, .bytes = features->bytes, .place = {std::log2(elements), 0, 0}};
+      asked.point = {.flops = elements,
+                     .memory_ms = memory_.of(*features, place).count(),
+                     .place = {std::log2(elements), 0, 0, place.is_near ? 1.0 : 0.0}};
     }
     if (asked.regression == nullptr) return overhead_.kernel;
     const std::size_t group = without == kNoSample ? Regression::kNoGroup : without;
@@ -78,7 +85,7 @@ class KernelPredictor : public Predictor {
   bool knows(const SampleKernel& kernel) const override {
     if (is_view(kernel.type) || (!has_blocks_ && is_reorder(kernel))) return true;
     const auto features = features_of(kernel);
-    return features && ask(kernel, *features).regression != nullptr;
+    return features && ask(kernel, *features, {}).regression != nullptr;
   }
 
  private:
@@ -86,17 +93,23 @@ class KernelPredictor : public Predictor {
     const Regression* regression = nullptr;
     RegressionPoint point;
   };
+  RegressionPoint point_of(const KernelFeatures& features, KernelPlace place) const {
+    RegressionPoint point{.flops = features.flops, .memory_ms = memory_.of(features, place).count(), .place = features.place};
+    point.place.push_back(place.is_near ? 1 : 0);
+    return point;
+  }
   static bool is_reorder(const SampleKernel& kernel) { return kernel.type.starts_with("Reorder"); }
 
   // Its family's regression, or that of the same kernel in the other memory layout.
-  Asked ask(const SampleKernel& kernel, const KernelFeatures& features) const {
-    if (const auto found = families_.find(features.family); found != families_.end()) return {&found->second, point_of(features)};
+  Asked ask(const SampleKernel& kernel, const KernelFeatures& features, KernelPlace place) const {
+    if (const auto found = families_.find(features.family); found != families_.end())
+      return {&found->second, point_of(features, place)};
     SampleKernel other = kernel;
     other.blocked = !kernel.blocked;
     const auto otherwise = features_of(other);
     const auto found = families_.find(otherwise->family);
     if (found == families_.end()) return {};
-    return {&found->second, point_of(*otherwise)};
+    return {&found->second, point_of(*otherwise, place)};
   }
   const Regression* fallback() const {
     for (const char* family : {"Relu", "Sqrt", "Clip", "Tanh", "Sigmoid"})
@@ -105,6 +118,7 @@ class KernelPredictor : public Predictor {
   }
 
   EngineOverhead overhead_;
+  MemoryTime memory_;
   std::map<std::string, Regression> families_;
   bool has_blocks_ = false;
 };
@@ -128,7 +142,24 @@ double quantile_of(std::vector<double> values, double q) {
 
 std::vector<std::string_view> predictor_names() { return {kKernelsName, kNeurosurgeonName}; }
 
-EngineOverhead engine_overhead(const Calibration& calibration) {
+namespace {
+
+// What short runs that found nothing near take beyond their kernels' clock and what runs take that found everything near: their
+// median. Of longer runs it would drown in the clock's error.
+Millis start_of_runs(const Calibration& calibration, const EngineOverhead& overhead) {
+  std::vector<double> beyond;
+  for (const OperatorSample& sample : calibration.operators) {
+    if (sample.kind == kEmptyKernelsKind || is_near(sample) || sample.time >= kStartTimeMax || sample.kernels.empty()) continue;
+    Millis left = sample.time - overhead.run;
+    for (const SampleKernel& kernel : sample.kernels)
+      left -= overhead.kernel + std::max(kernel.time - overhead.profiled, kernel.time * kKernelShareMin);
+    beyond.push_back(left.count());
+  }
+  return Millis(beyond.empty() ? 0 : std::max(0.0, quantile_of(beyond, 0.5)));
+}
+
+// `start` is left at 0.
+EngineOverhead near_overhead(const Calibration& calibration) {
   // time = run + kernels * kernel, divided by time.
   double a11 = 0;
   double a12 = 0;
@@ -159,6 +190,27 @@ EngineOverhead engine_overhead(const Calibration& calibration) {
   return overhead;
 }
 
+}  // namespace
+
+EngineOverhead engine_overhead(const Calibration& calibration) {
+  EngineOverhead overhead = near_overhead(calibration);
+  overhead.start = start_of_runs(calibration, overhead);
+  return overhead;
+}
+
+bool is_near(const OperatorSample& sample) {
+  return sample.time < kRepeatedTimeMax && sample.weight_bytes <= kRepeatedWeightsMax;
+}
+
+bool is_near(const Calibration& calibration, Bytes weight_bytes) {
+  constexpr Bytes kTurns = 8;
+  return !calibration.caches.empty() && weight_bytes <= calibration.caches.back() / kTurns;
+}
+
+KernelPlace place_in_run(std::size_t index, std::size_t count, bool is_near) {
+  return {.ends_run = !is_near && index + 1 == count, .is_near = is_near};
+}
+
 std::vector<SampleKernel> settled_kernels(const OperatorSample& sample, const EngineOverhead& overhead) {
   std::vector<SampleKernel> kernels = sample.kernels;
   Millis all(0);
@@ -167,7 +219,8 @@ std::vector<SampleKernel> settled_kernels(const OperatorSample& sample, const En
     all += kernel.time;
   }
   if (all <= Millis(0)) return {};
-  const Millis left = std::max(sample.time - overhead.run - overhead.kernel * static_cast<double>(sample.kernels.size()),
+  const Millis left = std::max(sample.time - overhead.run - (is_near(sample) ? Millis(0) : overhead.start) -
+                                   overhead.kernel * static_cast<double>(sample.kernels.size()),
                                sample.time * kKernelsShareMin);
   const double factor = left / all;
   if (all > kClockMin && (factor < 1 / kClockFactorMax || factor > kClockFactorMax)) return {};
@@ -191,8 +244,9 @@ PredictorError predictor_error(const Predictor& predictor, const Calibration& ca
   for (std::size_t i = 0; i < calibration.operators.size(); ++i) {
     const OperatorSample& sample = calibration.operators[i];
     if (!sample.kind.starts_with(kNetworks) || sample.time <= Millis(0)) continue;
-    Millis time = predictor.run_overhead();
-    for (const SampleKernel& kernel : sample.kernels) time += predictor.kernel_time(kernel, i);
+    Millis time = predictor.run_overhead(is_near(sample));
+    for (std::size_t k = 0; k < sample.kernels.size(); ++k)
+      time += predictor.kernel_time(sample.kernels[k], place_in_run(k, sample.kernels.size(), is_near(sample)), i);
     errors.push_back(std::abs(time / sample.time - 1));
   }
   if (errors.empty()) return {};

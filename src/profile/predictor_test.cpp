@@ -86,17 +86,44 @@ TEST(Predictor, FindsTheTimesOfAMadeUpHost) {
   ASSERT_TRUE(predictor) << predictor.error().message;
   for (const auto& [in, out] : {std::pair{100, 900}, std::pair{1500, 50}, std::pair{700, 700}}) {
     SCOPED_TRACE(in);
-    EXPECT_NEAR((*predictor)->kernel_time(gemm(in, out)) / (gemm(in, out).time + Millis(kEach)), 1, 0.05);
+    EXPECT_NEAR((*predictor)->kernel_time(gemm(in, out), {}) / (gemm(in, out).time + Millis(kEach)), 1, 0.05);
   }
-  EXPECT_NEAR((*predictor)->kernel_time(relu(1'000'000)) / (relu(1'000'000).time + Millis(kEach)), 1, 0.1);
-  EXPECT_NEAR((*predictor)->run_overhead().count(), kRun, 1e-9);
+  EXPECT_NEAR((*predictor)->kernel_time(relu(1'000'000), {}) / (relu(1'000'000).time + Millis(kEach)), 1, 0.1);
+  EXPECT_NEAR((*predictor)->run_overhead(true).count(), kRun, 1e-9);
   const PredictorError error = predictor_error(**predictor, calibration);
   EXPECT_EQ(error.count, 20U);
   EXPECT_LT(error.p90, 0.05);
   EXPECT_LE(error.median, error.p90);
 }
 
-TEST(Predictor, KnowsWhatItWasNotTold) {
+// Runs that find nothing near: their start is what they take beyond their kernels, and their weights come from far.
+TEST(Predictor, KnowsWhatIsNear) {
+  EXPECT_TRUE(is_near(OperatorSample{.time = Millis(0.1)}));
+  EXPECT_FALSE(is_near(OperatorSample{.weight_bytes = kRepeatedWeightsMax + 1, .time = Millis(0.1)}));
+  EXPECT_FALSE(is_near(OperatorSample{.time = kRepeatedTimeMax}));
+  Calibration calibration = made_up_calibration();
+  EXPECT_FALSE(is_near(calibration, 0));  // no caches are known
+  calibration.caches = {32'768, 8'000'000};
+  EXPECT_TRUE(is_near(calibration, 1'000'000));
+  EXPECT_FALSE(is_near(calibration, 1'000'001));
+  EXPECT_TRUE(place_in_run(4, 5, false).ends_run);
+  EXPECT_FALSE(place_in_run(3, 5, false).ends_run);
+  EXPECT_FALSE(place_in_run(4, 5, true).ends_run);
+
+  EXPECT_EQ(engine_overhead(calibration).start, Millis(0));  // all of its runs find everything near
+  for (int i = 1; i < 9; ++i) {
+    calibration.operators.push_back(sample_of("gemm", {gemm(256, 16 * i)}, 1));
+    calibration.operators.back().weight_bytes = kRepeatedWeightsMax + 1;
+    calibration.operators.back().time += Millis(0.007);
+  }
+  const EngineOverhead overhead = engine_overhead(calibration);
+  // The clock of the empty kernels has some of it: 0.0005 ms of each kernel.
+  EXPECT_NEAR(overhead.start.count(), 0.007, 0.0015);
+  const OperatorSample& cold = calibration.operators.back();
+  EXPECT_NEAR((overhead.run + overhead.start + overhead.kernel + settled_kernels(cold, overhead)[0].time) / cold.time, 1, 1e-9);
+}
+
+TEST(Predictor, KnowsWhatItWasItWasNotTold) {
   const auto predictor = make_predictor(made_up_calibration(), "kernels");
   ASSERT_TRUE(predictor);
   EXPECT_TRUE((*predictor)->knows(gemm(10, 10)));
@@ -104,9 +131,9 @@ TEST(Predictor, KnowsWhatItWasNotTold) {
   const SampleKernel other{.type = "Mystery", .inputs = {{1, 100'000}}, .outputs = {{1, 100'000}}};
   EXPECT_FALSE((*predictor)->knows(other));
   // Taken for an elementwise kernel that moves as many bytes.
-  EXPECT_NEAR((*predictor)->kernel_time(other) / (relu(100'000).time + Millis(kEach)), 1, 0.1);
+  EXPECT_NEAR((*predictor)->kernel_time(other, {}) / (relu(100'000).time + Millis(kEach)), 1, 0.1);
   // No kernel of this host has its channels in blocks: it changes no layouts either.
-  EXPECT_EQ((*predictor)->kernel_time({.type = "ReorderInput", .inputs = {{1, 16, 8, 8}}, .outputs = {{1, 16, 8, 8}}}),
+  EXPECT_EQ((*predictor)->kernel_time({.type = "ReorderInput", .inputs = {{1, 16, 8, 8}}, .outputs = {{1, 16, 8, 8}}}, {}),
             Millis(0));
 }
 
@@ -121,11 +148,11 @@ TEST(Predictor, NeurosurgeonsLinesAreFoundWhereTimesAreLines) {
   for (int i = 1; i < 30; ++i) calibration.operators.push_back(sample_of("gemm", {fc(100 * i, 37 * (i * 7 % 30 + 1))}));
   const auto predictor = make_predictor(calibration, "neurosurgeon");
   ASSERT_TRUE(predictor);
-  EXPECT_NEAR((*predictor)->kernel_time(fc(5000, 10)) / (fc(5000, 10).time + Millis(kEach)), 1, 1e-6);
+  EXPECT_NEAR((*predictor)->kernel_time(fc(5000, 10), {}) / (fc(5000, 10).time + Millis(kEach)), 1, 1e-6);
   // A power of the features is a line of their logarithms: here too little is said to be right, but never below zero.
   const auto power = make_predictor(made_up_calibration(), "neurosurgeon");
   ASSERT_TRUE(power);
-  EXPECT_GE((*power)->kernel_time(gemm(1, 1)), Millis(0));
+  EXPECT_GE((*power)->kernel_time(gemm(1, 1), {}), Millis(0));
   EXPECT_EQ((*power)->name(), "neurosurgeon");
 }
 

@@ -65,12 +65,17 @@ Regression::Regression(std::vector<RegressionPoint> points) : points_(std::move(
   std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2), sorted.end());
   mean_ = sorted[sorted.size() / 2];
   for (double& residual : residuals_) residual -= mean_;
-  inverse_scale_.assign(points_[0].place.size(), 1 / kScaleStart);
+  // What is the same in all of them says nothing of kernels in which it is not.
+  for (std::size_t i = 0; i < points_[0].place.size(); ++i) {
+    const bool varies = std::any_of(points_.begin(), points_.end(),
+                                    [&](const RegressionPoint& point) { return point.place[i] != points_[0].place[i]; });
+    inverse_scale_.push_back(varies ? 1 / kScaleStart : 0);
+  }
   choose_scales();
 }
 
 double Regression::roofline(const RegressionPoint& at) const {
-  return std::max(roof_[0] + roof_[1] * at.flops + roof_[2] * at.bytes, 1e-6);
+  return std::max(roof_[0] + roof_[1] * at.flops + roof_[2] * at.memory_ms, 1e-6);
 }
 
 // Least squares of relative errors with three unknowns that are not negative: the unknowns in turn, until they stay.
@@ -78,7 +83,7 @@ void Regression::fit_roofline() {
   double gram[3][3] = {};
   double right[3] = {};
   for (const RegressionPoint& point : points_) {
-    const double row[3] = {1 / point.ms, point.flops / point.ms, point.bytes / point.ms};
+    const double row[3] = {1 / point.ms, point.flops / point.ms, point.memory_ms / point.ms};
     for (int i = 0; i < 3; ++i) {
       right[i] += row[i];
       for (int j = 0; j < 3; ++j) gram[i][j] += row[i] * row[j];
@@ -158,6 +163,7 @@ void Regression::choose_scales() {
   double best = held_out_error(count);
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
     for (double& inverse : inverse_scale_) {
+      if (inverse == 0) continue;
       double kept = inverse;
       for (const double scale : kScales) {
         inverse = 1 / scale;

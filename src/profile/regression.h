@@ -1,7 +1,7 @@
 // How long a kernel takes, from kernels that were measured: a roofline for all of them, and what their neighbours differ from it
 // by. docs/algorithms/calibration.md explains it.
 //
-//   ln t(x) = ln r(x) + g(x),   r = a + b * flops + c * bytes   (a, b, c not negative)
+//   ln t(x) = ln r(x) + g(x),   r = a + b * flops + c * memory   (a, b, c not negative)
 //
 // r is fitted to relative errors. g is a Gaussian process on the logarithms of the features, of mean zero, with a Matern kernel
 // of smoothness 3/2 and a scale for each feature; only the nearest 48 samples are asked. So t is never negative, is near what was
@@ -16,7 +16,7 @@ namespace tideline {
 
 struct RegressionPoint {
   double flops = 0;
-  double bytes = 0;
+  double memory_ms = 0;       // of its bytes alone, were there nothing to compute
   std::vector<double> place;  // as many for each point of a regression
   double ms = 0;              // over zero
   std::size_t group = 0;      // points of one group are left out together

@@ -16,6 +16,7 @@ void build_shufflenet(OnnxBuilder& b);
 void build_squeezenet(OnnxBuilder& b);
 void build_vgg16(OnnxBuilder& b);
 void build_vgg19(OnnxBuilder& b);
+void build_xception(OnnxBuilder& b);
 void build_yolov2(OnnxBuilder& b);
 
 }  // namespace tideline::zoo

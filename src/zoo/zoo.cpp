@@ -29,6 +29,8 @@ const std::vector<Network>& networks() {
       {{"squeezenet", "SqueezeNet v1.0, 2016", 1'248'424, 833'000'000, 0.005}, zoo::build_squeezenet},
       {{"vgg16", "VGG-16, 2014, configuration D", 138'357'544, 15'470'000'000, 0.005}, zoo::build_vgg16},
       {{"vgg19", "VGG-19, 2014, configuration E", 143'667'240, 19'630'000'000, 0.005}, zoo::build_vgg19},
+      // Keras counts 22,910,480 with running averages; timm's table has 8.4 G multiply-accumulates, in two digits.
+      {{"xception", "Xception, 2017, 299x299", 22'855'952, 8'400'000'000, 0.006}, zoo::build_xception},
       // 62.94 "Bn" FLOPs, each multiply-accumulate counted twice.
       {{"yolov2", "YOLOv2, 2016, 608x608, COCO, without decoding", 0, 31'470'000'000, 0.005}, zoo::build_yolov2},
   };

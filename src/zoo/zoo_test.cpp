@@ -50,6 +50,14 @@ TEST(Zoo, YoloHasTheNumbersOfItsPublishedWeightFile) {
   EXPECT_EQ(counts->parameters + counts->running_averages, 50'983'561u);
 }
 
+// keras.applications lists Xception with 22,910,480 parameters, running averages included.
+TEST(Zoo, XceptionHasTheNumbersThatKerasCounts) {
+  const auto counts = zoo_counts("xception");
+  ASSERT_TRUE(counts);
+  EXPECT_EQ(counts->parameters + counts->running_averages, 22'910'480u);
+  EXPECT_EQ(counts->running_averages, 54'528u);
+}
+
 // Counted by hand from the layers of the authors' network; a network with side branches has several outputs.
 TEST(Zoo, BranchyAlexNetHasTheLayersOfItsSource) {
   const auto counts = zoo_counts("branchy-alexnet");
@@ -65,8 +73,8 @@ TEST(Zoo, BranchyAlexNetHasTheLayersOfItsSource) {
 // The small networks as files: the bytes hold exactly what was counted, shapes are what ONNX infers, and the weights inside are
 // as long as their shapes.
 TEST(Zoo, FilesAreValidOnnxAndHoldWhatWasCounted) {
-  for (const std::string_view name :
-       {"lenet5", "branchy-alexnet", "squeezenet", "mobilenet-v1", "mobilenet-v2", "shufflenet", "inception-v3", "resnet50"}) {
+  for (const std::string_view name : {"lenet5", "branchy-alexnet", "squeezenet", "mobilenet-v1", "mobilenet-v2", "shufflenet",
+                                      "inception-v3", "resnet50", "xception"}) {
     SCOPED_TRACE(name);
     const auto bytes = zoo_model(name, 1);
     ASSERT_TRUE(bytes) << bytes.error().message;

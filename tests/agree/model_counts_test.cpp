@@ -90,7 +90,7 @@ TEST_P(PublishedCounts, AreOurs) {
 
 INSTANTIATE_TEST_SUITE_P(Zoo, PublishedCounts,
                          testing::Values("alexnet", "vgg16", "resnet50", "mobilenet-v1", "mobilenet-v2", "squeezenet",
-                                         "shufflenet", "inception-v3", "lenet5", "yolov2"));
+                                         "shufflenet", "inception-v3", "lenet5", "yolov2", "xception"));
 
 }  // namespace
 }  // namespace tideline

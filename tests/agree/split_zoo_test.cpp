@@ -83,7 +83,7 @@ TEST_P(Small, SeveralPiecesAndWideCuts) {
 
 INSTANTIATE_TEST_SUITE_P(Zoo, Small,
                          testing::Values("inception-v3", "lenet5", "mobilenet-v1", "mobilenet-v2", "resnet50", "shufflenet",
-                                         "squeezenet"),
+                                         "squeezenet", "xception"),
                          test_name);
 
 class Large : public testing::TestWithParam<std::string> {};

@@ -91,6 +91,7 @@ TEST_F(CalibrateCli, ItsFileIsAllAProfileNeedsAndThePlanSaysSo) {
   const Outcome people = run(predict + " --out " + path("p.json"));
   ASSERT_EQ(people.exit_code, 0) << people.err;
   EXPECT_THAT(people.out, HasSubstr("predicted, not measured: by kernels from the calibration of "));
+  EXPECT_THAT(people.out, HasSubstr("codecs are not predicted"));
   const auto profile = parse_profile(slurp(path("p.json")), "p.json");
   ASSERT_TRUE(profile) << profile.error().message;
   ASSERT_TRUE(profile->prediction);

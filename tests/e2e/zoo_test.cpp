@@ -34,12 +34,47 @@ TEST(ZooCommand, ListsEveryNetworkWithItsCounts) {
   ASSERT_EQ(answer.exit_code, 0) << answer.text;
   const auto json = nlohmann::json::parse(answer.text, nullptr, false);
   ASSERT_TRUE(json.is_object()) << answer.text;
-  EXPECT_EQ(json["networks"].size(), 12u);
+  EXPECT_EQ(json["networks"].size(), 13u);
   for (const auto& network : json["networks"])
     if (network["name"] == "squeezenet") {
       EXPECT_EQ(network["parameters"], 1'248'424);
     }
   EXPECT_NE(tideline("zoo --list").text.find("60965224"), std::string::npos);
+}
+
+// examples/models/NAME.yaml of every network: it is right, its pixels are the network's, and a photograph goes through the
+// network (what `inspect` runs once, with every block in between). The four whose files or work are large only with
+// TIDELINE_TEST_LARGE=1.
+TEST(ZooCommand, EveryNetworkHasItsInputAsAnExample) {
+  const char* source = std::getenv("TIDELINE_SOURCE_DIR");
+  const char* third_party = std::getenv("TIDELINE_THIRD_PARTY");
+  ASSERT_NE(source, nullptr);
+  ASSERT_NE(third_party, nullptr);
+  const bool tries_large = std::getenv("TIDELINE_TEST_LARGE") != nullptr;
+  const auto folder = std::filesystem::temp_directory_path() / fmt::format("tideline-zoo-inputs-{}", ::getpid());
+  std::filesystem::create_directories(folder);
+  const std::string file = (folder / "model.onnx").string();
+  const auto networks = nlohmann::json::parse(tideline("zoo --list --json").text, nullptr, false)["networks"];
+  ASSERT_EQ(networks.size(), 13u);
+  for (const auto& network : networks) {
+    const std::string name = network["name"];
+    SCOPED_TRACE(name);
+    const std::string config = fmt::format("{}/examples/models/{}.yaml", source, name);
+    const Answer valid = tideline("config validate " + config);
+    EXPECT_EQ(valid.exit_code, 0) << valid.text;
+    const bool is_large = name == "alexnet" || name.starts_with("vgg") || name == "yolov2";
+    if (is_large && !tries_large) continue;
+    ASSERT_EQ(tideline(fmt::format("zoo {} -o {}", name, file)).exit_code, 0);
+    const Answer seen =
+        tideline(fmt::format("inspect {} --config {} --input {}/photos/flower.jpg --quiet -o json", file, config, third_party));
+    ASSERT_EQ(seen.exit_code, 0) << seen.text;
+    const auto json = nlohmann::json::parse(seen.text, nullptr, false);
+    // Three steps of the input, then the network.
+    const auto& tensors = json["cuts"][3]["tensors"];
+    ASSERT_EQ(tensors.size(), 1u) << seen.text.substr(0, 400);
+    EXPECT_EQ(tensors[0]["shape"], network["input_shape"]) << tensors.dump();
+  }
+  std::filesystem::remove_all(folder);
 }
 
 TEST(ZooCommand, WritesTheSameFileForTheSameSeed) {
