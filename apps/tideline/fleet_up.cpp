@@ -357,7 +357,10 @@ void add_fleet_up_commands(CLI::App& fleet_command, Context& context) {
   up_command->add_option("--state", arguments->state, "What must not be forgotten (default: FLEET.state)")->type_name("PATH");
   add_limits(*up_command, "one that comes back");
   add_fleet_plan_options(*up_command, arguments->plan);
-  up_command->footer("Example:\n  tideline fleet up site/fleet.yaml &\n  tideline fleet status site/fleet.yaml");
+  up_command->footer(
+      "Examples:\n  tideline fleet up site/fleet.yaml &\n  tideline fleet status site/fleet.yaml\nWith a model of frames: "
+      "stdin:\n  ffmpeg -loglevel error "
+      "-f v4l2 -i /dev/video0 -vf fps=5 -f image2pipe -c:v mjpeg - | tideline fleet up site/fleet.yaml");
   on_run(*up_command, context, [arguments, &context] { return up(context, *arguments); });
 
   CLI::App* status_command = add("status", "What runs, what does not and why, on one screen");
