@@ -186,7 +186,8 @@ SourcePace pace_of(const FleetTask& task, std::size_t source, const SourceTiming
   return pace;
 }
 
-Status TaskSource::stream(SteadyTime start, const SourceTiming& timing, const RequestSink& sink, const CancelToken& cancel) const {
+Status TaskSource::stream(SteadyTime start, const SourceTiming& timing, const RequestSink& sink,
+                          const CancelToken& cancel) const {
   const SourcePace pace = pace_of(task_, source_, timing);
   const Nanos late_start = std::chrono::duration_cast<Nanos>(pace.late_start);
   if (cancel.wait_for(std::max(Nanos(0), start + late_start - std::chrono::steady_clock::now()))) return {};
