@@ -4,15 +4,20 @@
 
 namespace tideline {
 
+ComputeSlot::Turn ComputeSlot::give(const std::shared_ptr<Shared>& shared, bool beyond_share) {
+  shared->busy = true;
+  Turn turn(shared);
+  if (beyond_share) shared->wanted = turn.wanted_ = CancelToken();
+  return turn;
+}
+
 Result<ComputeSlot::Turn> ComputeSlot::acquire(SteadyTime deadline, const CancelToken& cancel, std::size_t waiting_max,
                                                bool beyond_share) {
   Place place;
+  std::optional<CancelToken> interrupted;
   {
     const std::lock_guard lock(shared_->mutex);
-    if (!shared_->busy && shared_->waiting.empty()) {
-      shared_->busy = true;
-      return Turn(shared_);
-    }
+    if (!shared_->busy && shared_->waiting.empty()) return give(shared_, beyond_share);
     // Those beyond their share are behind this one if it is within its own: they do not keep it out.
     const auto beyond = shared_->waiting.lower_bound(Place{true, SteadyTime::min(), 0});
     const auto ahead =
@@ -22,7 +27,10 @@ Result<ComputeSlot::Turn> ComputeSlot::acquire(SteadyTime deadline, const Cancel
                    fmt::format("[node] {} requests are waiting already; send fewer at once", waiting_max)};
     place = {beyond_share, deadline, shared_->next_ticket++};
     shared_->waiting.insert(place);
+    if (!beyond_share) interrupted = shared_->wanted;
   }
+  // Without the mutex: what waits for the word may be anybody's.
+  if (interrupted) interrupted->cancel();
   const auto watch = cancel.watch([shared = shared_] {
     const std::lock_guard guard(shared->mutex);
     shared->changed.notify_all();
@@ -33,10 +41,7 @@ Result<ComputeSlot::Turn> ComputeSlot::acquire(SteadyTime deadline, const Cancel
       lock, deadline, [&] { return cancel.cancelled() || (!shared_->busy && *shared_->waiting.begin() == place); });
   const bool ours = in_time && !cancel.cancelled();
   shared_->waiting.erase(place);
-  if (ours) {
-    shared_->busy = true;
-    return Turn(shared_);
-  }
+  if (ours) return give(shared_, beyond_share);
   // The turn may have been ours: pass it on.
   shared_->changed.notify_all();
   if (cancel.cancelled())
@@ -48,6 +53,7 @@ ComputeSlot::Turn::~Turn() {
   if (!shared_) return;
   const std::lock_guard lock(shared_->mutex);
   shared_->busy = false;
+  shared_->wanted.reset();
   shared_->changed.notify_all();
 }
 

@@ -1,6 +1,7 @@
 // ComputeSlot: one engine run at a time on a node. Of those that wait, those within their share go before the others
 // (node/shares.h), then the one with the earliest deadline; of equal ones, which requests without a deadline are, the one that
-// came first. A run that has begun is not interrupted. Thread-safe.
+// came first. A run within its share is not interrupted. One beyond it is as soon as somebody within theirs asks: it then gives
+// its turn back, and its work is lost. Thread-safe.
 #pragma once
 
 #include <compare>
@@ -8,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 
 #include "base/cancel.h"
@@ -27,9 +29,13 @@ class ComputeSlot {
     Turn(Turn&&) = default;
     Turn& operator=(Turn&&) = delete;
     ~Turn();
+    // Cancelled when somebody within their share wants the engine; only of turns beyond theirs. The run ends then.
+    const std::optional<CancelToken>& wanted() const { return wanted_; }
 
    private:
+    friend class ComputeSlot;
     std::shared_ptr<Shared> shared_;
+    std::optional<CancelToken> wanted_;
   };
   // Where a request stands among those that wait: the least goes first.
   struct Place {
@@ -42,10 +48,14 @@ class ComputeSlot {
   Result<Turn> acquire(SteadyTime deadline, const CancelToken& cancel, std::size_t waiting_max, bool beyond_share = false);
 
  private:
+  // With the mutex.
+  static Turn give(const std::shared_ptr<Shared>& shared, bool beyond_share);
+
   struct Shared {
     std::mutex mutex;
     std::condition_variable changed;
     bool busy = false;
+    std::optional<CancelToken> wanted;  // of the turn that is given, if it is beyond its share
     std::uint64_t next_ticket = 0;
     std::set<Place> waiting;
   };

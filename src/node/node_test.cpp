@@ -2,6 +2,8 @@
 // Method: no processes and no real clock to wait for, so that the sanitizers can watch every thread.
 #include <atomic>
 #include <filesystem>
+#include <future>
+#include <optional>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -101,6 +103,34 @@ TEST(ComputeSlotTest, TheEarliestDeadlineWithinItsShareGoesFirstAndOfEqualOnesTh
   turn.reset();
   for (std::thread& thread : waiting) thread.join();
   EXPECT_EQ(order, (std::vector<int>{4, 3, 5, 1, 2, 6}));
+}
+
+TEST(ComputeSlotTest, ARunBeyondItsShareGivesWayToOneWithin) {
+  ComputeSlot slot;
+  const CancelToken never;
+  const auto ask = [&](bool beyond_share) {
+    return std::async(std::launch::async,
+                      [&slot, &never, beyond_share] { return slot.acquire(kNoDeadline, never, 10, beyond_share); });
+  };
+  std::optional<Result<ComputeSlot::Turn>> turn = slot.acquire(kNoDeadline, never, 10, true);
+  ASSERT_TRUE(*turn && (**turn).wanted());
+  const CancelToken wanted = *(**turn).wanted();
+  // Who is beyond theirs too waits until it is through.
+  auto patient = ask(true);
+  EXPECT_FALSE(wanted.wait_for(std::chrono::milliseconds(20)));
+  auto urgent = ask(false);
+  EXPECT_TRUE(wanted.wait_for(std::chrono::seconds(60)));
+  turn.reset();
+  {
+    const auto mine = urgent.get();
+    ASSERT_TRUE(mine);
+    // Within its share nobody interrupts it.
+    EXPECT_FALSE((*mine).wanted());
+    EXPECT_EQ(patient.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  }
+  const auto last = patient.get();
+  ASSERT_TRUE(last && (*last).wanted());
+  EXPECT_FALSE((*last).wanted()->cancelled());
 }
 
 TEST_F(NodesTest, ManyCallersAtOnceGetTheSameAnswer) {

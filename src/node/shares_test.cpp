@@ -3,10 +3,14 @@
 // order and lateness are counted, and the order without shares must fail the same test.
 #include "node/shares.h"
 
+#include <atomic>
+#include <future>
+
 #include <gtest/gtest.h>
 
 #include "node/compute_slot.h"
 #include "node/nodes_fixture.h"
+#include "node/test_engine.h"
 
 namespace tideline {
 namespace {
@@ -215,6 +219,73 @@ TEST_F(SharedNodesTest, APlanHasItsSharesUntilItsCallerGoes) {
   }
   first.reset();
   EXPECT_TRUE(soon([&] { return deploy_with(second, most).has_value(); }));
+}
+
+// The gateway's engine, whose next run can be made to last until it is interrupted.
+class InterruptedNodesTest : public NodesTest {
+ protected:
+  Engine& engine_of(std::size_t node) override {
+    if (node != 1) return *engine_;
+    if (!hooked_) {
+      hooked_ = std::make_unique<HookedEngine>(*engine_);
+      hooked_->before_run = [this](const RunOptions& options) -> Status {
+        ++runs_;
+        if (!lasts_.exchange(false)) return {};
+        is_running_ = true;
+        was_interrupted_ = options.cancel != nullptr && options.cancel->wait_for(20s);
+        return Error{ErrorCode::kCancelled, "interrupted"};
+      };
+    }
+    return *hooked_;
+  }
+  ~InterruptedNodesTest() override { nodes_.clear(); }
+
+  std::unique_ptr<HookedEngine> hooked_;
+  std::atomic<int> runs_{0};
+  std::atomic<bool> lasts_{false}, is_running_{false}, was_interrupted_{false};
+};
+
+TEST_F(InterruptedNodesTest, ARunBeyondItsShareGivesWayAndIsRunAgain) {
+  const auto with_share = [&](ClusterClient& client, std::uint32_t ppm) {
+    const NodeShares shares{{"gateway", {.compute_ppm = ppm, .burst_ms = 1}}};
+    return client.deploy(*model_, chain_, all_on("gateway"), CancelToken(), {}, shares);
+  };
+  ClusterClient flood(*transport_, cluster_), calm(*transport_, cluster_);
+  ASSERT_TRUE(with_share(flood, 1));
+  ASSERT_TRUE(with_share(calm, 500'000));
+  // The first run shows what it takes; for the second that is too much of a millionth.
+  ASSERT_TRUE(flood.run(views(), {.timeout = 60s}));
+  const auto expected = flood.run(views(), {.timeout = 60s});
+  ASSERT_TRUE(expected);
+  const int before = runs_;
+  lasts_ = true;
+  auto slow = std::async(std::launch::async, [&] { return flood.run(views(), {.timeout = 60s}); });
+  ASSERT_TRUE(soon([&] { return is_running_.load(); }));
+  EXPECT_TRUE(calm.run(views(), {.timeout = 60s}));
+  EXPECT_TRUE(was_interrupted_);
+  const auto answer = slow.get();
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(runs_ - before, 3);
+  const auto right = expected->outputs[0].data.span(), seen = answer->outputs[0].data.span();
+  EXPECT_TRUE(std::equal(right.begin(), right.end(), seen.begin(), seen.end()));
+}
+
+TEST_F(InterruptedNodesTest, WhoGivesUpBeyondItsShareIsNotRunAgain) {
+  ClusterClient flood(*transport_, cluster_);
+  const NodeShares shares{{"gateway", {.compute_ppm = 1, .burst_ms = 1}}};
+  ASSERT_TRUE(flood.deploy(*model_, chain_, all_on("gateway"), CancelToken(), {}, shares));
+  for (int n = 0; n < 2; ++n) ASSERT_TRUE(flood.run(views(), {.timeout = 60s}));
+  const int before = runs_;
+  lasts_ = true;
+  const CancelToken given_up;
+  auto slow = std::async(std::launch::async, [&] { return flood.run(views(), {.timeout = 60s, .cancel = given_up}); });
+  ASSERT_TRUE(soon([&] { return is_running_.load(); }));
+  given_up.cancel();
+  const auto answer = slow.get();
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, ErrorCode::kCancelled);
+  EXPECT_TRUE(soon([&] { return was_interrupted_.load(); }));
+  EXPECT_EQ(runs_ - before, 1);
 }
 
 }  // namespace

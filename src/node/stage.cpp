@@ -106,29 +106,33 @@ Status Stage::run_in_turn(const std::vector<TensorView>& inputs, std::vector<Run
                                                                  : nullptr;
   const double expected = last_run_ns_.load(std::memory_order_relaxed);
   const bool is_within = !share || share->take(asked, expected);
-  Status ran;
-  double took = 0;
-  {
+  const auto not_run = [&](const Error& error) {
+    if (share && is_within) share->correct(Clock::now(), -expected);
+    return error;
+  };
+  while (true) {
     const auto turn = slot_.acquire(deadline, cancel, options_.waiting_max, !is_within);
-    if (!turn) {
-      if (share && is_within) share->correct(Clock::now(), -expected);
-      return turn.error();
-    }
+    if (!turn) return not_run(turn.error());
     // In its turn: what waits for the engine may be dropped for what runs, and so nobody waits for memory in a circle.
     const auto in_use = segment_->use(deadline, cancel);
-    if (!in_use) {
-      if (share && is_within) share->correct(Clock::now(), -expected);
-      return in_use.error();
-    }
+    if (!in_use) return not_run(in_use.error());
     const SteadyTime started = Clock::now();
-    ran = (*in_use)->session->run(inputs, outputs, {.deadline = deadline, .cancel = &cancel});
+    Status ran;
+    if (turn->wanted()) {
+      // Beyond its share, it ends when the caller gives up, and begins anew when somebody within theirs wants the engine.
+      const auto watch = cancel.watch([wanted = *turn->wanted()] { wanted.cancel(); });
+      ran = (*in_use)->session->run(inputs, outputs, {.deadline = deadline, .cancel = &*turn->wanted()});
+      if (!ran && ran.error().code == ErrorCode::kCancelled && !cancel.cancelled()) continue;
+    } else {
+      ran = (*in_use)->session->run(inputs, outputs, {.deadline = deadline, .cancel = &cancel});
+    }
     timing.queue_ns = nanoseconds(started - asked);
     timing.compute_ns = nanoseconds(Clock::now() - started);
-    took = static_cast<double>(timing.compute_ns);
+    const auto took = static_cast<double>(timing.compute_ns);
+    if (share && is_within) share->correct(Clock::now(), took - expected);
+    last_run_ns_.store(took, std::memory_order_relaxed);
+    return ran;
   }
-  if (share && is_within) share->correct(Clock::now(), took - expected);
-  last_run_ns_.store(took, std::memory_order_relaxed);
-  return ran;
 }
 
 Result<TensorSet> Stage::compute(TensorSet& inputs, wire::StageTiming& timing, BufferPool& buffers, SteadyTime deadline,
