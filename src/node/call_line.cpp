@@ -1,6 +1,7 @@
 #include "node/call_line.h"
 
 #include <algorithm>
+#include <thread>
 
 #include <sched.h>
 
@@ -23,6 +24,8 @@ constexpr std::chrono::milliseconds kDeadlineGrace{200};
 constexpr std::chrono::milliseconds kCancelGrace{1000};
 // What waking the reader costs, about.
 constexpr std::chrono::microseconds kLinger{50};
+// For which a piece of a message beyond its share lets others go first.
+constexpr std::chrono::seconds kPieceWaitMost{1};
 
 }  // namespace
 
@@ -48,7 +51,13 @@ class OutgoingCall final : public Outgoing {
       return {};
     }
     run.deadline_us = static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::microseconds>(deadline_ - began).count());
-    Status sent = channel.send(id_, run, tensors_.bytes, deadline_in(kTransferTimeout));
+    Status sent;
+    if (in_pieces_) {
+      const Pace pace{.bytes = in_pieces_->piece_bytes(), .before = [&](std::size_t bytes) { wait_for_room(bytes); }};
+      sent = channel.send(id_, run, tensors_.bytes, deadline_in(kTransferTimeout), &pace);
+    } else {
+      sent = channel.send(id_, run, tensors_.bytes, deadline_in(kTransferTimeout));
+    }
     if (!sent && sent.error().code == ErrorCode::kInvalidArgument) {  // nothing has left
       drop(sent.error(), true);
       return {};
@@ -65,10 +74,24 @@ class OutgoingCall final : public Outgoing {
       return Error{ErrorCode::kDeadlineExceeded, "[node] the deadline passed before the next node was called"};
     return std::nullopt;
   }
-  SteadyTime hold_until(SteadyTime now) override { return over(now) ? now : stage_->hold_until(now, tensors_.total_bytes()); }
+  SteadyTime hold_until(SteadyTime now) override {
+    if (over(now)) return now;
+    Leave leave = stage_->leave(now, tensors_.total_bytes());
+    in_pieces_ = std::move(leave.in_pieces);
+    return leave.at;
+  }
   std::optional<std::uint64_t> bytes_of_credit() const override { return tensors_.total_bytes(); }
 
  private:
+  // Until nothing is under way on the link, but not for ever: what has begun comes to its end.
+  void wait_for_room(std::size_t bytes) const {
+    const SteadyTime latest = Clock::now() + kPieceWaitMost;
+    for (SteadyTime now = Clock::now(); !in_pieces_->add_if_free(now, static_cast<double>(bytes)); now = Clock::now()) {
+      if (now >= latest) return in_pieces_->add(now, static_cast<double>(bytes));
+      std::this_thread::sleep_until(std::min(in_pieces_->free_at(), latest));
+    }
+  }
+
   void drop(const Error& error, bool took_credit) {
     auto entry = line_.take(id_);
     if (!entry) return;
@@ -83,7 +106,8 @@ class OutgoingCall final : public Outgoing {
   const std::uint64_t upstream_id_;
   const SteadyTime deadline_;
   const CancelToken cancel_;
-  const std::shared_ptr<Stage> stage_;  // that calls
+  const std::shared_ptr<Stage> stage_;   // that calls
+  std::shared_ptr<LinkLoad> in_pieces_;  // when it leaves beyond its share
   TensorSet tensors_;
 };
 

@@ -378,9 +378,11 @@ TEST_F(FaultsTest, MemoryIsReservedBeforeLoading) {
   EXPECT_TRUE(first.receive<wire::Installed>());
   EXPECT_TRUE(same.receive<wire::Installed>());
   EXPECT_TRUE(second.receive<wire::Installed>());
-  EXPECT_EQ(loading, 2);
+  // The second may take the place before `same` has the first one's segment in hand: then that is loaded anew.
+  EXPECT_GE(loading, 2);
+  EXPECT_LE(loading, 3);
   EXPECT_EQ(status(0).segments_loaded, 1u);
-  EXPECT_EQ(status(0).segments_dropped, 1u);
+  EXPECT_EQ(status(0).segments_dropped, static_cast<std::uint64_t>(loading - 1));
   reinstall(part.bytes.size() - 1);
   RawCaller late = raw(0, ConnectionKind::kData, wire::random_session_id());
   const auto refused = late.ask<wire::Installed>(1, other);

@@ -9,6 +9,11 @@
 namespace tideline {
 namespace {
 
+// Pieces of a message: so long does somebody wait at most who is in a hurry, and so small or large are they however fast the
+// link.
+constexpr double kPieceS = 2e-3;
+constexpr double kPieceLeastBytes = 4096;
+constexpr double kPieceMostBytes = 1 << 20;
 constexpr double kNsPerSecond = 1e9;
 // Of the engine, for all sessions without a share: some of it even when everything has been given away.
 constexpr double kRestLeast = 0.01;
@@ -76,13 +81,24 @@ SteadyTime LinkLoad::free_at() const {
   return free_at_;
 }
 
-SteadyTime LinkShare::hold_until(SteadyTime now, double bytes) const {
+std::size_t LinkLoad::piece_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<std::size_t>(std::clamp(bytes_per_s_ * kPieceS, kPieceLeastBytes, kPieceMostBytes));
+}
+
+Leave leave_when_free(const std::shared_ptr<LinkLoad>& load, SteadyTime now, double bytes) {
+  if (load->add_if_free(now, std::min(bytes, static_cast<double>(load->piece_bytes())))) return {now, load};
+  return {std::max(now + Nanos(1), load->free_at())};
+}
+
+Leave LinkShare::leave(SteadyTime now, double bytes) const {
   if (rate->take(now, bytes)) {
     load->add(now, bytes);
-    return now;
+    return {now};
   }
-  if (load->add_if_free(now, bytes)) return now;
-  return std::max(now + Nanos(1), std::min(load->free_at(), rate->due()));
+  Leave leave = leave_when_free(load, now, bytes);
+  if (leave.at > now) leave.at = std::max(now + Nanos(1), std::min(leave.at, rate->due()));
+  return leave;
 }
 
 double ShareBook::held(Held& all, const wire::SessionId* except) {

@@ -55,6 +55,8 @@ class LinkLoad {
   // The same, if there is nothing under way.
   bool add_if_free(SteadyTime now, double bytes);
   SteadyTime free_at() const;
+  // What a message that lets others go first is cut into: some milliseconds of the link.
+  std::size_t piece_bytes() const;
 
  private:
   mutable std::mutex mutex_;
@@ -63,12 +65,21 @@ class LinkLoad {
   SteadyTime free_at_{};
 };
 
+// When a message may leave: `now`, and it counts as having done so; otherwise when to ask again.
+struct Leave {
+  SteadyTime at;
+  // Beyond its share it leaves in pieces, each when nothing else is under way: its first piece alone is counted yet.
+  std::shared_ptr<LinkLoad> in_pieces = nullptr;
+};
+
+// What is beyond its share, or without one: when nothing is under way.
+Leave leave_when_free(const std::shared_ptr<LinkLoad>& load, SteadyTime now, double bytes);
+
 // A session's part of one link.
 struct LinkShare {
   std::shared_ptr<RateShare> rate;
   std::shared_ptr<LinkLoad> load;
-  // `now` when a message may leave, which it then counts as having done; otherwise when to ask again.
-  SteadyTime hold_until(SteadyTime now, double bytes) const;
+  Leave leave(SteadyTime now, double bytes) const;
 };
 
 // The shares of one node. What it gives is kept by the stages of a session, and free again with the last of them.

@@ -159,15 +159,15 @@ TEST(Shares, AMessageWithinItsShareLeavesAtOnceAndTheRestWhenTheLinkIsFree) {
   EXPECT_TRUE(book.link(session(3), "other", half));
   // 100 kB: 200 ms of the share, 100 ms of the link.
   SteadyTime now = kStart;
-  EXPECT_EQ((*fast)->hold_until(now, 1e5), now);
-  EXPECT_EQ((*fast)->hold_until(now, 1e5), now + 100ms);
+  EXPECT_EQ((*fast)->leave(now, 1e5).at, now);
+  EXPECT_EQ((*fast)->leave(now, 1e5).at, now + 100ms);
   // The other is not held back by what the first one sends.
-  EXPECT_EQ((*calm)->hold_until(now, 1e5), now);
-  EXPECT_EQ((*fast)->hold_until(now + 100ms, 1e5), now + 200ms);
+  EXPECT_EQ((*calm)->leave(now, 1e5).at, now);
+  EXPECT_EQ((*fast)->leave(now + 100ms, 1e5).at, now + 200ms);
   now += 200ms;
-  EXPECT_EQ((*fast)->hold_until(now, 1e5), now);
+  EXPECT_EQ((*fast)->leave(now, 1e5).at, now);
   // Nothing under way any more, and its share is not there yet: the link does not lie idle.
-  EXPECT_EQ((*fast)->hold_until(now + 100ms, 1e5), now + 100ms);
+  EXPECT_EQ((*fast)->leave(now + 100ms, 1e5).at, now + 100ms);
 }
 
 // What goes over a link in ten virtual seconds when one sends as fast as it can and another what it has said.
@@ -180,10 +180,18 @@ TEST(Shares, ALinkIsNeverIdleAndNobodyIsHeldBackByAFlood) {
   SteadyTime flood_next = kStart;
   int held = 0;
   for (SteadyTime now = kStart; now < kStart + 10s; now += 1ms) {
-    if ((now - kStart) % 100ms == 0ms) held += (*calm)->hold_until(now, 30'000) > now ? 1 : 0;
+    if ((now - kStart) % 100ms == 0ms) held += (*calm)->leave(now, 30'000).at > now ? 1 : 0;
     while (flood_next <= now) {
-      flood_next = (*flood)->hold_until(now, 10'000);
+      Leave leave = (*flood)->leave(now, 10'000);
+      flood_next = leave.at;
       if (flood_next > now) break;
+      // In pieces it has left when the last of them has: each waits until nothing is under way.
+      double counted = leave.in_pieces ? static_cast<double>(leave.in_pieces->piece_bytes()) : 10'000;
+      for (SteadyTime at = now; counted < 10'000; at = (*flood)->load->free_at()) {
+        if (!leave.in_pieces->add_if_free(at, 10'000 - counted)) continue;
+        counted = 10'000;
+        flood_next = at;
+      }
       flood_bytes += 10'000;
     }
   }

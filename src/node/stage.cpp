@@ -90,12 +90,11 @@ Status Stage::timed(Code code, std::uint64_t& ns, SteadyTime deadline, const Can
   return {};
 }
 
-SteadyTime Stage::hold_until(SteadyTime now, std::uint64_t bytes) const {
-  if (options_.link_share) return options_.link_share->hold_until(now, static_cast<double>(bytes));
+Leave Stage::leave(SteadyTime now, std::uint64_t bytes) const {
+  if (options_.link_share) return options_.link_share->leave(now, static_cast<double>(bytes));
   // Who has no share of a link that others have shares of goes when it is free.
   const auto load = options_.shares && next_ ? options_.shares->load_of(next_->name()) : nullptr;
-  if (!load || load->add_if_free(now, static_cast<double>(bytes))) return now;
-  return std::max(now + Nanos(1), load->free_at());
+  return load ? leave_when_free(load, now, static_cast<double>(bytes)) : Leave{now};
 }
 
 Status Stage::run_in_turn(const std::vector<TensorView>& inputs, std::vector<RunOutput>& outputs, wire::StageTiming& timing,

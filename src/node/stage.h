@@ -60,7 +60,7 @@ class Stage {
   NextNode* next() const { return next_.get(); }
   bool computes() const { return segment_ != nullptr; }
   // `now` when a call of so many bytes may leave; otherwise when to ask again.
-  SteadyTime hold_until(SteadyTime now, std::uint64_t bytes) const;
+  Leave leave(SteadyTime now, std::uint64_t bytes) const;
   // The stage here that goes on with the answer to this one's call; null: the answer is handed on as it is.
   const std::shared_ptr<Stage>& on_answer() const { return on_answer_; }
   // Before anybody runs it.

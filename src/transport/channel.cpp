@@ -88,7 +88,8 @@ Status Channel::welcome(const wire::Hello& ours, const wire::Hello& theirs, cons
 }
 
 template <class Message>
-Status Channel::send(std::uint64_t request_id, const Message& message, ConstPieces payload, SteadyTime deadline) {
+Status Channel::send(std::uint64_t request_id, const Message& message, ConstPieces payload, SteadyTime deadline,
+                     const Pace* pace) {
   wire::FrameHeader header{.type = Message::kType, .request_id = request_id};
   for (const auto& piece : payload) header.payload_bytes += piece.size();
   head_.resize(wire::kFrameHeaderBytes);
@@ -98,7 +99,7 @@ Status Channel::send(std::uint64_t request_id, const Message& message, ConstPiec
                                                   std::to_string(header.payload_bytes) +
                                                   " bytes, not what the message announces"};
   }
-  return send_encoded(header, payload, deadline);
+  return send_encoded(header, payload, deadline, pace);
 }
 
 Status Channel::send_frame(std::uint64_t request_id, wire::FrameType type, std::span<const std::byte> meta, ConstPieces payload,
@@ -109,10 +110,10 @@ Status Channel::send_frame(std::uint64_t request_id, wire::FrameType type, std::
     return Error{ErrorCode::kInvalidArgument, "[wire] a frame is over its limits"};
   head_.resize(wire::kFrameHeaderBytes);
   head_.insert(head_.end(), meta.begin(), meta.end());
-  return send_encoded(header, payload, deadline);
+  return send_encoded(header, payload, deadline, nullptr);
 }
 
-Status Channel::send_encoded(wire::FrameHeader header, ConstPieces payload, SteadyTime deadline) {
+Status Channel::send_encoded(wire::FrameHeader header, ConstPieces payload, SteadyTime deadline, const Pace* pace) {
   header.meta_bytes = static_cast<std::uint32_t>(head_.size() - wire::kFrameHeaderBytes);
   head_.resize(wire::frame_head_bytes(header.meta_bytes));
   header.meta_crc32c = wire::crc32c(std::span(head_).subspan(wire::kFrameHeaderBytes));
@@ -123,8 +124,31 @@ Status Channel::send_encoded(wire::FrameHeader header, ConstPieces payload, Stea
   const auto bytes = wire::encode_frame_header(header);
   std::memcpy(head_.data(), bytes.data(), bytes.size());
   gather_.assign(1, head_);
+  if (pace != nullptr && header.payload_bytes > pace->bytes) return send_at_pace(payload, deadline, *pace);
   gather_.insert(gather_.end(), payload.begin(), payload.end());
   return connection_->send(gather_, deadline);
+}
+
+Status Channel::send_at_pace(ConstPieces payload, SteadyTime deadline, const Pace& pace) {
+  std::size_t at = 0, within = 0, left = 0;  // left: of the whole payload
+  for (const auto& piece : payload) left += piece.size();
+  for (bool is_first = true; left > 0; is_first = false) {
+    std::size_t bytes = std::min(pace.bytes, left);
+    left -= bytes;
+    if (!is_first) {
+      pace.before(bytes);
+      gather_.clear();
+    }
+    while (bytes > 0) {
+      const std::span<const std::byte> part = payload[at].subspan(within, std::min(bytes, payload[at].size() - within));
+      if (!part.empty()) gather_.push_back(part);
+      bytes -= part.size();
+      within += part.size();
+      if (within == payload[at].size()) ++at, within = 0;
+    }
+    TIDELINE_CHECK_OK(connection_->send(gather_, deadline));
+  }
+  return {};
 }
 
 Status Channel::fill(std::size_t bytes, SteadyTime deadline) {
@@ -232,7 +256,7 @@ Status receive_tensors(Channel& channel, const Frame& frame, std::span<const wir
 
 #define TIDELINE_CHANNEL_MESSAGE(Message)                    \
   template Result<wire::Message> decode(const Frame& frame); \
-  template Status Channel::send(std::uint64_t, const wire::Message&, ConstPieces, SteadyTime)
+  template Status Channel::send(std::uint64_t, const wire::Message&, ConstPieces, SteadyTime, const Pace*)
 
 TIDELINE_CHANNEL_MESSAGE(ErrorMessage);
 TIDELINE_CHANNEL_MESSAGE(Ping);

@@ -30,6 +30,13 @@ struct Frame {
 template <class Message>
 Result<Message> decode(const Frame& frame);
 
+// How a payload leaves that lets others go first: the first `bytes` of it with its head, then as many at a time, each after
+// before(), which may wait.
+struct Pace {
+  std::size_t bytes = 0;                    // above 0
+  std::function<void(std::size_t)> before;  // with the bytes that leave next
+};
+
 class Channel {
  public:
   explicit Channel(std::unique_ptr<Connection> connection);
@@ -46,10 +53,11 @@ class Channel {
   // Sends checksums of payloads from now on. REQUIRES: both sides have kCapPayloadChecksum.
   void checksum_payloads(bool on) { checksum_payloads_ = on; }
 
-  // Message and payload in one go. The pieces of the payload are read in place. kInvalidArgument when a limit does not hold or
-  // the payload is not what the message announces; nothing is sent then.
+  // Message and payload in one go, or at a pace. The pieces of the payload are read in place. kInvalidArgument when a limit does
+  // not hold or the payload is not what the message announces; nothing is sent then.
   template <class Message>
-  Status send(std::uint64_t request_id, const Message& message, ConstPieces payload, SteadyTime deadline);
+  Status send(std::uint64_t request_id, const Message& message, ConstPieces payload, SteadyTime deadline,
+              const Pace* pace = nullptr);
   template <class Message>
   Status send(std::uint64_t request_id, const Message& message, SteadyTime deadline) {
     return send(request_id, message, ConstPieces{}, deadline);
@@ -76,7 +84,8 @@ class Channel {
   void shutdown() { connection_->shutdown(); }  // any thread
 
  private:
-  Status send_encoded(wire::FrameHeader header, ConstPieces payload, SteadyTime deadline);
+  Status send_encoded(wire::FrameHeader header, ConstPieces payload, SteadyTime deadline, const Pace* pace);
+  Status send_at_pace(ConstPieces payload, SteadyTime deadline, const Pace& pace);
   // Until at least that many bytes have been read ahead.
   Status fill(std::size_t bytes, SteadyTime deadline);
   std::size_t read_ahead() const { return end_ - begin_; }

@@ -183,6 +183,40 @@ TEST_F(ChannelTest, TensorsArriveInTheBuffersGiven) {
   EXPECT_EQ(buffers[3], fourth);
 }
 
+// At a pace it is the same frame: pieces of what was asked for, one after another, whatever tensors they end in.
+TEST_F(ChannelTest, APacedPayloadArrivesWholeAndLetsOthersGoBetween) {
+  const auto first = bytes_of(100'001, 1), second = bytes_of(3, 2), third = bytes_of(50'000, 3);
+  const wire::Run run{.epoch = 9,
+                      .stage = 2,
+                      .deadline_us = 5,
+                      .tensors = {bytes_tensor(0, first.size()), bytes_tensor(1, second.size()), bytes_tensor(2, third.size())}};
+  for (const std::size_t bytes : {std::size_t{1000}, std::size_t{64'000}, std::size_t{150'004}, std::size_t{1'000'000}}) {
+    std::vector<std::size_t> pieces;
+    const Pace pace{.bytes = bytes, .before = [&](std::size_t next) { pieces.push_back(next); }};
+    auto sending = std::async(std::launch::async, [&] {
+      const std::span<const std::byte> payload[] = {first, second, third};
+      return caller_.send(77, run, payload, soon(), &pace);
+    });
+    const auto frame = node_.receive(soon());
+    ASSERT_TRUE(frame) << frame.error().message;
+    std::vector<std::byte> seen(150'004);
+    const std::span<std::byte> into(seen);
+    ASSERT_TRUE(node_.receive_payload(*frame, {&into, 1}, soon()));
+    ASSERT_TRUE(sending.get());
+    std::vector<std::byte> sent = first;
+    sent.insert(sent.end(), second.begin(), second.end());
+    sent.insert(sent.end(), third.begin(), third.end());
+    EXPECT_EQ(seen, sent);
+    // All but the first, which leaves with the head.
+    std::size_t rest = 150'004 - std::min<std::size_t>(bytes, 150'004);
+    for (const std::size_t piece : pieces) {
+      EXPECT_EQ(piece, std::min(bytes, rest));
+      rest -= piece;
+    }
+    EXPECT_EQ(rest, 0u);
+  }
+}
+
 TEST_F(ChannelTest, OneSendForARunAndOneReadForASmallResult) {
   const auto payload = bytes_of(4096, 1);
   const std::span<const std::byte> piece(payload);
