@@ -2,10 +2,10 @@
 //
 // A share is a rate and a burst. What a session asks for is within its share as long as what it was given so far, at that rate,
 // is at most the burst ahead of the clock (the generic cell rate algorithm). Within its share a request has its place among the
-// others by its deadline; what is beyond it gets only what is left: it runs when nobody waits who is within theirs, and leaves
-// over a link when that has nothing else to carry. So with shares that add up to no more than there is, no session can take
-// another's, and nothing lies idle while somebody wants it. What is left over costs nobody's share: who was too fast is not
-// punished later.
+// others by its deadline; what is beyond it gets only what is left: it runs when nobody waits who is within theirs, gives way
+// when somebody comes, and leaves over a link in pieces, each when that has nothing else to carry. So with shares that add up to
+// no more than there is, no session can take another's, and nothing lies idle while somebody wants it. What is left over costs
+// nobody's share: who was too fast is not punished later.
 //
 // Sessions without a share have together what the shares leave of the engine, and of links what nobody carries. On a node where
 // nobody has a share everything is by deadline alone.

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "fleet/site.h"
 #include "session/compare.h"
 #include "session/inputs.h"
 #include "session/stream.h"
@@ -27,6 +28,9 @@ constexpr double kGoldenRatio = 0.6180339887498949;
 constexpr int kWarmUps = 2;
 // A cloud is planned to be at most 80 % full: so much of it may all its tasks have together.
 constexpr double kCloudRoom = 1.25;
+// What a periodic task has of its gateway and uplink over what its rate needs. Its slice of the plan, which is as wide as a
+// single request in a hurry needs, would let it send several times as often.
+constexpr double kPeriodicRoom = 1.25;
 // In the cloud requests come as their gateways let them go: a few of them may come at once.
 constexpr double kCloudBurstRequests = 10;
 
@@ -132,9 +136,17 @@ NodeShares shares_of(const Fleet& fleet, const FleetProfiles& profiles, const Fl
   const auto name_of = [&](std::size_t node) { return fleet.cluster.nodes[node].name; };
   NodeShares shares;
   wire::Share& gateway = shares[name_of(way->gateway)];
-  const double least = kRunLeastS * own.rate_hz * own.sources[source].share;
-  if (planned.blocks > 0) gateway.compute_ppm = ppm_of(reserved.cores + least * spare_of(fleet, plan, way->gateway).room());
-  if (reserved.mbit_s > 0) share_link(gateway, 1e6 / 8 * reserved.mbit_s, fleet.cluster.links[way->uplink].bytes_per_s);
+  const double rate_hz = own.rate_hz * own.sources[source].share;
+  const double least = kRunLeastS * rate_hz;
+  double cores = reserved.cores, bytes_per_s = 1e6 / 8 * reserved.mbit_s;
+  if (fleet.periodic) {
+    const double run_s = run_ms(fleet, profiles, own.model, way->gateway, 0, planned.blocks) / 1e3;
+    const Profile& profile = *profiles.of[own.model][way->gateway];
+    cores = std::min(cores, kPeriodicRoom * rate_hz * run_s);
+    bytes_per_s = std::min(bytes_per_s, kPeriodicRoom * rate_hz * static_cast<double>(profile.cuts[planned.blocks].bytes));
+  }
+  if (planned.blocks > 0) gateway.compute_ppm = ppm_of(cores + least * spare_of(fleet, plan, way->gateway).room());
+  if (bytes_per_s > 0) share_link(gateway, bytes_per_s, fleet.cluster.links[way->uplink].bytes_per_s);
   gateway.burst_ms = burst_of(own.deadline);
   if (planned.cloud_cores > 0)
     shares[name_of(way->cloud)] = {

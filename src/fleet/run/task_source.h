@@ -34,8 +34,9 @@ struct ModelInputs {
 Result<ModelInputs> read_inputs(const FleetModel& model, const LoadedModel& loaded, bool verify, const Control& control);
 
 // What requests of one source of a task have of the nodes on their way, as the plan reserves it: of the gateway's engine and its
-// uplink its share, of the cloud a quarter more than the mean, of the link to the gateway the part that the task's data are of
-// all. Nothing where the plan reserves nothing: it must be of the queueing model.
+// uplink its share, of a periodic task no more than a quarter over what its rate needs, of the cloud a quarter more than the
+// mean, of the link to the gateway the part that the task's data are of all. Nothing where the plan reserves nothing: it must be
+// of the queueing model.
 NodeShares shares_of(const Fleet& fleet, const FleetProfiles& profiles, const FleetPlan& plan, std::size_t task,
                      std::size_t source);
 
