@@ -121,7 +121,7 @@ Status Stage::run_in_turn(const std::vector<TensorView>& inputs, std::vector<Run
       // Beyond its share, it ends when the caller gives up, and begins anew when somebody within theirs wants the engine.
       const auto watch = cancel.watch([wanted = *turn->wanted()] { wanted.cancel(); });
       ran = (*in_use)->session->run(inputs, outputs, {.deadline = deadline, .cancel = &*turn->wanted()});
-      if (!ran && ran.error().code == ErrorCode::kCancelled && !cancel.cancelled()) continue;
+      if (!ran && ran.error().code == ErrorCode::kCancelled && turn->wanted()->cancelled() && !cancel.cancelled()) continue;
     } else {
       ran = (*in_use)->session->run(inputs, outputs, {.deadline = deadline, .cancel = &cancel});
     }
